@@ -1,0 +1,7 @@
+//! Source files, places in them, and diagnostics with their rendering.
+
+mod diagnostic;
+mod span;
+
+pub use diagnostic::{Code, Diagnostic, Label};
+pub use span::{FileId, Files, Span};
