@@ -1,1 +1,3 @@
-//! syntax
+//! Text to syntax tree: tokens, parser, and printing.
+
+pub mod ast;
