@@ -1,5 +1,6 @@
 //! Source files, places in them, and diagnostics with their rendering.
 
+pub mod codes;
 mod diagnostic;
 mod span;
 
