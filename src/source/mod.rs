@@ -2,7 +2,9 @@
 
 pub mod codes;
 mod diagnostic;
+mod render;
 mod span;
 
 pub use diagnostic::{Code, Diagnostic, Label};
+pub use render::{render, to_json};
 pub use span::{FileId, Files, Span};
