@@ -1,6 +1,9 @@
 //! Text to syntax tree: tokens, parser, and printing.
 
 pub mod ast;
+pub mod precedence;
 pub mod token;
+mod parse;
 
+pub use parse::parse;
 pub use token::{Token, TokenKind, normalise, tokenize};
