@@ -4,6 +4,8 @@ pub mod ast;
 pub mod precedence;
 pub mod token;
 mod parse;
+pub mod print;
+pub mod dump;
 
 pub use parse::parse;
 pub use token::{Token, TokenKind, normalise, tokenize};

@@ -463,6 +463,11 @@ fn index_reduction(call: &Expr) -> Option<(Name, Vec<Name>)> {
     Some((Name { text: reduction.to_string(), span: callee.span }, indices))
 }
 
+/// A call that would be taken for the beginning of a reduction over indices if an operand followed.
+pub(crate) fn is_index_reduction(call: &Expr) -> bool {
+    index_reduction(call).is_some()
+}
+
 /// The text between the quotes.
 fn unescape(literal: &str) -> String {
     let inner = literal.strip_prefix('"').unwrap_or(literal);

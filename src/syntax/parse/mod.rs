@@ -17,6 +17,7 @@ use super::ast::File;
 use super::token::tokenize;
 use crate::source::{Diagnostic, FileId, Span, codes};
 use cursor::Parser;
+pub(super) use expression::is_index_reduction;
 
 /// The longest source, in bytes.
 const MAX_TEXT: usize = 16 << 20;
