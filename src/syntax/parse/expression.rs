@@ -35,30 +35,35 @@ impl Parser<'_> {
                 piped = true;
                 continue;
             }
-            let Some(op) = binary_op(kind) else { return Ok(left) };
-            let level = precedence::of_binary(op);
-            if level < least {
-                return Ok(left);
+            match binary_op(kind) {
+                Some(op) if precedence::of_binary(op) >= least => {
+                    left = if piped { return Err(self.operator_after_pipe(op)) } else { self.infix(op, left)? };
+                }
+                _ => return Ok(left),
             }
-            if piped {
-                let message = format!("a pipe binds looser than {kind}");
-                let help = format!("put the whole pipe in parentheses: `(x |> f) {} y`", op.symbol());
-                return Err(self.error(codes::BAD_PIPE, &message, self.span(), "ambiguous here", &help));
-            }
-            let left_height = self.height;
-            self.advance();
-            let right = self.operand(precedence::right_of(op))?;
-            if level == precedence::COMPARISON
-                && binary_op(self.kind()).is_some_and(|next| precedence::of_binary(next) == level)
-            {
-                let help = "write `a < b and b < c`";
-                let message = "comparisons do not chain";
-                return Err(self.error(codes::CHAINED_COMPARISON, message, self.span(), "a second comparison", help));
-            }
-            let span = left.span.to(right.span);
-            self.grow(left_height.max(self.height), span)?;
-            left = Expr { kind: ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) }, span };
         }
+    }
+
+    fn infix(&mut self, op: BinaryOp, left: Expr) -> Parsed<Expr> {
+        let left_height = self.height;
+        self.advance();
+        let right = self.operand(precedence::right_of(op))?;
+        let level = precedence::of_binary(op);
+        if level == precedence::COMPARISON
+            && binary_op(self.kind()).is_some_and(|next| precedence::of_binary(next) == level)
+        {
+            let (message, help) = ("comparisons do not chain", "write `a < b and b < c`");
+            return Err(self.error(codes::CHAINED_COMPARISON, message, self.span(), "a second comparison", help));
+        }
+        let span = left.span.to(right.span);
+        self.grow(left_height.max(self.height), span)?;
+        Ok(Expr { kind: ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) }, span })
+    }
+
+    fn operator_after_pipe(&mut self, op: BinaryOp) -> Failed {
+        let message = format!("a pipe binds looser than {}", self.kind());
+        let help = format!("put the whole pipe in parentheses: `(x |> f) {} y`", op.symbol());
+        self.error(codes::BAD_PIPE, &message, self.span(), "ambiguous here", &help)
     }
 
     fn pipe(&mut self, value: Expr) -> Parsed<Expr> {
@@ -75,46 +80,53 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Pipe { value: Box::new(value), callee: Box::new(callee) }, span })
     }
 
+    // Each form has a function of its own, which keeps the frames on the recursive path small.
     fn prefix(&mut self, least: Precedence) -> Parsed<Expr> {
-        let start = self.span();
         match self.kind() {
-            TokenKind::Minus => {
-                self.advance();
-                let operand = self.operand(precedence::NEGATION)?;
-                self.unary(UnaryOp::Neg, start, operand)
-            }
-            TokenKind::Not if least > precedence::NOT => {
-                let help = "put `not …` in parentheses";
-                Err(self.error(codes::UNEXPECTED_TOKEN, "`not` binds looser than this operator", start, "here", help))
-            }
-            TokenKind::Not => {
-                self.advance();
-                let operand = self.operand(precedence::NOT)?;
-                self.unary(UnaryOp::Not, start, operand)
-            }
-            TokenKind::If => {
-                self.advance();
-                let condition = self.expression()?;
-                let height = self.height;
-                let help = "a choice is written `if c then a else b`";
-                self.expect(TokenKind::Then, help)?;
-                let (then, otherwise) = self.cases(start, height)?;
-                let span = start.to(otherwise.span);
-                Ok(Expr { kind: ExprKind::If { condition: Box::new(condition), then, otherwise }, span })
-            }
-            TokenKind::When => {
-                self.advance();
-                let help = "write `when training a else b`";
-                let mode = self.expect_name("`training`", help)?;
-                let (then, otherwise) = self.cases(start, 0)?;
-                let span = start.to(otherwise.span);
-                Ok(Expr { kind: ExprKind::When { mode, then, otherwise }, span })
-            }
+            TokenKind::Minus => self.negation(),
+            TokenKind::Not => self.negated(least),
+            TokenKind::If => self.choice(),
+            TokenKind::When => self.mode_choice(),
             _ => {
                 let atom = self.atom()?;
                 self.postfix(atom)
             }
         }
+    }
+
+    fn negation(&mut self) -> Parsed<Expr> {
+        let start = self.advance();
+        let operand = self.operand(precedence::NEGATION)?;
+        self.unary(UnaryOp::Neg, start, operand)
+    }
+
+    fn negated(&mut self, least: Precedence) -> Parsed<Expr> {
+        let start = self.span();
+        if least > precedence::NOT {
+            let (message, help) = ("`not` binds looser than this operator", "put `not …` in parentheses");
+            return Err(self.error(codes::UNEXPECTED_TOKEN, message, start, "needs parentheses", help));
+        }
+        self.advance();
+        let operand = self.operand(precedence::NOT)?;
+        self.unary(UnaryOp::Not, start, operand)
+    }
+
+    fn choice(&mut self) -> Parsed<Expr> {
+        let start = self.advance();
+        let condition = Box::new(self.expression()?);
+        let height = self.height;
+        self.expect(TokenKind::Then, "a choice is written `if c then a else b`")?;
+        let (then, otherwise) = self.cases(start, height)?;
+        let span = start.to(otherwise.span);
+        Ok(Expr { kind: ExprKind::If { condition, then, otherwise }, span })
+    }
+
+    fn mode_choice(&mut self) -> Parsed<Expr> {
+        let start = self.advance();
+        let mode = self.expect_name("`training`", "write `when training a else b`")?;
+        let (then, otherwise) = self.cases(start, 0)?;
+        let span = start.to(otherwise.span);
+        Ok(Expr { kind: ExprKind::When { mode, then, otherwise }, span })
     }
 
     fn unary(&mut self, op: UnaryOp, start: Span, operand: Expr) -> Parsed<Expr> {
@@ -155,32 +167,35 @@ impl Parser<'_> {
             if self.breaks() {
                 return Ok(base);
             }
-            let height = self.height;
             let number = matches!(base.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_));
             base = match self.kind() {
                 TokenKind::LeftParen if !number => {
                     let call = self.call(base)?;
-                    if let Some((reduction, indices)) = index_reduction(&call).filter(|_| self.starts_body()) {
-                        return self.index_reduce(call.span, reduction, indices);
+                    if self.starts_body() && is_index_reduction(&call) {
+                        return self.index_reduce(&call);
                     }
                     call
                 }
                 TokenKind::LeftBracket if !number => self.index(base)?,
                 TokenKind::Dot => self.member(base)?,
-                TokenKind::TransposeMark => {
-                    let span = base.span.to(self.advance());
-                    self.grow(height, span)?;
-                    Expr { kind: ExprKind::Transpose { base: Box::new(base) }, span }
-                }
+                TokenKind::TransposeMark => self.transposed(base)?,
                 TokenKind::Superscript => self.raised(base)?,
-                TokenKind::Prime => {
-                    let help = "write the prime directly after the name of a state, as in `v'`";
-                    let message = "only a name has a value after the step";
-                    return Err(self.error(codes::UNEXPECTED_TOKEN, message, self.span(), "not after a name", help));
-                }
+                TokenKind::Prime => return Err(self.stray_prime()),
                 _ => return Ok(base),
             };
         }
+    }
+
+    fn transposed(&mut self, base: Expr) -> Parsed<Expr> {
+        let span = base.span.to(self.advance());
+        self.grow(self.height, span)?;
+        Ok(Expr { kind: ExprKind::Transpose { base: Box::new(base) }, span })
+    }
+
+    fn stray_prime(&mut self) -> Failed {
+        let help = "write the prime directly after the name of a state, as in `v'`";
+        let message = "only a name has a value after the step";
+        self.error(codes::UNEXPECTED_TOKEN, message, self.span(), "not directly after a name", help)
     }
 
     fn call(&mut self, callee: Expr) -> Parsed<Expr> {
@@ -293,7 +308,7 @@ impl Parser<'_> {
             .collect();
         let height = self.height;
         let mark = self.advance();
-        let exponent = self.integer(&digits, mark)?;
+        let exponent = self.integer(&digits, mark, false)?;
         let span = base.span.to(mark);
         self.grow(height, span)?;
         let (op, left, right) = (BinaryOp::Pow, Box::new(base), Box::new(exponent));
@@ -306,94 +321,88 @@ impl Parser<'_> {
         starts && !self.breaks()
     }
 
-    fn index_reduce(&mut self, start: Span, reduction: Name, indices: Vec<Name>) -> Parsed<Expr> {
+    fn index_reduce(&mut self, call: &Expr) -> Parsed<Expr> {
+        let (reduction, indices) = index_reduction(call).ok_or(Failed)?;
         let body = self.operand(precedence::PRODUCT)?;
-        let span = start.to(body.span);
+        let span = call.span.to(body.span);
         self.grow(self.height, span)?;
         Ok(Expr { kind: ExprKind::IndexReduce { reduction, indices, body: Box::new(body) }, span })
     }
 
     fn atom(&mut self) -> Parsed<Expr> {
+        if self.is(TokenKind::LeftParen) { self.group() } else { self.leaf() }
+    }
+
+    fn leaf(&mut self) -> Parsed<Expr> {
         self.height = 1;
-        let span = self.span();
+        let (span, text) = (self.span(), self.text());
         let kind = match self.kind() {
-            TokenKind::Ident => {
-                let name = normalise(self.text());
+            TokenKind::Ident if self.kind_at(1) == TokenKind::Prime && self.touches_at(1) => {
                 self.advance();
-                if self.is(TokenKind::Prime) && self.touches_at(0) {
-                    let span = span.to(self.advance());
-                    return Ok(Expr { kind: ExprKind::Next(name), span });
-                }
-                ExprKind::Name(name)
+                let span = span.to(self.advance());
+                return Ok(Expr { kind: ExprKind::Next(normalise(text)), span });
             }
-            TokenKind::Int => {
-                let text = self.text();
-                self.advance();
-                self.no_juxtaposition(span)?;
-                return self.integer(text, span);
-            }
-            TokenKind::Float => {
-                let value: f64 = self.text().parse().unwrap_or(f64::INFINITY);
-                self.advance();
-                self.no_juxtaposition(span)?;
-                if !value.is_finite() {
-                    let help = "numbers go up to about 1.8e308";
-                    return Err(self.error(codes::BAD_NUMBER, "this number is too large", span, "too large", help));
-                }
-                ExprKind::Float(value)
-            }
-            TokenKind::Str => {
-                let text = unescape(self.text());
-                self.advance();
-                ExprKind::Str(text)
-            }
-            TokenKind::UnterminatedStr => {
-                // Reported by the lexer; what follows on the line went into the text.
-                self.advance();
-                return Err(Failed);
-            }
-            TokenKind::True => {
-                self.advance();
-                ExprKind::Bool(true)
-            }
-            TokenKind::False => {
-                self.advance();
-                ExprKind::Bool(false)
-            }
-            TokenKind::LeftParen => return self.group(),
-            TokenKind::Dot if self.kind_at(1) == TokenKind::Int => {
-                return Err(self.unexpected("an expression", &format!("write `0.{}`", self.text_at(1))));
-            }
-            TokenKind::Plus if self.starts_line() => {
-                return Err(
-                    self.unexpected_here("an expression", "to go on from the line before, end that line with `+`")
-                );
-            }
-            TokenKind::Star if self.touches_at(0) => {
-                return Err(self.unexpected("an expression", "powers are written `x^2`"));
-            }
-            TokenKind::LeftBrace => return Err(self.unexpected("an expression", "group with ( )")),
-            TokenKind::LeftBracket => {
-                return Err(self.unexpected("an expression", "[ ] stands after a value, to index it, or in types"));
-            }
-            _ => return Err(self.unexpected("an expression", "")),
+            TokenKind::Ident => ExprKind::Name(normalise(text)),
+            TokenKind::Int => return self.integer(text, span, true),
+            TokenKind::Float => return self.float(),
+            TokenKind::Str => ExprKind::Str(unescape(text)),
+            TokenKind::True => ExprKind::Bool(true),
+            TokenKind::False => ExprKind::Bool(false),
+            _ => return Err(self.no_expression()),
         };
+        self.advance();
         Ok(Expr { kind, span })
     }
 
-    fn integer(&mut self, digits: &str, span: Span) -> Parsed<Expr> {
+    /// Says that an expression is missing here.
+    fn no_expression(&mut self) -> Failed {
+        let what = "an expression";
+        match self.kind() {
+            // Reported by the lexer; what follows on the line went into the text.
+            TokenKind::UnterminatedStr => Failed,
+            TokenKind::Dot if self.kind_at(1) == TokenKind::Int => {
+                let help = format!("write `0.{}`", self.text_at(1));
+                self.unexpected(what, &help)
+            }
+            TokenKind::Plus if self.starts_line() => {
+                self.unexpected_here(what, "to go on from the line before, end that line with `+`")
+            }
+            TokenKind::Star if self.touches_at(0) => self.unexpected(what, "powers are written `x^2`"),
+            TokenKind::LeftBrace => self.unexpected(what, "parts of an expression are grouped with `( )`"),
+            TokenKind::LeftBracket => self.unexpected(what, "`[ ]` follows a value, to index it, or stands in types"),
+            _ => self.unexpected(what, ""),
+        }
+    }
+
+    fn float(&mut self) -> Parsed<Expr> {
+        let value: f64 = self.text().parse().unwrap_or(f64::INFINITY);
+        let span = self.advance();
+        self.no_juxtaposition(span)?;
+        if !value.is_finite() {
+            let help = "numbers go up to about 1.8e308";
+            return Err(self.error(codes::BAD_NUMBER, "this number is too large", span, "too large", help));
+        }
+        Ok(Expr { kind: ExprKind::Float(value), span })
+    }
+
+    /// The integer these digits write; they are the current token unless they were raised.
+    fn integer(&mut self, digits: &str, span: Span, current: bool) -> Parsed<Expr> {
+        self.height = 1;
+        if current {
+            self.advance();
+            self.no_juxtaposition(span)?;
+        }
         let Ok(value) = digits.parse::<i64>() else {
             let help = "integers go up to 9223372036854775807; other numbers are written with an exponent, `1e20`";
             return Err(self.error(codes::BAD_NUMBER, "this integer is too large", span, "too large", help));
         };
-        self.height = 1;
         Ok(Expr { kind: ExprKind::Int(value), span })
     }
 
     /// Refuses `2x` and `2(a + b)`.
     fn no_juxtaposition(&mut self, number: Span) -> Parsed<()> {
         let product = matches!(self.kind(), TokenKind::Ident | TokenKind::LeftParen);
-        if !product || !self.touches_at(0) || self.is_word("e") {
+        if !product || !self.touches_at(0) {
             return Ok(());
         }
         let help = format!("write the product as `{} * …`", self.source(number));

@@ -54,3 +54,6 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     }
     (File { items, span }, errors)
 }
+
+#[cfg(test)]
+mod tests;
