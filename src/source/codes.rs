@@ -131,7 +131,7 @@ them the same name; if every pairing of two axes is meant, write index notation:
     y[n, m] = a[n] + b[m]
 ";
     NESTED_TOO_DEEP = 501, "nested too deeply",
-"Expressions, types and blocks may be nested 256 levels deep, and a chain such as
+"Expressions, types and blocks may be nested 128 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
 ";
     FILE_TOO_LARGE = 502, "a source file that is too large",

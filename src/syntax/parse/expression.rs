@@ -164,25 +164,21 @@ impl Parser<'_> {
 
     fn postfix(&mut self, mut base: Expr) -> Parsed<Expr> {
         loop {
-            if self.breaks() {
+            let kind = self.kind();
+            if self.breaks() || !follows(kind, &base) {
                 return Ok(base);
             }
-            let number = matches!(base.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_));
-            base = match self.kind() {
-                TokenKind::LeftParen if !number => {
-                    let call = self.call(base)?;
-                    if self.starts_body() && is_index_reduction(&call) {
-                        return self.index_reduce(&call);
-                    }
-                    call
-                }
-                TokenKind::LeftBracket if !number => self.index(base)?,
-                TokenKind::Dot => self.member(base)?,
-                TokenKind::TransposeMark => self.transposed(base)?,
-                TokenKind::Superscript => self.raised(base)?,
-                TokenKind::Prime => return Err(self.stray_prime()),
-                _ => return Ok(base),
-            };
+            base = match kind {
+                TokenKind::LeftParen => self.call(base),
+                TokenKind::LeftBracket => self.index(base),
+                TokenKind::Dot => self.member(base),
+                TokenKind::TransposeMark => self.transposed(base),
+                TokenKind::Superscript => self.raised(base),
+                _ => Err(self.stray_prime()),
+            }?;
+            if kind == TokenKind::LeftParen && self.starts_body() && is_index_reduction(&base) {
+                return self.index_reduce(&base);
+            }
         }
     }
 
@@ -455,6 +451,16 @@ fn binary_op(kind: TokenKind) -> Option<BinaryOp> {
 /// An operator that cannot begin an expression, so a line that starts with it goes on from the line before.
 pub(super) fn continues_line(kind: TokenKind) -> bool {
     kind == TokenKind::Pipe || binary_op(kind).is_some_and(|op| !matches!(op, BinaryOp::Add | BinaryOp::Sub))
+}
+
+/// Whether the token goes on with the operand before it; literals are neither called nor indexed.
+fn follows(kind: TokenKind, base: &Expr) -> bool {
+    let literal = matches!(base.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_));
+    match kind {
+        TokenKind::LeftParen | TokenKind::LeftBracket => !literal,
+        TokenKind::Dot | TokenKind::TransposeMark | TokenKind::Superscript | TokenKind::Prime => true,
+        _ => false,
+    }
 }
 
 /// `sum(i, k)`, a reduction's name applied to names only.

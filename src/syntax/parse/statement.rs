@@ -71,11 +71,16 @@ impl Parser<'_> {
         if self.breaks() || matches!(self.kind(), TokenKind::Semicolon | TokenKind::RightBrace | TokenKind::End) {
             return Ok(line);
         }
-        let help = match (&line, self.kind()) {
+        Err(self.overlong(&line))
+    }
+
+    /// Says that something stands after the end of a line's equation or value.
+    fn overlong(&mut self, line: &Line) -> Failed {
+        let help = match (line, self.kind()) {
             (Line::Value(value), TokenKind::Assign) => {
                 let (message, label) = ("this cannot stand on the left of `=`", "not a name");
                 let help = "define a name, `name = …`, an element, `y[i, j] = …`, or a state's next value, `v' = …`";
-                return Err(self.error(codes::BAD_TARGET, message, value.span, label, help));
+                return self.error(codes::BAD_TARGET, message, value.span, label, help);
             }
             (_, TokenKind::Assign) => "one equation per line; equality is tested with `==`",
             (_, TokenKind::Ident | TokenKind::Int | TokenKind::Float | TokenKind::LeftParen) => {
@@ -85,59 +90,67 @@ impl Parser<'_> {
             (_, TokenKind::Colon) => "only inputs, parameters and states are annotated with a type",
             _ => "",
         };
-        Err(self.unexpected("an operator or the end of the line", help))
+        self.unexpected("an operator or the end of the line", help)
     }
 
+    // Each form has a function of its own, which keeps the frames on the recursive path small.
     fn unfinished_line(&mut self) -> Parsed<Line> {
         let named = self.kind_at(1) == TokenKind::Ident && !self.breaks_at(1);
+        let next = self.kind_at(1);
         match self.kind() {
             TokenKind::Ident if named && self.is_word("param") => self.param(),
             TokenKind::Ident if named && self.is_word("state") => self.state(),
-            TokenKind::Ident if named && ["let", "var", "const", "return"].contains(&self.text()) => {
-                let help = if self.is_word("return") {
-                    "a block's value is its last line: leave out `return`"
-                } else {
-                    "an equation starts with the name it defines: `name = …`"
-                };
-                self.advance();
-                Err(self.unexpected("an operator or the end of the line", help))
-            }
-            TokenKind::Ident if self.kind_at(1) == TokenKind::Assign => {
-                let name = self.expect_name("a name", "")?;
-                let value = self.definiens()?;
-                Ok(Line::Equation(StatementKind::Let { name, value }))
-            }
-            TokenKind::Ident if self.kind_at(1) == TokenKind::Prime && self.kind_at(2) == TokenKind::Assign => {
-                let name = self.expect_name("a name", "")?;
-                self.advance();
-                let value = self.definiens()?;
-                Ok(Line::Equation(StatementKind::Next { name, value }))
-            }
-            TokenKind::Ident if self.partner_precedes_assign(1) && self.kind_at(1) == TokenKind::LeftBracket => {
-                self.indexed()
-            }
-            TokenKind::LeftParen if self.partner_precedes_assign(0) => {
-                let open = self.open(TokenKind::LeftParen, "")?;
-                let names = self.names("a name", "on the left of `=` stand names: `(a, b) = …`")?;
-                self.close(&open, "`,`", "on the left of `=` stand names: `(a, b) = …`")?;
-                let value = self.definiens()?;
-                if names.len() == 1 {
-                    let only: Option<Name> = names.into_iter().next();
-                    return only.map(|name| Line::Equation(StatementKind::Let { name, value })).ok_or(Failed);
-                }
-                Ok(Line::Equation(StatementKind::LetTuple { names, value }))
-            }
-            TokenKind::Ident if self.updates_in_place() => {
-                let name = self.text();
-                let help = format!(
-                    "for a state write `{name}' = {name} {} …`; otherwise give the new value its own name",
-                    self.text_at(1)
-                );
-                let span = self.span();
-                Err(self.error(codes::BAD_TARGET, "nothing is changed in place", span, "cannot be changed", &help))
-            }
-            _ => Ok(Line::Value(self.expression()?)),
+            TokenKind::Ident if named => self.foreign_word(),
+            TokenKind::Ident if next == TokenKind::Assign => self.named(),
+            TokenKind::Ident if next == TokenKind::Prime && self.kind_at(2) == TokenKind::Assign => self.next(),
+            TokenKind::Ident if next == TokenKind::LeftBracket && self.partner_precedes_assign(1) => self.indexed(),
+            TokenKind::LeftParen if self.partner_precedes_assign(0) => self.tuple(),
+            TokenKind::Ident if self.updates_in_place() => self.update(),
+            _ => self.expression().map(Line::Value),
         }
+    }
+
+    /// Two words side by side, as other languages begin their statements.
+    fn foreign_word(&mut self) -> Parsed<Line> {
+        let help = match self.text() {
+            "let" | "var" | "const" => "an equation starts with the name it defines: `name = …`",
+            "return" => "a block's value is its last line: leave out `return`",
+            _ => "products are written with `*`; equations stand on lines of their own or are separated by `;`",
+        };
+        self.advance();
+        Err(self.unexpected("an operator or the end of the line", help))
+    }
+
+    fn named(&mut self) -> Parsed<Line> {
+        let name = self.expect_name("a name", "")?;
+        let value = self.definiens()?;
+        Ok(Line::Equation(StatementKind::Let { name, value }))
+    }
+
+    fn next(&mut self) -> Parsed<Line> {
+        let name = self.expect_name("a name", "")?;
+        self.advance();
+        let value = self.definiens()?;
+        Ok(Line::Equation(StatementKind::Next { name, value }))
+    }
+
+    fn tuple(&mut self) -> Parsed<Line> {
+        let help = "on the left of `=` stand names: `(a, b) = …`";
+        let open = self.open(TokenKind::LeftParen, "")?;
+        let mut names = self.names("a name", help)?;
+        self.close(&open, "`,`", help)?;
+        let value = self.definiens()?;
+        Ok(Line::Equation(match names.pop() {
+            Some(name) if names.is_empty() => StatementKind::Let { name, value },
+            last => StatementKind::LetTuple { names: names.into_iter().chain(last).collect(), value },
+        }))
+    }
+
+    fn update(&mut self) -> Parsed<Line> {
+        let (name, operator, span) = (self.text(), self.text_at(1), self.span());
+        let help =
+            format!("for a state write `{name}' = {name} {operator} …`; otherwise give the new value its own name");
+        Err(self.error(codes::BAD_TARGET, "nothing is changed in place", span, "cannot be changed", &help))
     }
 
     /// `x += …` and its kin.
