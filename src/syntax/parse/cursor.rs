@@ -116,6 +116,17 @@ impl<'a> Parser<'a> {
         self.token(0).starts_line
     }
 
+    /// Whether the token before this one starts a line.
+    pub(super) fn previous_starts_line(&self) -> bool {
+        self.tokens[self.at.saturating_sub(1)].starts_line
+    }
+
+    /// A word at the very start of a line, where items stand by custom.
+    pub(super) fn at_margin(&self) -> bool {
+        let start = self.span().start as usize;
+        self.is(TokenKind::Ident) && (start == 0 || self.text.as_bytes()[start - 1] == b'\n')
+    }
+
     /// The token `ahead` of this one follows the one before it without a blank.
     pub(super) fn touches_at(&self, ahead: usize) -> bool {
         let place = (self.at + ahead).min(self.tokens.len() - 1);
@@ -188,6 +199,13 @@ impl<'a> Parser<'a> {
             return Ok(span);
         }
         if open.partner.is_none() {
+            // Brackets that are all open at the same place are one mistake, told once.
+            let told = self.errors.last().is_some_and(|error| {
+                error.code == codes::UNCLOSED_DELIMITER && error.labels.iter().any(|label| label.span == self.span())
+            });
+            if told {
+                return Err(Failed);
+            }
             let label = format!("found {} before the closing {kind}", self.found());
             let error = Diagnostic::new(codes::UNCLOSED_DELIMITER, format!("this {} is never closed", open.kind))
                 .at(open.span, "opened here")
@@ -272,10 +290,10 @@ impl<'a> Parser<'a> {
     }
 
     /// Records the height of a tree whose highest part has height `below`, or refuses it.
-    pub(super) fn grow(&mut self, below: usize, span: Span) -> Parsed<()> {
+    pub(super) fn grow(&mut self, below: usize) -> Parsed<()> {
         self.height = below + 1;
         if self.height > MAX_HEIGHT {
-            return Err(self.too_deep(span));
+            return Err(self.too_deep(self.previous_span()));
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ impl Parser<'_> {
             return Err(self.error(codes::CHAINED_COMPARISON, message, self.span(), "a second comparison", help));
         }
         let span = left.span.to(right.span);
-        self.grow(left_height.max(self.height), span)?;
+        self.grow(left_height.max(self.height))?;
         Ok(Expr { kind: ExprKind::Binary { op, left: Box::new(left), right: Box::new(right) }, span })
     }
 
@@ -76,7 +76,7 @@ impl Parser<'_> {
             return Err(self.error(codes::BAD_PIPE, message, callee.span, "expected a name or a call", help));
         }
         let span = value.span.to(callee.span);
-        self.grow(height.max(self.height), span)?;
+        self.grow(height.max(self.height))?;
         Ok(Expr { kind: ExprKind::Pipe { value: Box::new(value), callee: Box::new(callee) }, span })
     }
 
@@ -131,7 +131,7 @@ impl Parser<'_> {
 
     fn unary(&mut self, op: UnaryOp, start: Span, operand: Expr) -> Parsed<Expr> {
         let span = start.to(operand.span);
-        self.grow(self.height, span)?;
+        self.grow(self.height)?;
         Ok(Expr { kind: ExprKind::Unary { op, operand: Box::new(operand) }, span })
     }
 
@@ -149,7 +149,7 @@ impl Parser<'_> {
         }
         self.advance();
         let otherwise = self.case(precedence::CHOICE)?;
-        self.grow(height.max(self.height), start.to(otherwise.span))?;
+        self.grow(height.max(self.height))?;
         Ok((then, otherwise))
     }
 
@@ -184,7 +184,7 @@ impl Parser<'_> {
 
     fn transposed(&mut self, base: Expr) -> Parsed<Expr> {
         let span = base.span.to(self.advance());
-        self.grow(self.height, span)?;
+        self.grow(self.height)?;
         Ok(Expr { kind: ExprKind::Transpose { base: Box::new(base) }, span })
     }
 
@@ -213,7 +213,7 @@ impl Parser<'_> {
         }
         let close = self.close(&open, "`,`", "arguments are separated by `,`")?;
         let span = callee.span.to(close);
-        self.grow(height, span)?;
+        self.grow(height)?;
         Ok(Expr { kind: ExprKind::Call { callee: Box::new(callee), args, over }, span })
     }
 
@@ -271,7 +271,7 @@ impl Parser<'_> {
         }
         let close = self.close(&open, "`,`", "")?;
         let span = base.span.to(close);
-        self.grow(height, span)?;
+        self.grow(height)?;
         Ok(Expr { kind: ExprKind::Index { base: Box::new(base), indices }, span })
     }
 
@@ -290,7 +290,7 @@ impl Parser<'_> {
             ExprKind::Field { base, name }
         };
         let span = base_span.to(self.previous_span());
-        self.grow(self.height, span)?;
+        self.grow(self.height)?;
         Ok(Expr { kind, span })
     }
 
@@ -306,7 +306,7 @@ impl Parser<'_> {
         let mark = self.advance();
         let exponent = self.integer(&digits, mark, false)?;
         let span = base.span.to(mark);
-        self.grow(height, span)?;
+        self.grow(height)?;
         let (op, left, right) = (BinaryOp::Pow, Box::new(base), Box::new(exponent));
         Ok(Expr { kind: ExprKind::Binary { op, left, right }, span })
     }
@@ -321,7 +321,7 @@ impl Parser<'_> {
         let (reduction, indices) = index_reduction(call).ok_or(Failed)?;
         let body = self.operand(precedence::PRODUCT)?;
         let span = call.span.to(body.span);
-        self.grow(self.height, span)?;
+        self.grow(self.height)?;
         Ok(Expr { kind: ExprKind::IndexReduce { reduction, indices, body: Box::new(body) }, span })
     }
 
@@ -423,7 +423,7 @@ impl Parser<'_> {
                 None => Err(Failed),
             };
         }
-        self.grow(height, span)?;
+        self.grow(height)?;
         Ok(Expr { kind: ExprKind::Tuple(parts), span })
     }
 }

@@ -25,7 +25,7 @@ impl Parser<'_> {
                 Ok(kind) => items.push(Item { doc, kind, span: start.to(self.previous_span()) }),
                 Err(Failed) => {
                     self.joined = false;
-                    self.skip(from, |parser| parser.at_item() || parser.at_constant());
+                    self.skip(from, |parser| parser.at_item() || parser.at_constant() || parser.at_margin());
                     if self.is(TokenKind::RightBrace) {
                         self.advance();
                     }
@@ -55,7 +55,14 @@ impl Parser<'_> {
         if self.breaks() || matches!(self.kind(), TokenKind::Semicolon | TokenKind::End) {
             return Ok(());
         }
-        Err(self.unexpected("the end of the line", "each item starts on a line of its own"))
+        let keyword = Kind::ALL.iter().any(|kind| self.is_word(kind.keyword()));
+        let product =
+            matches!(self.kind(), TokenKind::Ident | TokenKind::Int | TokenKind::Float | TokenKind::LeftParen);
+        let help = match product && !keyword {
+            true => "products are written with `*`; each item starts on a line of its own",
+            false => "each item starts on a line of its own",
+        };
+        Err(self.unexpected("an operator or the end of the line", help))
     }
 
     fn item(&mut self) -> Parsed<ItemKind> {

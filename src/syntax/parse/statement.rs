@@ -47,7 +47,7 @@ impl Parser<'_> {
             }
             let close = parser.close(&open, "", "")?;
             let span = start.to(close);
-            parser.grow(height, span)?;
+            parser.grow(height)?;
             Ok(Block { statements, result: result.map(Box::new), braced: true, span })
         })
     }
@@ -81,6 +81,9 @@ impl Parser<'_> {
                 let (message, label) = ("this cannot stand on the left of `=`", "not a name");
                 let help = "define a name, `name = …`, an element, `y[i, j] = …`, or a state's next value, `v' = …`";
                 return self.error(codes::BAD_TARGET, message, value.span, label, help);
+            }
+            (_, TokenKind::Assign) if self.previous_starts_line() => {
+                "the line before ends with an operator, so it goes on with this one"
             }
             (_, TokenKind::Assign) => "one equation per line; equality is tested with `==`",
             (_, TokenKind::Ident | TokenKind::Int | TokenKind::Float | TokenKind::LeftParen) => {

@@ -57,6 +57,10 @@ impl Parser<'_> {
             return Err(self.error(codes::UNKNOWN_CLAUSE, &message, self.span(), "not a clause", help));
         }
         self.advance();
+        if self.breaks() {
+            let help = format!("what belongs to `{word}` stands on the same line");
+            return Err(self.unexpected("the rest of the clause", &help));
+        }
         match word {
             "minimize" => {
                 let objective = self.expression()?;
