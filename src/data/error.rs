@@ -12,7 +12,7 @@ use crate::source::{Code, Diagnostic, Span};
 #[derive(Clone, PartialEq, Debug)]
 pub struct DataError {
     pub place: Place,
-    pub problem: Problem,
+    pub problem: Box<Problem>,
 }
 
 /// A place in a data file. Lines and columns count from 1; a column is counted in characters.
@@ -148,7 +148,7 @@ impl Place {
     }
 
     pub fn fail(self, problem: Problem) -> DataError {
-        DataError { place: self, problem }
+        DataError { place: self, problem: Box::new(problem) }
     }
 }
 
@@ -171,7 +171,7 @@ impl fmt::Display for Place {
 impl DataError {
     pub fn code(&self) -> Code {
         use Problem::*;
-        Code(match self.problem {
+        Code(match *self.problem {
             Unreadable { .. } | NotAFile => 301,
             NotUtf8 { .. } => 302,
             Empty | NoRows => 303,
@@ -195,7 +195,7 @@ impl DataError {
     pub fn message(&self) -> String {
         use Problem::*;
         let name = self.place.name.as_deref().unwrap_or("?");
-        match &self.problem {
+        match &*self.problem {
             Unreadable { reason, .. } => format!("the data file cannot be read: {reason}"),
             NotAFile => "the data file is not a regular file".into(),
             TooLarge { bytes, available } => {
@@ -247,7 +247,7 @@ impl DataError {
     pub fn help(&self) -> Option<String> {
         use Problem::*;
         let name = self.place.name.as_deref().unwrap_or("?");
-        Some(match &self.problem {
+        Some(match &*self.problem {
             Unreadable { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             Unreadable { similar: None, .. } => "paths are relative to the `.dl` file".into(),
             NotAFile => "name a file, not a directory or a device".into(),
@@ -295,7 +295,7 @@ impl DataError {
     /// What is known of the place: the file, its line and column, or the row of a file without lines.
     pub fn note(&self) -> Option<String> {
         self.place.file.as_ref()?;
-        let row = match &self.problem {
+        let row = match &*self.problem {
             Problem::NotIntegers { row, .. } | Problem::OutOfRange { row, .. } if self.place.line.is_none() => {
                 format!(", row {row} (the first is 0)")
             }
@@ -306,7 +306,7 @@ impl DataError {
 
     /// The diagnostic for a declaration at `span`.
     pub fn at(&self, span: Span) -> Diagnostic {
-        let label = match &self.problem {
+        let label = match &*self.problem {
             Problem::SharesOverAll { .. }
             | Problem::ShareNotPositive { .. }
             | Problem::DuplicatePart { .. }

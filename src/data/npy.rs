@@ -163,7 +163,7 @@ pub(super) fn decode(
         (Element::U32, _) => integers(each(reader, count, |bytes| u32::from_le_bytes(bytes).into())?),
         (Element::Bool, _) => integers(each(reader, count, |[byte]| i64::from(byte != 0))?),
         (Element::U64, _) => {
-            let values = each(reader, count, |bytes| i64::from_le_bytes(bytes))?;
+            let values = each(reader, count, i64::from_le_bytes)?;
             match values.iter().find(|&&value| value < 0) {
                 Some(&value) => Err(Failure::TooLarge(value as u64)),
                 None => Ok(Values::I64(values)),

@@ -123,7 +123,7 @@ mod tests {
             let percents: Vec<f64> = weights.iter().map(|&weight| f64::from(weight) / total * 100.0).collect();
             match split(rows, &shares(&percents), seed) {
                 Err(error) => {
-                    let empty = matches!(error.problem, Problem::EmptyPart { .. });
+                    let empty = matches!(*error.problem, Problem::EmptyPart { .. });
                     prop_assert!(empty, "{}", error);
                 }
                 Ok(parts) => {
