@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dlc::data::{Array, Column, DataError, FloatType, Share, Source, Table, Values, csv, npy, safetensors, split};
-use dlc::source::{FileId, Span};
+use dlc::source::{FileId, Files, Span, codes, render};
 
 /// The parts of a diagnostic as plain text.
 fn rendered(error: &DataError) -> String {
@@ -11,7 +11,8 @@ fn rendered(error: &DataError) -> String {
     let diagnostic = error.at(span);
     assert_eq!(diagnostic.labels.len(), 1);
     assert_eq!(diagnostic.labels[0].span, span);
-    let mut lines = vec![format!("E{:04} {}", diagnostic.code.0, diagnostic.message)];
+    assert!(codes::explain(&diagnostic.code.to_string()).is_some(), "{} is not explained", diagnostic.code);
+    let mut lines = vec![format!("{} {}", diagnostic.code, diagnostic.message)];
     lines.extend(diagnostic.notes.iter().map(|note| format!("note: {note}")));
     lines.extend(diagnostic.help.iter().map(|help| format!("help: {help}")));
     lines.join("\n")
@@ -29,6 +30,30 @@ fn message(result: Result<impl Sized, DataError>, expected: &str) {
         Ok(_) => panic!("no error; expected {expected}"),
         Err(error) => assert_eq!(rendered(&error), expected),
     }
+}
+
+#[test]
+fn the_place_in_the_model_and_the_place_in_the_data() {
+    let mut files = Files::default();
+    let declaration = "data flowers = csv(\"iris.csv\", target: species)";
+    let file = files.add("iris.dl", format!("{declaration}\nsplit flowers into train 80%, test 20%\n"));
+    let text = "length,width,species\n5.1,3.5,0\n4.9,3.0,setosa\n";
+    let error = csv::parse(text.as_bytes(), Path::new("iris.csv"), Some("species"), FloatType::F32).unwrap_err();
+    let diagnostic = error.at(Span::new(file, 0, declaration.len()));
+    assert_eq!(
+        render(&files, &[diagnostic], false),
+        "\
+error[E0306]: `setosa` in column `species` is not a number
+ --> iris.dl:1:1
+  |
+1 | data flowers = csv(\"iris.csv\", target: species)
+  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the data is declared here
+  |
+  = note: in iris.csv:3:9
+  = help: write `species` as numbers (classes as 0, 1, 2, …), or remove the column
+
+"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dlc::data::{Array, FloatType, Kind, Source, Values, csv, npy, safetensors};
+use dlc::ir::{DType, Data, Tensor};
 use proptest::prelude::*;
 
 fn example(name: &str, target: &str) -> Source {
@@ -79,6 +80,28 @@ fn integers_a_float_cannot_hold_are_floats_in_the_matrix_and_exact_as_target() {
     let table = csv::parse(b"id,y\n16777217,16777217\n", Path::new("d.csv"), Some("y"), FloatType::F32).unwrap();
     assert_eq!(table.schema().column("id").unwrap().kind, Kind::Float);
     assert_eq!(table.column("y").unwrap().values, Values::I64(vec![16777217]));
+}
+
+#[test]
+fn integers_the_run_cannot_hold_are_floats() {
+    let read = |float| csv::parse(b"a,y\n1,3000000000\n", Path::new("d.csv"), Some("y"), float).unwrap();
+    assert_eq!(read(FloatType::F32).stored("y").unwrap().values, Values::F32(vec![3e9]));
+    assert_eq!(read(FloatType::F64).stored("y").unwrap().values, Values::I64(vec![3_000_000_000]));
+    let array = Array { shape: vec![1], values: Values::I64(vec![3_000_000_000]) };
+    assert_eq!(array.for_run(FloatType::F32).values, Values::F32(vec![3e9]));
+}
+
+#[test]
+fn arrays_and_tensors_convert() {
+    let tensor = Tensor { dims: vec![2], data: Data::I32(vec![-1, 2]) };
+    let array = Array::from(tensor.clone());
+    assert_eq!(array.values, Values::I64(vec![-1, 2]));
+    assert_eq!(array.clone().tensor(DType::I32), tensor);
+    assert_eq!(array.clone().tensor(DType::F32).data, Data::F32(vec![-1.0, 2.0]));
+    assert_eq!(array.tensor(DType::Bool).data, Data::Bool(vec![true, true]));
+    // Beyond 2^53, where a detour through floats would round.
+    let large = Array { shape: vec![1], values: Values::I64(vec![i64::MAX - 1]) };
+    assert_eq!(large.tensor(DType::I64).data, Data::I64(vec![i64::MAX - 1]));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The first line names the columns. All columns but the target form the matrix `x` `[rows, features]`, in the order of
 //! the file; each can also be had by its name. The target is a column of its own. A column whose cells are all integer
-//! literals is integer-valued; `x` is of floats. Quoted cells, CRLF, a byte order mark and blank lines are accepted.
+//! literals that the run's types hold is integer-valued; `x` is of floats. Quoted cells, CRLF, a byte order mark and blank lines are accepted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub fn read(path: &Path, target: Option<&str>, float: FloatType) -> Result<Table
 pub fn parse(bytes: &[u8], path: &Path, target: Option<&str>, float: FloatType) -> Result<Table, DataError> {
     let text = decode(bytes, path)?;
     match float {
-        FloatType::F32 => Reader::new(text, path, target)?.table::<f32>(),
-        FloatType::F64 => Reader::new(text, path, target)?.table::<f64>(),
+        FloatType::F32 => Reader::new(text, path, target)?.table::<f32>(float),
+        FloatType::F64 => Reader::new(text, path, target)?.table::<f64>(float),
     }
 }
 
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         Place::file(self.path).line(line).column(column)
     }
 
-    fn table<T: Real>(mut self) -> Result<Table, DataError> {
+    fn table<T: Real>(mut self, float: FloatType) -> Result<Table, DataError> {
         let width = self.names.len();
         let mut summaries = vec![Summary::EMPTY; width];
         let mut matrix: Vec<T> = Vec::new();
@@ -229,9 +229,9 @@ impl<'a> Reader<'a> {
         let origin = Arc::new(Origin { file: PathBuf::from(self.path), lines: Some(lines) });
         let mut columns = Vec::new();
         if let Some(position) = self.target {
-            let values = if target.0.len() == rows { Values::I64(target.0) } else { T::values(target.1) };
             let name = self.names.remove(position);
-            summaries.remove(position);
+            let summary = summaries.remove(position);
+            let values = if summary.fits(float) { Values::I64(target.0) } else { T::values(target.1) };
             columns.push(Column { name, shape: Vec::new(), values, origin: origin.clone() });
         }
         matrix.shrink_to_fit();
@@ -280,6 +280,11 @@ impl Summary {
             }
             None => self.integers = false,
         }
+    }
+
+    /// Whether all cells are integers that the run's integer type holds.
+    fn fits(self, float: FloatType) -> bool {
+        self.integers && float.fits(self.least) && float.fits(self.greatest)
     }
 
     /// The range, if all cells are integers of at most the given magnitude.

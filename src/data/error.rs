@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::source::{Code, Diagnostic, Span};
+use crate::source::{Code, Diagnostic, Span, codes};
 
 /// A problem and where it is.
 #[derive(Clone, PartialEq, Debug)]
@@ -171,24 +171,26 @@ impl fmt::Display for Place {
 impl DataError {
     pub fn code(&self) -> Code {
         use Problem::*;
-        Code(match *self.problem {
-            Unreadable { .. } | NotAFile => 301,
-            NotUtf8 { .. } => 302,
-            Empty | NoRows => 303,
-            NoHeader { .. } | NamelessColumn { .. } => 304,
-            Ragged { .. } => 305,
-            NotANumber { .. } => 306,
-            Missing { .. } | NotFinite { .. } | TooLargeForFloat { .. } | IntegerTooLarge { .. } => 307,
-            DuplicateColumn { .. } => 308,
-            UnknownColumn { .. } | ReservedTarget | OnlyTarget => 309,
-            Malformed { .. } => 310,
-            UnsupportedType { .. } => 311,
-            Scalar | NoValues { .. } | UnequalRows { .. } => 312,
-            NotIntegers { .. } | OutOfRange { .. } => 313,
-            SharesOverAll { .. } | ShareNotPositive { .. } | DuplicatePart { .. } | EmptyPart { .. } => 314,
-            Unwritable { .. } => 315,
-            TooLarge { .. } => 501,
-        })
+        match *self.problem {
+            Unreadable { .. } | NotAFile => codes::UNREADABLE_FILE,
+            TooLarge { .. } => codes::DATA_TOO_LARGE,
+            NotUtf8 { .. } => codes::NOT_UTF8,
+            Empty | NoRows => codes::NO_ROWS,
+            NoHeader { .. } | NamelessColumn { .. } => codes::BAD_HEADER,
+            Ragged { .. } => codes::RAGGED_ROW,
+            NotANumber { .. } => codes::NOT_A_NUMBER,
+            Missing { .. } | NotFinite { .. } | TooLargeForFloat { .. } | IntegerTooLarge { .. } => codes::NOT_FINITE,
+            DuplicateColumn { .. } => codes::DUPLICATE_COLUMN,
+            UnknownColumn { .. } | ReservedTarget | OnlyTarget => codes::UNKNOWN_COLUMN,
+            Malformed { .. } => codes::MALFORMED_FILE,
+            UnsupportedType { .. } => codes::UNSUPPORTED_ELEMENTS,
+            Scalar | NoValues { .. } | UnequalRows { .. } => codes::NOT_ROWS,
+            NotIntegers { .. } | OutOfRange { .. } => codes::INDEX_OUT_OF_RANGE,
+            SharesOverAll { .. } | ShareNotPositive { .. } | DuplicatePart { .. } | EmptyPart { .. } => {
+                codes::BAD_SPLIT
+            }
+            Unwritable { .. } => codes::UNWRITABLE_FILE,
+        }
     }
 
     /// One line, without the place.

@@ -1,19 +1,35 @@
 //! A data set in memory: named columns, each a dense array whose first axis counts the rows.
 //!
 //! Invariant: every column of a [`Table`] has the table's number of rows, at least one, and at least one value a row;
-//! float values are finite.
+//! float values are finite, and integers fit the integer type of the run, which is as wide as its float type.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::{DataError, Place, Problem};
+use crate::ir::{DType, Data, Tensor};
 
 /// The float type a run computes in; float columns are stored in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FloatType {
     F32,
     F64,
+}
+
+impl FloatType {
+    /// The float type of a graph that computes in `dtype`.
+    pub fn of(dtype: DType) -> Self {
+        match dtype.int() {
+            DType::I32 => FloatType::F32,
+            _ => FloatType::F64,
+        }
+    }
+
+    /// Whether the run's integers hold the value.
+    pub(super) fn fits(self, value: i64) -> bool {
+        self == FloatType::F64 || i32::try_from(value).is_ok()
+    }
 }
 
 /// Elements in row-major order.
@@ -87,14 +103,57 @@ impl Values {
 }
 
 impl Array {
-    /// Floats are converted to `float`; integers stay.
-    pub fn with_floats(self, float: FloatType) -> Array {
+    /// Elements of the types of a run: floats are converted, and integers too if one of them does not fit.
+    pub fn for_run(self, float: FloatType) -> Array {
+        let fits = |values: &[i64]| values.iter().all(|&value| float.fits(value));
         let values = match (self.values, float) {
+            (Values::I64(values), FloatType::F32) if !fits(&values) => {
+                Values::F32(values.iter().map(|&value| value as f32).collect())
+            }
             (Values::F64(values), FloatType::F32) => Values::F32(values.iter().map(|&value| value as f32).collect()),
             (Values::F32(values), FloatType::F64) => Values::F64(values.iter().map(|&value| value.into()).collect()),
             (values, _) => values,
         };
         Array { shape: self.shape, values }
+    }
+
+    /// The tensor with elements of the given type, converted where they are of another.
+    pub fn tensor(self, dtype: DType) -> Tensor {
+        fn convert<T: Copy>(
+            values: Vec<T>,
+            dtype: DType,
+            float: impl Fn(T) -> f64,
+            integer: impl Fn(T) -> i64,
+        ) -> Data {
+            let all = values.into_iter();
+            match dtype {
+                DType::F32 => Data::F32(all.map(|value| float(value) as f32).collect()),
+                DType::F64 => Data::F64(all.map(float).collect()),
+                DType::I32 => Data::I32(all.map(|value| integer(value) as i32).collect()),
+                DType::I64 => Data::I64(all.map(integer).collect()),
+                DType::Bool => Data::Bool(all.map(|value| integer(value) != 0).collect()),
+            }
+        }
+        let data = match self.values {
+            Values::F32(values) => convert(values, dtype, f64::from, |value| value as i64),
+            Values::F64(values) => convert(values, dtype, |value| value, |value| value as i64),
+            Values::I64(values) => convert(values, dtype, |value| value as f64, |value| value),
+        };
+        Tensor { dims: self.shape, data }
+    }
+}
+
+/// Integers and booleans become `i64`.
+impl From<Tensor> for Array {
+    fn from(tensor: Tensor) -> Self {
+        let values = match tensor.data {
+            Data::F32(values) => Values::F32(values),
+            Data::F64(values) => Values::F64(values),
+            Data::I32(values) => Values::I64(values.into_iter().map(i64::from).collect()),
+            Data::I64(values) => Values::I64(values),
+            Data::Bool(values) => Values::I64(values.into_iter().map(i64::from).collect()),
+        };
+        Array { shape: tensor.dims, values }
     }
 }
 
@@ -117,7 +176,7 @@ impl Lines {
 }
 
 impl Column {
-    /// Makes a column of an array with a leading axis of rows; floats are converted to `float` and must be finite.
+    /// Makes a column of an array with a leading axis of rows, in the types of the run; floats must be finite.
     pub fn new(name: &str, array: Array, float: FloatType, file: &Path) -> Result<Self, DataError> {
         let place = || Place::file(file).name(name);
         let Some((&rows, shape)) = array.shape.split_first() else {
@@ -141,7 +200,7 @@ impl Column {
             return Err(place().fail(Problem::TooLargeForFloat { text }));
         }
         let origin = Arc::new(Origin { file: file.to_path_buf(), lines: None });
-        Ok(Column { name: name.to_string(), shape, values: array.with_floats(float).values, origin })
+        Ok(Column { name: name.to_string(), shape, values: array.for_run(float).values, origin })
     }
 
     /// How many elements a row has.
