@@ -196,6 +196,7 @@ each gets at least one row:
     UNWRITABLE_FILE = 315, "a file that cannot be written",
 "The file was not written, and what stood there before is unchanged. The reason is that of the
 operating system.
+";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is
 
