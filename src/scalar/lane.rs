@@ -101,8 +101,10 @@ pub trait Lane {
     /// `a` where the mask holds, `b` elsewhere.
     fn select(&mut self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
+    /// The same bits as an integer.
     fn to_bits(&mut self, a: Self::F) -> Self::I;
-    fn from_bits(&mut self, a: Self::I) -> Self::F;
+    /// The float that has these bits.
+    fn of_bits(&mut self, a: Self::I) -> Self::F;
     fn int_add(&mut self, a: Self::I, b: Self::I) -> Self::I;
     fn int_sub(&mut self, a: Self::I, b: Self::I) -> Self::I;
     fn int_and(&mut self, a: Self::I, b: Self::I) -> Self::I;
@@ -163,6 +165,6 @@ pub trait Lane {
         let sign = self.int_and(x, mask);
         let a = self.to_bits(a);
         let signed = self.int_or(a, sign);
-        self.from_bits(signed)
+        self.of_bits(signed)
     }
 }
