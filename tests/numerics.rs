@@ -174,7 +174,7 @@ fn in_range(function: Function, x: f64, limit: f64) -> bool {
 }
 
 fn check_f32(function: Function, bound: f64) {
-    let step = if full() { 1 } else { 9973 };
+    let step = if full() { 1 } else { 1999 };
     let worst = in_parallel(1 << 32, step, |bits, worst| {
         let x = f32::from_bits(bits as u32);
         if in_range(function, f64::from(x), 2.9e6) {

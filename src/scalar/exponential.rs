@@ -70,7 +70,7 @@ fn reduce<L: Lane>(lane: &mut L, x: L::F, source: L::F, offset: i64) -> (Nearest
 /// 2^n, n given with the bias added; the exponent must be a normal one.
 fn power_of_two<L: Lane>(lane: &mut L, biased: L::I) -> L::F {
     let bits = lane.shift_left(biased, lane.width().fraction_bits());
-    lane.of_bits(bits)
+    lane.from_bits(bits)
 }
 
 /// What `nearest` must add for `scale`.
@@ -88,7 +88,7 @@ pub(super) fn scale<L: Lane>(lane: &mut L, a: L::F, twice_biased: L::I) -> L::F 
     let first = lane.int_and(halved, exponent_mask);
     let both = lane.shift_left(twice_biased, p);
     let second = lane.int_sub(both, first);
-    let (first, second) = (lane.of_bits(first), lane.of_bits(second));
+    let (first, second) = (lane.from_bits(first), lane.from_bits(second));
     let a = lane.mul(a, first);
     lane.mul(a, second)
 }

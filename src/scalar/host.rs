@@ -81,7 +81,7 @@ macro_rules! host {
             fn to_bits(&mut self, a: $float) -> $int {
                 a.to_bits()
             }
-            fn of_bits(&mut self, a: $int) -> $float {
+            fn from_bits(&mut self, a: $int) -> $float {
                 <$float>::from_bits(a)
             }
             fn int_add(&mut self, a: $int, b: $int) -> $int {

@@ -104,7 +104,8 @@ pub trait Lane {
     /// The same bits as an integer.
     fn to_bits(&mut self, a: Self::F) -> Self::I;
     /// The float that has these bits.
-    fn of_bits(&mut self, a: Self::I) -> Self::F;
+    #[expect(clippy::wrong_self_convention, reason = "`self` executes, it is not converted")]
+    fn from_bits(&mut self, a: Self::I) -> Self::F;
     fn int_add(&mut self, a: Self::I, b: Self::I) -> Self::I;
     fn int_sub(&mut self, a: Self::I, b: Self::I) -> Self::I;
     fn int_and(&mut self, a: Self::I, b: Self::I) -> Self::I;
@@ -165,6 +166,6 @@ pub trait Lane {
         let sign = self.int_and(x, mask);
         let a = self.to_bits(a);
         let signed = self.int_or(a, sign);
-        self.of_bits(signed)
+        self.from_bits(signed)
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn split<L: Lane>(lane: &mut L, x: L::F, offset: L::F) -> Split<L> {
     let above = lane.int_sub(bits, root_half);
     let shifted = lane.int_and(above, exponent_mask);
     let fraction = lane.int_sub(bits, shifted);
-    let fraction = lane.of_bits(fraction);
+    let fraction = lane.from_bits(fraction);
     let one = lane.float(1.0);
     let f = lane.sub(fraction, one);
     // The biased exponent in the low bits of 2^p makes the float 2^p + biased.
@@ -82,7 +82,7 @@ pub(super) fn split<L: Lane>(lane: &mut L, x: L::F, offset: L::F) -> Split<L> {
     let biased = lane.shift_right(biased, p);
     let spacing_bits = lane.int((width.bias() + i64::from(p)) << p);
     let e = lane.int_or(biased, spacing_bits);
-    let e = lane.of_bits(e);
+    let e = lane.from_bits(e);
     let e = lane.sub(e, offset);
     Split { e, shifted, f }
 }
@@ -182,7 +182,7 @@ fn log1p_inside<L: Lane>(lane: &mut L, x: L::F) -> (L::F, L::F) {
     // lost·2^-e, as (lost / 4)·2^(2 - e): the power stays normal for the largest e.
     let four_bits = lane.int((width.bias() + 2) << width.fraction_bits());
     let power = lane.int_sub(four_bits, shifted);
-    let power = lane.of_bits(power);
+    let power = lane.from_bits(power);
     let quarter = lane.float(0.25);
     let lost = lane.mul(lost, quarter);
     let corrected = lane.fma(lost, power, f);

@@ -207,7 +207,7 @@ impl Lane for Counter {
     fn float(&mut self, _: f64) {}
     fn int(&mut self, _: i64) {}
     fn to_bits(&mut self, _: ()) {}
-    fn of_bits(&mut self, _: ()) {}
+    fn from_bits(&mut self, _: ()) {}
     fn shift_left(&mut self, _: (), _: u32) {
         self.step();
     }

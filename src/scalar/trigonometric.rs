@@ -71,7 +71,7 @@ fn wave<L: Lane>(lane: &mut L, x: L::F, quarter: i64) -> L::F {
     let sign = lane.shift_left(half_turn, width.sign_bit().trailing_zeros() - 1);
     let value = lane.to_bits(value);
     let signed = lane.int_xor(value, sign);
-    lane.of_bits(signed)
+    lane.from_bits(signed)
 }
 
 /// The sine of x radians.
