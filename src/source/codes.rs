@@ -197,6 +197,33 @@ each gets at least one row:
 "The file was not written, and what stood there before is unchanged. The reason is that of the
 operating system.
 ";
+    MISSING_TRAIN = 401, "a program without a `train` block",
+"To run a program there must be something to train. The smallest block is
+
+    train {
+        minimize cross_entropy(classifier(x), label)
+        on       digits, batch 64
+        using    sgd(lr: 0.1)
+        epochs   10
+    }
+";
+    NOTHING_TO_TRAIN = 402, "no parameters to train",
+"The objective applies no net or layer that owns a `param`, or `over` names none of those it
+applies.
+";
+    INSTANCE_MISMATCH = 403, "one instance with two shapes",
+"A net is one instance: every application of it uses the same parameters. Applying it to inputs
+with another number of features would need parameters of another shape. A `layer`, in contrast,
+has parameters of its own in every application.
+";
+    STATE_WRITTEN_TWICE = 404, "two next values for one state",
+"A state such as a running average has one value before the step and one after it. An instance
+that is applied twice within one evaluation of the objective would assign it twice.
+";
+    SIZE_NOT_CONSTANT = 405, "a parameter whose shape depends on the batch",
+"Parameters and state live longer than a batch, so their sizes must be known before any batch is
+there: numbers, sizes given as arguments, and the features of the data.
+";
     NESTED_TOO_DEEP = 501, "nested too deeply",
 "Expressions, types and blocks may be nested 256 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
