@@ -225,7 +225,7 @@ that is applied twice within one evaluation of the objective would assign it twi
 there: numbers, sizes given as arguments, and the features of the data.
 ";
     NESTED_TOO_DEEP = 501, "nested too deeply",
-"Expressions, types and blocks may be nested 256 levels deep, and a chain such as
+"Expressions, types and blocks may be nested 128 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
 ";
     FILE_TOO_LARGE = 502, "a source file that is too large",

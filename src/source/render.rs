@@ -59,13 +59,14 @@ fn snippet<'a>(files: &'a Files, file: FileId, labels: &'a [Label]) -> Snippet<'
     let last = places.iter().map(|(_, place)| place.end).max().unwrap_or(0);
     let window_start = text[..first].rfind('\n').map_or(0, |at| at + 1);
     let window_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
+    let window = text[window_start..window_end].trim_end_matches('\r');
     let line = text[..window_start].matches('\n').count() + 1;
 
-    let mut snippet =
-        Snippet::source(&text[window_start..window_end]).line_start(line).path(files.path(file).display().to_string());
+    let mut snippet = Snippet::source(window).line_start(line).path(files.path(file).display().to_string());
     for (index, place) in places {
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let place = place.start - window_start..place.end - window_start;
+        let inside = |at: usize| (at - window_start).min(window.len());
+        let place = inside(place.start)..inside(place.end);
         let label = printable(&labels[index].text);
         let annotation = kind.span(place);
         snippet = snippet.annotation(if label.is_empty() { annotation } else { annotation.label(label) });

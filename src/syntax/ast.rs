@@ -8,7 +8,7 @@ use crate::source::Span;
 use std::fmt;
 
 /// The greatest height of any expression, type or block; deeper sources are refused with a diagnostic.
-pub const MAX_HEIGHT: usize = 256;
+pub const MAX_HEIGHT: usize = 128;
 
 /// An identifier, normalised: `θ` and `theta` have the same text.
 #[derive(Clone, PartialEq, Debug)]
