@@ -229,7 +229,7 @@ there: numbers, sizes given as arguments, and the features of the data.
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
 ";
     FILE_TOO_LARGE = 502, "a source file that is too large",
-"A source file may hold up to 16 MiB. Data belongs in files of its own, read with `data`.
+"A source file may hold up to 2 MiB. Data belongs in files of its own, read with `data`.
 ";
     TOO_MANY_ERRORS = 503, "too many errors",
 "After 100 errors in one file the rest are not shown: most of them tend to follow from the

@@ -5,21 +5,21 @@ use super::ast::BinaryOp;
 /// Greater binds tighter.
 pub type Precedence = u8;
 
-pub const PIPE: Precedence = 0;
+pub const PIPE: Precedence = 1;
 /// `if … else …` and `when … else …`.
-pub const CHOICE: Precedence = 1;
-pub const OR: Precedence = 2;
-pub const AND: Precedence = 3;
-pub const NOT: Precedence = 4;
-pub const COMPARISON: Precedence = 5;
-pub const SUM: Precedence = 6;
+pub const CHOICE: Precedence = 2;
+pub const OR: Precedence = 3;
+pub const AND: Precedence = 4;
+pub const NOT: Precedence = 5;
+pub const COMPARISON: Precedence = 6;
+pub const SUM: Precedence = 7;
 /// `sum(i) body`: stands bare beside `+` and `-`, its body takes the products to its right.
-pub const INDEX_REDUCTION: Precedence = 7;
-pub const PRODUCT: Precedence = 8;
-pub const NEGATION: Precedence = 9;
-pub const POWER: Precedence = 10;
+pub const INDEX_REDUCTION: Precedence = 8;
+pub const PRODUCT: Precedence = 9;
+pub const NEGATION: Precedence = 10;
+pub const POWER: Precedence = 11;
 /// Calls, indices and marks after an operand, and the operands themselves.
-pub const POSTFIX: Precedence = 11;
+pub const POSTFIX: Precedence = 12;
 
 pub fn of_binary(op: BinaryOp) -> Precedence {
     match op {

@@ -3,7 +3,7 @@
 use super::{Failed, Parsed};
 use crate::source::{Code, Diagnostic, Span, codes};
 use crate::syntax::ast::{MAX_HEIGHT, Name};
-use crate::syntax::token::{Token, TokenKind, normalise};
+use crate::syntax::token::{MAX_ERRORS, Token, TokenKind, normalise};
 
 pub(super) struct Parser<'a> {
     text: &'a str,
@@ -26,10 +26,10 @@ struct Visible {
     kind: TokenKind,
     span: Span,
     /// Its index among all tokens.
-    index: usize,
+    index: u32,
     starts_line: bool,
     /// For a bracket, the place of its partner among the visible tokens.
-    partner: Option<usize>,
+    partner: Option<u32>,
 }
 
 impl<'a> Parser<'a> {
@@ -40,12 +40,24 @@ impl<'a> Parser<'a> {
             if token.kind == TokenKind::Newline {
                 starts_line = true;
             } else if !token.kind.is_trivia() && token.kind != TokenKind::Bad {
-                tokens.push(Visible { kind: token.kind, span: token.span, index, starts_line, partner: None });
+                tokens.push(Visible {
+                    kind: token.kind,
+                    span: token.span,
+                    index: index as u32,
+                    starts_line,
+                    partner: None,
+                });
                 starts_line = false;
             }
         }
         let end = Span { start: file.end, ..file };
-        tokens.push(Visible { kind: TokenKind::End, span: end, index: all.len(), starts_line: true, partner: None });
+        tokens.push(Visible {
+            kind: TokenKind::End,
+            span: end,
+            index: all.len() as u32,
+            starts_line: true,
+            partner: None,
+        });
         pair_brackets(&mut tokens);
         Parser { text, all, tokens, at: 0, joined: false, depth: 0, height: 0, errors: Vec::new() }
     }
@@ -135,7 +147,7 @@ impl<'a> Parser<'a> {
 
     /// The token `ahead` of this one opens a bracket, and `=` follows where the bracket closes.
     pub(super) fn partner_precedes_assign(&self, ahead: usize) -> bool {
-        let after = self.token(ahead).partner.filter(|partner| *partner > self.at).map(|partner| partner + 1);
+        let after = self.token(ahead).partner.map(|partner| partner as usize + 1).filter(|after| *after > self.at);
         after.and_then(|place| self.tokens.get(place)).is_some_and(|token| token.kind == TokenKind::Assign)
     }
 
@@ -257,8 +269,8 @@ impl<'a> Parser<'a> {
 
     fn unexpected_at(&mut self, expected: &str, found: &str, span: Span, help: &str) -> Failed {
         // What stands in the way may be a character that has been reported already.
-        let start = if self.at == 0 { 0 } else { self.tokens[self.at - 1].index };
-        if self.all[start..self.token(0).index].iter().any(|token| token.kind == TokenKind::Bad) {
+        let start = if self.at == 0 { 0 } else { self.tokens[self.at - 1].index as usize };
+        if self.all[start..self.token(0).index as usize].iter().any(|token| token.kind == TokenKind::Bad) {
             return Failed;
         }
         let mut error = Diagnostic::new(codes::UNEXPECTED_TOKEN, format!("expected {expected}, found {found}"))
@@ -274,7 +286,10 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn report(&mut self, error: Diagnostic) -> Failed {
-        self.errors.push(error);
+        // One more than is shown tells that there are more.
+        if self.errors.len() <= MAX_ERRORS {
+            self.errors.push(error);
+        }
         Failed
     }
 
@@ -311,8 +326,8 @@ impl<'a> Parser<'a> {
 
     /// The `##` lines directly above the current token.
     pub(super) fn doc(&self) -> Vec<String> {
-        let end = self.token(0).index;
-        let start = if self.at == 0 { 0 } else { self.tokens[self.at - 1].index + 1 };
+        let end = self.token(0).index as usize;
+        let start = if self.at == 0 { 0 } else { self.tokens[self.at - 1].index as usize + 1 };
         let mut lines = Vec::new();
         let mut own_line = self.at == 0;
         for token in &self.all[start..end] {
@@ -339,7 +354,7 @@ impl<'a> Parser<'a> {
                 TokenKind::End | TokenKind::RightBrace | TokenKind::Semicolon => return,
                 _ if !first && token.starts_line && stop(self) => return,
                 TokenKind::LeftParen | TokenKind::LeftBracket | TokenKind::LeftBrace => {
-                    self.at = token.partner.map_or(self.at, |partner| partner.max(self.at));
+                    self.at = token.partner.map_or(self.at, |partner| self.at.max(partner as usize));
                 }
                 _ => {}
             }
@@ -393,8 +408,8 @@ fn pair_brackets(tokens: &mut [Visible]) {
             open.pop();
             counts[candidate_column] -= 1;
             if candidate_column == column {
-                tokens[candidate].partner = Some(place);
-                tokens[place].partner = Some(candidate);
+                tokens[candidate].partner = Some(place as u32);
+                tokens[place].partner = Some(candidate as u32);
                 break;
             }
         }

@@ -14,16 +14,13 @@ mod train;
 mod types;
 
 use super::ast::File;
-use super::token::tokenize;
+use super::token::{MAX_ERRORS, tokenize};
 use crate::source::{Diagnostic, FileId, Span, codes};
 use cursor::Parser;
 pub(super) use expression::is_index_reduction;
 
 /// The longest source, in bytes.
-const MAX_TEXT: usize = 16 << 20;
-
-/// The most diagnostics reported for one file.
-const MAX_ERRORS: usize = 100;
+const MAX_TEXT: usize = 2 << 20;
 
 /// The rule could not go on; why is among the diagnostics already.
 struct Failed;
@@ -35,7 +32,7 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let span = Span::new(file, 0, text.len().min(u32::MAX as usize));
     if text.len() > MAX_TEXT {
         let error = Diagnostic::new(codes::FILE_TOO_LARGE, format!("this file holds {} bytes", text.len()))
-            .at(Span::new(file, 0, 0), "a source file may hold 16 MiB")
+            .at(Span::new(file, 0, 0), "a source file may hold 2 MiB")
             .help("keep data in files of its own and read it with `data`");
         return (File { items: Vec::new(), span }, vec![error]);
     }
@@ -45,11 +42,10 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     let mut errors: Vec<Diagnostic> = errors.into_iter().chain(parser.into_errors()).collect();
     errors.sort_by_key(|error| error.labels.first().map(|label| label.span.start));
     if errors.len() > MAX_ERRORS {
-        let rest = errors.len() - MAX_ERRORS;
         errors.truncate(MAX_ERRORS);
         errors.push(
-            Diagnostic::new(codes::TOO_MANY_ERRORS, format!("{rest} more errors in this file are not shown"))
-                .help("most of them tend to follow from the first few"),
+            Diagnostic::new(codes::TOO_MANY_ERRORS, format!("more than {MAX_ERRORS} errors in this file"))
+                .help("the rest is not shown: most tend to follow from the first few"),
         );
     }
     (File { items, span }, errors)
