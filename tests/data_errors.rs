@@ -65,7 +65,7 @@ fn missing_file() {
     message(
         source.read(FloatType::F32),
         &format!(
-            "E0301 the data file cannot be read: there is no such file\n\
+            "E0301 the data file cannot be read: there is no such file or folder\n\
              note: in {shown}\nhelp: paths are relative to the `.dl` file"
         ),
     );
@@ -74,10 +74,37 @@ fn missing_file() {
     message(
         source.read(FloatType::F32),
         &format!(
-            "E0301 the data file cannot be read: there is no such file\n\
+            "E0301 the data file cannot be read: there is no such file or folder\n\
              note: in {shown}\nhelp: did you mean `{}`?",
             similar.display()
         ),
+    );
+}
+
+#[test]
+fn files_larger_than_the_memory_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge");
+    // Sparse: it takes no room on the disk.
+    std::fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
+    let columns = vec![("x".to_string(), path.clone())];
+    for source in [
+        Source::Csv { path: path.clone(), target: None },
+        Source::Npy { columns },
+        Source::Safetensors { path: path.clone() },
+    ] {
+        let text = rendered(&source.read(FloatType::F32).unwrap_err());
+        assert!(text.starts_with("E0504 the data file needs 4398.0 GB of memory, but "), "{text}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing").join("w.npy");
+    message(
+        npy::write(&path, &Array { shape: vec![1], values: Values::F32(vec![1.0]) }),
+        &format!("E0315 the file cannot be written: there is no such file or folder\nnote: in {}", path.display()),
     );
 }
 

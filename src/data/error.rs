@@ -25,7 +25,7 @@ pub struct Place {
     pub name: Option<String>,
 }
 
-/// The offending text of a cell is kept up to [`shorten`]'s length.
+/// The offending text of a cell is escaped and kept up to 32 characters.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Problem {
     /// The operating system's reason, and the name of a file beside it that was perhaps meant.

@@ -87,7 +87,7 @@ fn neighbour(path: &Path) -> Option<String> {
 
 fn describe(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::NotFound => "there is no such file or folder".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::UnexpectedEof => "it ends too early".into(),
         _ => error.to_string(),

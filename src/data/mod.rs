@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod csv;
+mod declaration;
 mod error;
 mod file;
 mod header;
@@ -16,6 +17,7 @@ mod source;
 mod split;
 mod table;
 
+pub use declaration::source;
 pub use batch::{Batches, Order, Position};
 pub use error::{DataError, Place, Problem};
 pub use file::replace;

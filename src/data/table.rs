@@ -320,7 +320,10 @@ impl Table {
 
 /// The error for a column that is not there.
 pub(super) fn unknown_column(place: Place, wanted: &str, known: Vec<String>, separator: Option<char>) -> DataError {
-    let similar = crate::source::closest(wanted, known.iter().map(String::as_str)).map(str::to_string);
+    // A file may have millions of columns; comparing with all of them would take long.
+    const COMPARED: usize = 2000;
+    let candidates = known.iter().take(COMPARED).map(String::as_str);
+    let similar = crate::source::closest(wanted, candidates).map(str::to_string);
     place.fail(Problem::UnknownColumn { wanted: wanted.to_string(), similar, known, separator })
 }
 

@@ -197,6 +197,13 @@ each gets at least one row:
 "The file was not written, and what stood there before is unchanged. The reason is that of the
 operating system.
 ";
+    BAD_DATA_DECLARATION = 316, "a `data` declaration that names no data",
+"Data is declared by a reader and its files, whose paths are relative to the `.dl` file:
+
+    data digits = csv(\"data/digits.csv\", target: label)
+    data pool   = safetensors(\"pool.safetensors\")
+    data pairs  = npy(x: \"x.npy\", y: \"y.npy\")
+";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is
 
