@@ -9,6 +9,7 @@ mod contract;
 mod dead;
 mod differentiate;
 mod fold;
+mod one_hot;
 mod rewrite;
 mod simplify;
 mod stabilize;
@@ -60,6 +61,13 @@ pub fn passes() -> &'static [Pass] {
             exact: true,
             mandatory: false,
             run: canonicalize::run,
+        },
+        Pass {
+            name: "one-hot",
+            about: "writes a scatter of one update per row as a comparison with the position",
+            exact: true,
+            mandatory: false,
+            run: one_hot::run,
         },
         Pass {
             name: "fold",

@@ -12,7 +12,6 @@
 //! alone; a branch is followed through elementwise primitives, and through others where the condition is one scalar.
 
 use super::super::rewrite::Regions;
-use crate::ir::primitive::*;
 use crate::ir::{Builder, Graph, NodeId, Op};
 use std::collections::HashMap;
 
