@@ -5,7 +5,7 @@
 //! after    %2 = contract %x %W, pairing axis 1 with axis 0
 //! ```
 //! A product of several factors is contracted two at a time, the smallest intermediate result first. Permutations and
-//! broadcasts of a contraction's operands move into its axes or behind it; sums of sums become one sum.
+//! broadcasts of a contraction's operands move into its axes or behind it, and repetitions are counted instead of added.
 //!
 //! Invariant: a reordering. Sums and products run in another order, and a factor that is constant along a contracted
 //! axis is multiplied once, after the sum; no reduction without a free axis on both sides (a dot product, a weighted
@@ -63,7 +63,7 @@ impl Factor {
     fn summed(mut self, b: &mut Builder, gone: impl Fn(usize) -> bool) -> Factor {
         let mut axes: Vec<usize> = (0..self.map.len()).filter(|k| gone(*k)).filter_map(|k| self.map[k]).collect();
         axes.sort();
-        self.node = b.sum(self.node, &axes);
+        self.node = sum_over(b, &axes, self.node);
         for (k, axis) in self.map.iter_mut().enumerate() {
             *axis = axis.filter(|_| !gone(k)).map(|a| a - axes.iter().filter(|s| **s < a).count());
         }
@@ -76,13 +76,6 @@ fn reduction(b: &mut Builder, axes: &[usize], x: NodeId) -> Option<NodeId> {
     let inner = b.graph().op(x).clone();
     let source = b.graph().operands(x).first().copied()?;
     match inner {
-        Op::ReduceSum(sum) => {
-            let kept: Vec<usize> = (0..b.ty(source).rank()).filter(|k| !sum.axes.contains(k)).collect();
-            let mut all = sum.axes.clone();
-            all.extend(axes.iter().map(|a| kept[*a]));
-            all.sort();
-            Some(sum_over(b, &all, source))
-        }
         Op::Neg(_) => {
             let total = sum_over(b, axes, source);
             Some(simplified(b, Neg.into(), &[total]))
@@ -102,6 +95,9 @@ fn reduction(b: &mut Builder, axes: &[usize], x: NodeId) -> Option<NodeId> {
 
 /// The sum, through the rules above.
 fn sum_over(b: &mut Builder, axes: &[usize], x: NodeId) -> NodeId {
+    if axes.is_empty() {
+        return x;
+    }
     reduction(b, axes, x).unwrap_or_else(|| b.sum(x, axes))
 }
 
@@ -281,4 +277,125 @@ fn absorbed(b: &mut Builder, c: &Contraction, l: NodeId, r: NodeId, order: Optio
     let gone: Vec<bool> = (0..sides.len()).map(|k| k >= kept).collect();
     let (factor, _) = combine(b, left, right, &dims, &gone, true);
     Some(finished(b, factor, &dims, &axes, &repeats))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rewrite::work;
+    use super::*;
+    use crate::ir::{DType, OutputRole, Type};
+
+    fn tensor(b: &mut Builder, name: &str, dims: &[&str]) -> NodeId {
+        let dims: Vec<Size> = dims.iter().map(|d| Size::symbol(d)).collect();
+        b.input(name, Role::Data, Type::new(DType::F32, dims))
+    }
+
+    fn sizes(names: &[&str]) -> Vec<Size> {
+        names.iter().map(|d| Size::symbol(d)).collect()
+    }
+
+    fn contracted(mut b: Builder, y: NodeId) -> Graph {
+        b.output("y", OutputRole::Report, y);
+        let before = b.finish();
+        let after = run(&before).unwrap();
+        let ty = |g: &Graph| g.ty(g.outputs()[0].node).clone();
+        assert_eq!(ty(&before), ty(&after));
+        after
+    }
+
+    fn contraction_of(graph: &Graph) -> Contraction {
+        let found: Vec<Contraction> = graph
+            .ids()
+            .filter(|id| graph.live()[id.index()])
+            .filter_map(|id| if let Op::Contraction(c) = graph.op(id) { Some(c.clone()) } else { None })
+            .collect();
+        assert_eq!(found.len(), 1);
+        found[0].clone()
+    }
+
+    #[test]
+    fn index_notation_becomes_one_contraction() {
+        let mut b = Builder::new();
+        let (x, w) = (tensor(&mut b, "x", &["N", "I"]), tensor(&mut b, "W", &["I", "O"]));
+        let dims = sizes(&["N", "I", "O"]);
+        let (xs, ws) = (b.broadcast(x, &[0, 1], &dims), b.broadcast(w, &[1, 2], &dims));
+        let product = b.mul(xs, ws);
+        let y = b.sum(product, &[1]);
+        let after = contracted(b, y);
+        assert_eq!(work(&after), ["contract"]);
+        assert_eq!(contraction_of(&after), Contraction { batch: vec![], contract: vec![(1, 0)] });
+    }
+
+    #[test]
+    fn three_factors_are_contracted_two_at_a_time() {
+        let mut b = Builder::new();
+        let (x, v, w) =
+            (tensor(&mut b, "x", &["N", "I"]), tensor(&mut b, "V", &["I", "H"]), tensor(&mut b, "W", &["H", "O"]));
+        let dims = sizes(&["N", "I", "H", "O"]);
+        let xs = b.broadcast(x, &[0, 1], &dims);
+        let vs = b.broadcast(v, &[1, 2], &dims);
+        let ws = b.broadcast(w, &[2, 3], &dims);
+        let product = b.mul(xs, vs);
+        let product = b.mul(product, ws);
+        let y = b.sum(product, &[1, 2]);
+        assert_eq!(work(&contracted(b, y)), ["contract", "contract"]);
+    }
+
+    #[test]
+    fn dot_products_and_weighted_sums_of_rows_stay_reductions() {
+        let mut b = Builder::new();
+        let (x, w) = (tensor(&mut b, "x", &["N", "K"]), tensor(&mut b, "w", &["K"]));
+        let dims = sizes(&["N", "K"]);
+        let ws = b.broadcast(w, &[1], &dims);
+        let product = b.mul(x, ws);
+        let y = b.sum(product, &[1]);
+        assert_eq!(work(&contracted(b, y)), ["mul", "sum"]);
+    }
+
+    #[test]
+    fn transposes_of_operands_and_result_become_pairs_of_axes() {
+        let mut b = Builder::new();
+        let (x, g) = (tensor(&mut b, "x", &["N", "I"]), tensor(&mut b, "g", &["N", "O"]));
+        let xt = b.permute(x, &[1, 0]);
+        let dw = b.push(Contraction { batch: vec![], contract: vec![(1, 0)] }, &[xt, g]);
+        let y = b.permute(dw, &[1, 0]);
+        let after = contracted(b, y);
+        assert_eq!(work(&after), ["contract"]);
+        assert_eq!(contraction_of(&after), Contraction { batch: vec![], contract: vec![(0, 0)] });
+        let product = after.outputs()[0].node;
+        let names: Vec<&Op> = after.operands(product).into_iter().map(|o| after.op(o)).collect();
+        assert!(matches!(names[0], Op::Input(i) if &*i.name == "g"), "the sides are swapped: {names:?}");
+    }
+
+    #[test]
+    fn a_constant_operand_of_a_contraction_becomes_a_sum() {
+        let mut b = Builder::new();
+        let x = tensor(&mut b, "x", &["N", "I"]);
+        let c = b.constant(DType::F32, 3.0);
+        let ones = b.fill(c, &sizes(&["N", "O"]));
+        let y = b.push(Contraction { batch: vec![], contract: vec![(0, 0)] }, &[x, ones]);
+        assert_eq!(work(&contracted(b, y)), ["sum", "mul"]);
+    }
+
+    #[test]
+    fn batch_axes_pair_up() {
+        let mut b = Builder::new();
+        let (q, k) = (tensor(&mut b, "q", &["B", "T", "D"]), tensor(&mut b, "k", &["B", "S", "D"]));
+        let dims = sizes(&["B", "T", "S", "D"]);
+        let (qs, ks) = (b.broadcast(q, &[0, 1, 3], &dims), b.broadcast(k, &[0, 2, 3], &dims));
+        let product = b.mul(qs, ks);
+        let y = b.sum(product, &[3]);
+        let after = contracted(b, y);
+        assert_eq!(work(&after), ["contract"]);
+        assert_eq!(contraction_of(&after), Contraction { batch: vec![(0, 0)], contract: vec![(2, 2)] });
+    }
+
+    #[test]
+    fn a_sum_over_repetitions_is_a_multiple() {
+        let mut b = Builder::new();
+        let x = tensor(&mut b, "x", &["N", "K"]);
+        let wide = b.broadcast(x, &[0, 2], &sizes(&["N", "M", "K"]));
+        let y = b.sum(wide, &[0, 1, 2]);
+        assert_eq!(work(&contracted(b, y)), ["sum", "mul"]);
+    }
 }

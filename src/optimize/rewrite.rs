@@ -109,3 +109,26 @@ pub(super) fn arranged(b: &mut Builder, x: NodeId, map: &[Option<usize>], dims: 
     let permuted = b.permute(x, &order);
     b.broadcast(permuted, &axes, dims)
 }
+
+/// The names of the live primitives that are neither leaves nor movement, in the order of the graph.
+#[cfg(test)]
+pub(super) fn work(graph: &Graph) -> Vec<&'static str> {
+    let live = graph.live();
+    let idle = |op: &Op| {
+        matches!(
+            op,
+            Op::Input(_)
+                | Op::Constant(_)
+                | Op::SizeOf(_)
+                | Op::Iota(_)
+                | Op::Broadcast(_)
+                | Op::Reshape(_)
+                | Op::Stop(_)
+        )
+    };
+    graph
+        .ids()
+        .filter(|id| live[id.index()] && !idle(graph.op(*id)))
+        .map(|id| graph.op(id).primitive().name())
+        .collect()
+}

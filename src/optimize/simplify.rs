@@ -287,3 +287,86 @@ fn before_stretching(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<No
     let value = simplified(b, op.clone(), &inner);
     Some(simplified(b, widest.into(), &[value]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rewrite::work;
+    use super::*;
+    use crate::ir::{OutputRole, Size, Type};
+
+    fn after(build: impl Fn(&mut Builder, NodeId, NodeId) -> NodeId) -> Graph {
+        let mut b = Builder::new();
+        let ty = Type::new(DType::F32, vec![Size::symbol("N")]);
+        let x = b.input("x", Role::Data, ty);
+        let s = b.input("s", Role::Setting, Type::scalar(DType::F32));
+        let y = build(&mut b, x, s);
+        b.output("y", OutputRole::Report, y);
+        run(&b.finish()).unwrap()
+    }
+
+    #[test]
+    fn scalar_work_is_done_before_stretching() {
+        let graph = after(|b, x, s| {
+            let dims = b.dims(x);
+            let one = b.full_like(x, 1.0);
+            let wide = b.fill(s, &dims);
+            let rest = b.sub(one, wide);
+            b.div(x, rest)
+        });
+        assert_eq!(work(&graph), ["sub", "div"]);
+        let difference = graph.ids().find(|id| matches!(graph.op(*id), Op::Sub(_))).unwrap();
+        assert_eq!(graph.ty(difference).rank(), 0);
+    }
+
+    #[test]
+    fn identities_hold_for_signed_zeros_only_where_they_do() {
+        let kept =
+            |build: fn(&mut Builder, NodeId, f64) -> NodeId, c: f64| !work(&after(|b, x, _| build(b, x, c))).is_empty();
+        let add = |b: &mut Builder, x, c| {
+            let c = b.full_like(x, c);
+            b.add(x, c)
+        };
+        let sub = |b: &mut Builder, x, c| {
+            let c = b.full_like(x, c);
+            b.sub(x, c)
+        };
+        let mul = |b: &mut Builder, x, c| {
+            let c = b.full_like(x, c);
+            b.mul(x, c)
+        };
+        assert!(kept(add, 0.0) && !kept(add, -0.0));
+        assert!(!kept(sub, 0.0) && kept(sub, -0.0));
+        assert!(kept(mul, 0.0) && !kept(mul, 1.0));
+    }
+
+    #[test]
+    fn nothing_divided_by_itself_or_subtracted_from_itself_is_assumed() {
+        assert_eq!(work(&after(|b, x, _| b.div(x, x))), ["div"]);
+        assert_eq!(work(&after(|b, x, _| b.sub(x, x))), ["sub"]);
+    }
+
+    #[test]
+    fn division_by_a_power_of_two_is_a_product() {
+        let by = |c: f64| {
+            work(&after(|b, x, _| {
+                let c = b.full_like(x, c);
+                b.div(x, c)
+            }))
+        };
+        assert_eq!(by(16.0), ["mul"]);
+        assert_eq!(by(10.0), ["div"]);
+        assert_eq!(by(2f64.powi(127)), ["div"], "its inverse is subnormal");
+    }
+
+    #[test]
+    fn signs_meet() {
+        let graph = after(|b, x, _| {
+            let (p, q) = (b.exp(x), b.sin(x));
+            let (np, nq) = (b.neg(p), b.neg(q));
+            let product = b.mul(np, nq);
+            let negative = b.neg(product);
+            b.sub(p, negative)
+        });
+        assert_eq!(work(&graph), ["exp", "sin", "mul", "add"]);
+    }
+}
