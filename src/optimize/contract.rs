@@ -63,7 +63,7 @@ impl Factor {
     fn summed(mut self, b: &mut Builder, gone: impl Fn(usize) -> bool) -> Factor {
         let mut axes: Vec<usize> = (0..self.map.len()).filter(|k| gone(*k)).filter_map(|k| self.map[k]).collect();
         axes.sort();
-        self.node = sum_over(b, &axes, self.node);
+        self.node = b.sum(self.node, &axes);
         for (k, axis) in self.map.iter_mut().enumerate() {
             *axis = axis.filter(|_| !gone(k)).map(|a| a - axes.iter().filter(|s| **s < a).count());
         }
