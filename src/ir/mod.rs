@@ -4,6 +4,7 @@
 
 mod attributes;
 mod builder;
+pub mod draw;
 mod graph;
 mod interpret;
 pub mod primitive;
