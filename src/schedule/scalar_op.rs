@@ -1,0 +1,36 @@
+//! The scalar functions kernels compute with, named after the elementwise primitives that mean them.
+
+/// A scalar function of one, two or three operands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum ScalarOp {
+    Neg,
+    Abs,
+    Sign,
+    Floor,
+    Sqrt,
+    Exp,
+    Log,
+    Log1p,
+    Expm1,
+    Tanh,
+    Sigmoid,
+    Softplus,
+    Erf,
+    Sin,
+    Cos,
+    Not,
+    Convert,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Maximum,
+    Minimum,
+    Less,
+    LessEqual,
+    Equal,
+    And,
+    Or,
+    Select,
+}
