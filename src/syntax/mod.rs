@@ -1,1 +1,6 @@
-//! syntax
+//! Text to syntax tree: tokens, parser, and printing.
+
+pub mod ast;
+pub mod token;
+
+pub use token::{Token, TokenKind, normalise, tokenize};
