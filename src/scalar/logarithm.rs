@@ -130,12 +130,11 @@ fn tail<L: Lane>(lane: &mut L, f: L::F) -> L::F {
     }
 }
 
-/// e·ln 2 + log(1 + f).
-fn combine<L: Lane>(lane: &mut L, e: L::F, f: L::F) -> L::F {
+/// e·ln 2 + f + tail.
+fn combine<L: Lane>(lane: &mut L, e: L::F, f: L::F, tail: L::F) -> L::F {
     // The high part leaves as many zero bits as e may have bits.
     let high = lane.pick(0.69314575, 0.6931471805598903);
     let low = lane.pick(1.4286068e-6, 5.497923018708371e-14);
-    let tail = tail(lane, f);
     let tail = lane.fma(e, low, tail);
     let exact = lane.mul(e, high);
     let sum = lane.add(exact, f);
@@ -162,7 +161,8 @@ fn with_limits<L: Lane>(lane: &mut L, x: L::F, result: L::F) -> L::F {
 /// The natural logarithm.
 pub fn log<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     let Split { e, f, .. } = split_positive(lane, x);
-    let result = combine(lane, e, f);
+    let tail = tail(lane, f);
+    let result = combine(lane, e, f, tail);
     with_limits(lane, x, result)
 }
 
@@ -185,8 +185,13 @@ fn log1p_inside<L: Lane>(lane: &mut L, x: L::F) -> (L::F, L::F) {
     let power = lane.from_bits(power);
     let quarter = lane.float(0.25);
     let lost = lane.mul(lost, quarter);
-    let f = lane.fma(lost, power, f);
-    let result = combine(lane, e, f);
+    let corrected = lane.fma(lost, power, f);
+    // What that rounds off is exact again, and goes where small terms are.
+    let rounded = lane.sub(f, corrected);
+    let rest = lane.fma(lost, power, rounded);
+    let tail = tail(lane, corrected);
+    let tail = lane.add(tail, rest);
+    let result = combine(lane, e, corrected, tail);
     let tiny_bound = lane.float(0.125 / width.unit_spacing());
     let magnitude = lane.abs(x);
     let tiny = lane.lt(magnitude, tiny_bound);
