@@ -62,6 +62,12 @@ impl Lanes<'_, '_> {
         self.builder.ins().bitcast(ty, lane_order(), a)
     }
 
+    /// `b` where it is NaN, else `a`.
+    pub fn keep_nan(&mut self, b: Value, a: Value) -> Value {
+        let nan = self.compare(FloatCC::Unordered, b, b);
+        self.choose(nan, b, a)
+    }
+
     pub fn int_compare(&mut self, condition: IntCC, a: Value, b: Value) -> Value {
         self.builder.ins().icmp(condition, a, b)
     }
@@ -185,10 +191,12 @@ impl Lane for Lanes<'_, '_> {
     }
 
     fn shift_left(&mut self, a: Value, by: u32) -> Value {
-        self.builder.ins().ishl_imm(a, i64::from(by))
+        let by = self.builder.ins().iconst(types::I32, i64::from(by));
+        self.builder.ins().ishl(a, by)
     }
 
     fn shift_right(&mut self, a: Value, by: u32) -> Value {
-        self.builder.ins().ushr_imm(a, i64::from(by))
+        let by = self.builder.ins().iconst(types::I32, i64::from(by));
+        self.builder.ins().ushr(a, by)
     }
 }

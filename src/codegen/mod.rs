@@ -4,9 +4,23 @@
 //! needs. Invariant: compiling one program twice gives the same bytes; nothing is known here about primitives beyond
 //! the scalar operations of kernels.
 
+mod access;
+mod compiled;
+mod draws;
 mod executable;
+mod expressions;
+mod kernel;
+mod lanes;
+mod loops;
 mod product;
+mod reduce;
+mod sizes;
+mod step;
+mod table;
 mod target;
+
+pub use compiled::{Compiled, compile};
+pub use table::TableLayout;
 
 use std::fmt;
 
@@ -34,6 +48,8 @@ pub enum CodegenError {
     Cpu(String),
     /// The system gave no memory.
     Memory(String),
+    /// The named step has more elements than positions can count.
+    TooLarge(String),
     /// The backend refused the code: a bug in dlc.
     Internal(String),
 }
@@ -49,9 +65,13 @@ impl fmt::Display for CodegenError {
         match self {
             CodegenError::Cpu(why) => write!(f, "no code can be made for this machine: {why}"),
             CodegenError::Memory(why) => write!(f, "no memory for compiled code: {why}"),
+            CodegenError::TooLarge(step) => write!(f, "{step} has more elements than 32-bit positions can count"),
             CodegenError::Internal(why) => write!(f, "this is a bug in dlc: the code generator says: {why}"),
         }
     }
 }
 
 impl std::error::Error for CodegenError {}
+
+#[cfg(test)]
+mod tests;

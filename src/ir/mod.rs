@@ -12,6 +12,6 @@ mod ty;
 pub use builder::Builder;
 pub use graph::{Graph, Node, NodeId, Origin, Output, OutputRole};
 pub use primitive::{Op, Primitive, Role};
-pub use size::{Bindings, Size, SizeError, Symbol};
+pub use size::{Atom, Bindings, Size, SizeError, Symbol};
 pub use tensor::{Data, Tensor};
 pub use ty::{DType, Type};
