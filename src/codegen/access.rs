@@ -179,7 +179,13 @@ impl Emitter<'_, '_> {
     }
 
     /// The address, or that of the zeros where the guards fail.
-    fn guarded(&mut self, address: Address, guards: &[Guard], copy: usize, lane: usize) -> Result<Address, CodegenError> {
+    fn guarded(
+        &mut self,
+        address: Address,
+        guards: &[Guard],
+        copy: usize,
+        lane: usize,
+    ) -> Result<Address, CodegenError> {
         if guards.is_empty() {
             return Ok(address);
         }
@@ -193,14 +199,9 @@ impl Emitter<'_, '_> {
     }
 
     /// How a buffer may be read: freely, unless this kernel writes the memory.
-    fn load_flags(&self, buffer: BufferId, guards: &[Guard]) -> MemFlagsData {
+    fn load_flags(&self, buffer: BufferId) -> MemFlagsData {
         let flags = MemFlagsData::new().with_notrap();
-        if self.is_written(buffer) {
-            return flags;
-        }
-        // A guarded address is chosen by its guards, so it too is always valid.
-        let _ = guards;
-        flags.with_readonly().with_can_move()
+        if self.is_written(buffer) { flags } else { flags.with_readonly().with_can_move() }
     }
 
     pub fn load(
@@ -212,7 +213,7 @@ impl Emitter<'_, '_> {
     ) -> Result<Value, CodegenError> {
         let elem = self.program.buffer(buffer).elem;
         let (scalar, held) = (memory_type(elem), self.held_type(elem));
-        let flags = self.load_flags(buffer, guards);
+        let flags = self.load_flags(buffer);
         let step = self.step(index);
         let single = self.lane.is_none_or(|l| l.single);
         let uniform_guards = guards.iter().all(|g| self.step(&g.index) == Step::Same);

@@ -7,9 +7,9 @@ use super::kernel::Emitter;
 use super::step::{emit_product, emit_step};
 use super::table::TableLayout;
 use super::{CodegenError, Options, product, target};
-use crate::ir::{DType, Size};
+use crate::ir::{Bindings, DType, Size, Symbol};
 use crate::schedule::kernel::{Expr, Index, Kernel};
-use crate::schedule::program::{Program, Work};
+use crate::schedule::program::{Buffer, Program, ProgramOutput, Work};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, Signature, UserFuncName, types};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -29,9 +29,24 @@ pub struct Compiled {
     step: Function,
     parts: Vec<Function>,
     layout: TableLayout,
+    interface: Interface,
     code_bytes: usize,
     clif: String,
     asm: String,
+}
+
+/// What a program asks of whoever runs it.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// The symbols a run gives values to, sorted, and their greatest values.
+    pub symbols: Vec<Symbol>,
+    pub capacity: Bindings,
+    pub buffers: Vec<Buffer>,
+    pub outputs: Vec<ProgramOutput>,
+    /// Bytes of the arena.
+    pub arena: u64,
+    /// The names of the parts, in order.
+    pub parts: Vec<String>,
 }
 
 /// What emitting a program gives.
@@ -62,7 +77,15 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let function = |id| unsafe { std::mem::transmute::<*const u8, Function>(executable.address(id)) };
     let (step, parts) = (function(emitted.step), emitted.parts.iter().map(|id| function(*id)).collect());
     let Emitted { code_bytes, clif, asm, .. } = emitted;
-    Ok(Compiled { _executable: executable, step, parts, layout, code_bytes, clif, asm })
+    let interface = Interface {
+        symbols: program.symbols.clone(),
+        capacity: program.capacity.clone(),
+        buffers: program.buffers.clone(),
+        outputs: program.outputs.clone(),
+        arena: program.arena_bytes(),
+        parts: program.steps.iter().map(|s| s.name.clone()).collect(),
+    };
+    Ok(Compiled { _executable: executable, step, parts, layout, interface, code_bytes, clif, asm })
 }
 
 impl Compiled {
@@ -85,6 +108,10 @@ impl Compiled {
         &self.layout
     }
 
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
     /// Runs the step.
     ///
     /// # Safety
@@ -95,11 +122,6 @@ impl Compiled {
         debug_assert_eq!(table.len(), self.layout.words());
         // SAFETY: passed on from the caller; the code is alive with `self`.
         unsafe { (self.step)(table.as_ptr()) }
-    }
-
-    /// The number of parts the step is made of: one per step of the program.
-    pub fn parts(&self) -> usize {
-        self.parts.len()
     }
 
     /// Runs one part of the step.
@@ -201,7 +223,8 @@ fn emit<M: Module>(
     signature.params.push(AbiParam::new(types::I64));
     let mut of_library = module.make_signature();
     of_library.params.extend([AbiParam::new(types::I64); 4]);
-    let library = module.declare_function(library_name(program.dtype), Linkage::Import, &of_library).map_err(refused)?;
+    let library =
+        module.declare_function(library_name(program.dtype), Linkage::Import, &of_library).map_err(refused)?;
     let config = module.target_config();
     let context = module.make_context();
     let mut frontend = FunctionBuilderContext::new();

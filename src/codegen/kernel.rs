@@ -231,9 +231,8 @@ impl<'a, 'f> Emitter<'a, 'f> {
 
     /// The vector 0, 1, 2, … of integers.
     pub fn iota(&mut self) -> Value {
-        let numbers: Vec<u8> = (0..self.vector.lanes as u64)
-            .flat_map(|k| k.to_le_bytes()[..self.vector.bytes].to_vec())
-            .collect();
+        let numbers: Vec<u8> =
+            (0..self.vector.lanes as u64).flat_map(|k| k.to_le_bytes()[..self.vector.bytes].to_vec()).collect();
         let handle = self.builder.func.dfg.constants.insert(numbers.into());
         self.builder.ins().vconst(self.vector.int, handle)
     }

@@ -19,7 +19,7 @@ mod step;
 mod table;
 mod target;
 
-pub use compiled::{Compiled, compile};
+pub use compiled::{Compiled, Interface, compile};
 pub use table::TableLayout;
 
 use std::fmt;

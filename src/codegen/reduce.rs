@@ -200,8 +200,11 @@ impl Emitter<'_, '_> {
     fn fold(&mut self, state: &State) {
         for accumulator in state.accumulators.iter().flatten() {
             let Some((sum, compensation)) = accumulator.total else { continue };
-            let (value, s, c) =
-                (self.builder.use_var(accumulator.value), self.builder.use_var(sum), self.builder.use_var(compensation));
+            let (value, s, c) = (
+                self.builder.use_var(accumulator.value),
+                self.builder.use_var(sum),
+                self.builder.use_var(compensation),
+            );
             let mut lanes = self.lanes();
             let y = lanes.sub(value, c);
             let t = lanes.add(s, y);

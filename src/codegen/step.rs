@@ -9,9 +9,7 @@ use super::sizes::{Sizes, fixed};
 use super::table::TableLayout;
 use crate::ir::Size;
 use crate::schedule::program::{Operand, Product, Program, element_bytes};
-use cranelift_codegen::ir::{
-    FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
-};
+use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
 use std::mem::offset_of;
@@ -158,7 +156,8 @@ impl ProductEmitter<'_, '_, '_> {
         self.batches(inner, bytes, &parameters[1..], call)?;
         let next = self.builder.ins().iadd_imm_s(parameters[0], 1);
         let moved = parameters[1..].iter().zip(&steps).map(|(p, s)| self.builder.ins().iadd(*p, *s));
-        let moved: Vec<BlockArg> = std::iter::once(next).chain(moved.collect::<Vec<_>>()).map(BlockArg::Value).collect();
+        let moved: Vec<BlockArg> =
+            std::iter::once(next).chain(moved.collect::<Vec<_>>()).map(BlockArg::Value).collect();
         self.builder.ins().jump(head, &moved);
         self.builder.switch_to_block(exit);
         Ok(())

@@ -5,7 +5,14 @@ use crate::scalar::{Function, random::Key};
 use crate::schedule::kernel::{Guard, ScalarOp};
 
 /// Applies an operation to `args` numbers of f32 and compares with the host.
-fn check_f32(op: ScalarOp, args: usize, n: usize, symbolic: bool, inputs: &[Vec<f32>], expected: impl Fn(&[f32]) -> f32) {
+fn check_f32(
+    op: ScalarOp,
+    args: usize,
+    n: usize,
+    symbolic: bool,
+    inputs: &[Vec<f32>],
+    expected: impl Fn(&[f32]) -> f32,
+) {
     let mut fixture = Fixture::new(DType::F32);
     let extent = if symbolic { Size::symbol("N") } else { size(n as u64) };
     let axis = fixture.axis(extent.clone());
@@ -31,7 +38,8 @@ fn check_f32(op: ScalarOp, args: usize, n: usize, symbolic: bool, inputs: &[Vec<
 
 fn with_extremes(len: usize, seed: u32) -> Vec<f32> {
     let mut x = numbers(len, seed);
-    let extremes = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MIN_POSITIVE / 8.0, f32::MAX, -f32::MAX];
+    let extremes =
+        [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MIN_POSITIVE / 8.0, f32::MAX, -f32::MAX];
     for (k, e) in extremes.into_iter().enumerate() {
         if let Some(slot) = x.get_mut(k * (1 + seed as usize) + 2) {
             *slot = e;
@@ -80,9 +88,11 @@ fn doubles_agree_with_the_host() {
         for n in [1, 2, 3, 8, 19] {
             let mut fixture = Fixture::new(DType::F64);
             let axis = fixture.axis(Size::symbol("N"));
-            let (x, y) = (fixture.buffer(DType::F64, &[Size::symbol("N")]), fixture.buffer(DType::F64, &[Size::symbol("N")]));
+            let (x, y) =
+                (fixture.buffer(DType::F64, &[Size::symbol("N")]), fixture.buffer(DType::F64, &[Size::symbol("N")]));
             let a = fixture.load(x, Index::axis(axis), &[axis]);
-            let b = fixture.value(DType::F64, &[axis], Expr::Scalar { op: ScalarOp::Function(function), args: vec![a] });
+            let b =
+                fixture.value(DType::F64, &[axis], Expr::Scalar { op: ScalarOp::Function(function), args: vec![a] });
             fixture.kernel.body =
                 vec![vector_loop(axis, vec![Stmt::Let(a), Stmt::Let(b), store(y, Index::axis(axis), b)])];
             let input: Vec<f64> = numbers(n, 5).into_iter().map(f64::from).collect();
@@ -117,7 +127,8 @@ fn strides_reach_the_elements_they_name() {
         let b = fixture.load(bias, Index::axis(j), &[j]);
         let c = fixture.load(column, across, &[i, j]);
         let d = fixture.load(one, Index::axis(i), &[i]);
-        let add = |f: &mut Fixture, a, b| f.value(DType::F32, &[i, j], Expr::Scalar { op: ScalarOp::Add, args: vec![a, b] });
+        let add =
+            |f: &mut Fixture, a, b| f.value(DType::F32, &[i, j], Expr::Scalar { op: ScalarOp::Add, args: vec![a, b] });
         let (ab, abc, abcd) = {
             let ab = add(&mut fixture, a, b);
             let abc = add(&mut fixture, ab, c);
@@ -191,7 +202,8 @@ fn draws_agree_with_the_host() {
             fixture.kernel.body = vec![Stmt::Let(a), Stmt::Let(b), scalar_loop(i, vec![inner])];
             let (seed, step) = (-123_456_789_012_345i64, 77i64);
             let len = (n * h * element_bytes(dtype)) as usize;
-            let after = run(&fixture.program(&Bindings::new()), &[bytes_i64(&[seed]), bytes_i64(&[step]), vec![0; len]]);
+            let after =
+                run(&fixture.program(&Bindings::new()), &[bytes_i64(&[seed]), bytes_i64(&[step]), vec![0; len]]);
             let key = Key::derive(seed as u64, 9, step as u64);
             for k in 0..n * h {
                 if dtype == DType::F32 {
