@@ -5,7 +5,7 @@
 
 use super::RuntimeError;
 use super::block::{Block, Element, View};
-use super::memory::Memory;
+use super::tensors::Memory;
 use crate::codegen::Compiled;
 use crate::ir::{Bindings, DType, OutputRole, Role, Tensor};
 use crate::schedule::program::{Buffer, BufferId, Place, element_bytes};

@@ -6,11 +6,12 @@
 
 mod block;
 mod machine;
-mod memory;
+pub mod memory;
+mod tensors;
 
 pub use block::{Element, View};
 pub use machine::{InputId, Machine, OutputId};
-pub use memory::{Memory, TensorId};
+pub use tensors::{Memory, TensorId};
 
 use crate::ir::{DType, SizeError};
 use std::fmt;
