@@ -9,7 +9,7 @@ use super::kernel::{AxisId, Expr, Guard, Index, Kernel, Loop, Reduce, Stmt, Stor
 use super::lower::{Memory, lower_contraction, stored_type};
 use super::nodes::{Class, EXPENSIVE, Nodes, expensive};
 use super::program::{Buffer, BufferId, Place};
-use super::scalar_op::ScalarOp;
+use crate::ir::ScalarOp;
 use crate::ir::primitive::Gather;
 use crate::ir::{DType, NodeId, Op, Size};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -105,11 +105,6 @@ impl Group {
         self.incoming.iter().filter(move |e| e.to == id)
     }
 
-    /// What members read of kept nodes outside the group, or inside.
-    pub fn reads(&self) -> &[Edge] {
-        &self.incoming
-    }
-
     /// The groups that must run before, as [`Groups::find`] knows them.
     pub fn before(&self) -> &[usize] {
         &self.before

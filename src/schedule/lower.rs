@@ -14,7 +14,7 @@ use super::index_map::times;
 use super::kernel::{Combine, Index, Kernel, Order, Reduce, Reduction, Stmt, Store, ValueId};
 use super::nodes::{Class, Nodes};
 use super::program::{Buffer, BufferId};
-use super::scalar_op::ScalarOp;
+use crate::ir::ScalarOp;
 use crate::ir::primitive::{Contraction, ScatterAdd};
 use crate::ir::{DType, NodeId, Op, Size};
 use std::collections::BTreeSet;

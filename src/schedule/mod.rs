@@ -21,12 +21,11 @@ mod plan;
 mod product;
 pub mod program;
 mod reads;
-pub mod scalar_op;
 
+pub use crate::ir::ScalarOp;
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};
-pub use scalar_op::ScalarOp;
 
 use crate::ir::{Graph, NodeId, Op, Origin, Size, SizeError, Symbol};
 use kernel::{AxisId, Expr, Index, Loop, Stmt, Store, Value, ValueId};

@@ -8,8 +8,7 @@
 use super::ScheduleError;
 use super::index_map::reshape_is_affine;
 use super::program::Options;
-use super::scalar_op::{ScalarOp, scalar_op};
-use crate::ir::{DType, Graph, NodeId, Op, Size};
+use crate::ir::{DType, Graph, Lowering, NodeId, Op, ScalarOp, Size};
 use crate::scalar::Function;
 use std::collections::HashMap;
 
@@ -228,9 +227,6 @@ pub(super) fn reduced_axes(op: &Op) -> Option<Vec<usize>> {
 }
 
 fn classify(graph: &Graph, id: NodeId, operands: &[Vec<NodeId>], options: &Options) -> Result<Class, ScheduleError> {
-    if let Some(op) = scalar_op(graph.op(id)) {
-        return Ok(Class::Element(op));
-    }
     Ok(match graph.op(id) {
         Op::Input(_) | Op::Constant(_) | Op::SizeOf(_) | Op::Iota(_) => Class::Leaf,
         Op::Broadcast(_) | Op::Permute(_) | Op::Slice(_) | Op::Stop(_) | Op::Tag(_) => Class::View,
@@ -249,6 +245,9 @@ fn classify(graph: &Graph, id: NodeId, operands: &[Vec<NodeId>], options: &Optio
             if small { Class::SmallContraction } else { Class::Product }
         }
         other => {
+            if let Lowering::Elementwise(op) = other.primitive().lowering() {
+                return Ok(Class::Element(op));
+            }
             let (primitive, origin) = (other.primitive().name(), graph.node(id).origin.clone());
             return Err(ScheduleError::Unsupported { primitive, origin });
         }

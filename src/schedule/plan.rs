@@ -30,7 +30,6 @@ pub(super) enum Unit {
 #[derive(Clone, Debug)]
 struct Update {
     node: NodeId,
-    input: NodeId,
     buffer: BufferId,
 }
 
@@ -146,7 +145,7 @@ impl Planner<'_, '_> {
             || self.nodes.class(node) == Class::Product && self.memory.homes[node.index()].is_empty();
         if self.nodes.kept(node) && free && self.reads_before_writing(node, input) {
             self.memory.homes[node.index()].push(buffer);
-            self.updates.push(Update { node, input, buffer });
+            self.updates.push(Update { node, buffer });
         } else {
             self.copies.push(Copy { from: node, to: buffer });
         }

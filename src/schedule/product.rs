@@ -13,7 +13,8 @@ struct Strided {
     strides: Vec<Size>,
 }
 
-/// Whether loops compute the contraction at no loss: few operations, or no contracted axis.
+/// Whether loops compute the contraction at no loss: few operations, or no contracted axis. Loops sum over a single contracted
+/// axis with the bits of the interpreter; several axes, which it sums as one, are left to the library where it can.
 pub(super) fn is_small(
     graph: &Graph,
     contraction: &Contraction,
@@ -23,6 +24,9 @@ pub(super) fn is_small(
 ) -> Result<bool, SizeError> {
     if contraction.contract.is_empty() {
         return Ok(true);
+    }
+    if contraction.contract.len() > 1 {
+        return Ok(false);
     }
     let (l, r) = (&graph.ty(l).dims, &graph.ty(r).dims);
     let (_, free) = contraction.free(l.len(), r.len());
