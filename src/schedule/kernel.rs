@@ -17,7 +17,7 @@
 //! - Memory holds no booleans: they are stored as integers 0 and 1, and converted explicitly.
 
 use super::program::{BufferId, Step, Work};
-pub use super::scalar_op::ScalarOp;
+pub use crate::ir::ScalarOp;
 use crate::ir::{DType, Size};
 
 /// An axis of one kernel: an index into [`Kernel::axes`].
@@ -130,7 +130,7 @@ pub struct Loop {
 
 /// Runs the body for every position of the axes, the last one innermost, and combines one value of it per result.
 ///
-/// `axes` is empty for a contraction over nothing: the body runs once.
+/// There is at least one axis.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reduce {
     pub axes: Vec<AxisId>,

@@ -17,6 +17,23 @@ impl BufferId {
     }
 }
 
+/// What the schedule is made for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Options {
+    /// The greatest value of every symbol.
+    pub capacity: Bindings,
+    /// Contractions of at most this many multiplications (at capacity) become loops.
+    pub small_product: u64,
+    /// The arena must not exceed this many bytes.
+    pub memory_limit: u64,
+}
+
+impl Options {
+    pub fn new(capacity: Bindings) -> Options {
+        Options { capacity, small_product: 4096, memory_limit: 1 << 40 }
+    }
+}
+
 /// Kernels and products in execution order over planned memory.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Program {
