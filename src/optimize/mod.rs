@@ -14,7 +14,7 @@ mod rewrite;
 mod simplify;
 mod stabilize;
 
-use crate::ir::Graph;
+use crate::ir::{Graph, Stage, verify};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -145,17 +145,17 @@ pub fn optimize(
         }
     }
     let mut graph = graph.clone();
+    let mut stage = Stage::Elaborated;
     for pass in passes().iter().filter(|p| !options.off.contains(p.name)) {
         let broken = |why| OptimizeError::Broken { pass: pass.name, why };
         graph = (pass.run)(&graph).map_err(broken)?;
+        if pass.name == "differentiate" {
+            stage = Stage::Differentiated;
+        }
         if options.verify || cfg!(debug_assertions) {
-            verify(&graph).map_err(broken)?;
+            verify(&graph, stage).map_err(broken)?;
         }
         observer(pass.name, &graph);
     }
     Ok(graph)
-}
-
-fn verify(_: &Graph) -> Result<(), String> {
-    Ok(())
 }
