@@ -9,9 +9,10 @@
 //! Limits: tensors of different elements (positions, draws) are not computed here, nor are reductions.
 
 use super::rewrite::{rewrite, splat};
+use crate::autodiff::NotDifferentiable;
 use crate::ir::{Bindings, Builder, Graph, Lowering, NodeId, Op, ScalarOp, Tensor, Type};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut |b, op, operands| match folded(b, &op, operands) {
         Some(value) => value,
         None => b.push(op, operands),

@@ -18,10 +18,11 @@
 use super::canonicalize::ordered;
 use super::rewrite::{axis_map, operand, operands2, rewrite, splat};
 use super::stabilize::of_repeated;
+use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
 use crate::ir::{Builder, DType, Graph, Lowering, NodeId, Op, ScalarOp};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     let requests = graph.ids().any(|id| matches!(graph.op(id), Op::Gradient(_) | Op::Tangent(_)));
     Ok(rewrite(graph, &mut |b, op, operands| match (&op, operands) {
         (Op::Stop(_), [x]) if !requests => *x,
