@@ -1,1 +1,3 @@
-//! check
+//! Syntax tree to typed tree: names, kinds, axes and sizes.
+
+pub mod typed;
