@@ -7,6 +7,7 @@ mod builder;
 mod graph;
 mod interpret;
 pub mod primitive;
+pub mod random_graph;
 pub mod reduction;
 pub mod sample;
 mod scalar_op;
