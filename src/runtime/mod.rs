@@ -1,1 +1,3 @@
-//! runtime
+//! Runtime support for compiled steps.
+
+pub mod memory;
