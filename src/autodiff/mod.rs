@@ -1,1 +1,4 @@
 //! autodiff
+pub fn differentiate(g: &crate::ir::Graph) -> crate::ir::Graph {
+    g.clone()
+}
