@@ -22,6 +22,7 @@ mod objective;
 mod order;
 mod parameters;
 
+mod prelude;
 mod print;
 mod schema;
 mod scope;
@@ -32,6 +33,7 @@ pub mod typed;
 mod uses;
 
 pub use names::nearest;
+pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::Diagnostic;
