@@ -7,9 +7,9 @@ use super::typed::{
     Axis, Call, DefId, Definition, Element, Expr, ExprKind, FunctionType, FunctionValue, InputKind, Instance, Kind,
     Member, Requirement, TensorType, Type, match_axes, same_extent,
 };
-use super::{nearest, uses};
+use super::uses;
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, codes, closest};
 use crate::syntax::ast::{self, ExprKind as Ast};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Checker<'_> {
                         )
                         .at(name.span, "unknown here")
                         .at(d.span, format!("`{}` is defined here", d.name));
-                        error = match nearest(&name.text, names.iter().copied()) {
+                        error = match closest(&name.text, names.iter().copied()) {
                             Some(near) => error.help(format!("did you mean `{near}`?")),
                             None if d.options.is_empty() => error.note("it has no options"),
                             None => error.note(format!("its options are {}", list(&names[count..]))),
@@ -237,7 +237,7 @@ impl Checker<'_> {
                         .at(place, "the option is declared here");
                     let inits: Vec<&str> =
                         self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
-                    error = match e.as_name().and_then(|n| nearest(n, inits.iter().copied())) {
+                    error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
                         Some(near) => error.help(format!("did you mean `{near}`?")),
                         None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
                     };

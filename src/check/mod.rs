@@ -17,11 +17,11 @@ mod expression;
 mod builtin;
 mod globals;
 mod indexed;
-mod names;
 mod objective;
 mod order;
 mod parameters;
 
+mod prelude;
 mod print;
 mod schema;
 mod scope;
@@ -31,7 +31,8 @@ mod train;
 pub mod typed;
 mod uses;
 
-pub use names::nearest;
+
+pub use prelude::prelude;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::Diagnostic;

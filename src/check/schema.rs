@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 /// but the target, one axis) and each column by its name; array files give each array by its name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Schema {
-    pub rows: u64,
+    pub rows: usize,
     pub columns: Vec<ColumnSchema>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct ColumnSchema {
     pub name: String,
-    /// The sizes of the axes after the rows.
-    pub axes: Vec<u64>,
+    /// The shape of one row.
+    pub shape: Vec<usize>,
     pub kind: ColumnKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ColumnKind {
     Float,
     /// Every value is an integer.
@@ -26,6 +26,12 @@ pub enum ColumnKind {
         min: i64,
         max: i64,
     },
+}
+
+impl Schema {
+    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
+        self.columns.iter().find(|column| column.name == name)
+    }
 }
 
 /// Schemas by data set name. A data set that is missing here could not be read (its error is reported by its
