@@ -9,18 +9,16 @@
 
 mod application;
 mod block;
-
+mod builtin;
 mod constant;
 mod definition;
 mod elementwise;
 mod expression;
-mod builtin;
 mod globals;
 mod indexed;
 mod objective;
 mod order;
 mod parameters;
-
 mod prelude;
 pub mod print;
 mod schema;
