@@ -164,7 +164,7 @@ impl Checker<'_> {
             Some(Global::Error) => poison(span),
             Some(Global::Definition(id)) => {
                 let kind = self.globals.kind(id);
-                let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {kind}, not a value"))
+                let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is {} {kind}, not a value", article(kind)))
                     .at(span, "a value is wanted here")
                     .at(self.globals.definitions[id.0 as usize].0.name.span, "defined here")
                     .help(match kind {
@@ -553,6 +553,14 @@ impl Checker<'_> {
             },
             _ => poison(span),
         }
+    }
+}
+
+/// The article before a kind's keyword.
+pub fn article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        _ => "a",
     }
 }
 
