@@ -292,6 +292,15 @@ impl<'a, 'g> Emitter<'a, 'g> {
         self.converted(loaded, dtype)
     }
 
+    /// Loads what this kernel stored in an earlier phase: here, and no further out.
+    fn load_back(&mut self, id: NodeId, buffer: BufferId, index: Index) -> ValueId {
+        let dtype = self.nodes.graph.ty(id).dtype;
+        let varies = index.terms.iter().map(|(a, _)| *a).collect();
+        let expr = Expr::Load { buffer, index, guards: Vec::new() };
+        let loaded = self.place(Value { expr, dtype: stored_type(dtype, self.float), varies }, self.depth());
+        self.converted(loaded, dtype)
+    }
+
     fn load_node(&mut self, id: NodeId, index: Index) -> ValueId {
         match self.home(id) {
             Some(buffer) => self.load(id, buffer, index),
@@ -344,7 +353,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let dims = self.nodes.graph.ty(id).dims.clone();
         if self.stored.contains(&id) {
             let home = self.home(id)?;
-            return Some(self.load(id, home, linear(map, &dims)));
+            return Some(self.load_back(id, home, linear(map, &dims)));
         }
         let Level::Full(pattern) = self.level(&dims, id)? else { return None };
         let pattern = &self.group.patterns[pattern];
@@ -381,7 +390,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         if let Some(kept) = self.earlier.get_mut(&id) {
             kept.row = Some(row);
         }
-        Some(self.load(id, row, position(map)))
+        Some(self.load_back(id, row, position(map)))
     }
 
     fn level(&self, dims: &[Size], id: NodeId) -> Option<Level> {

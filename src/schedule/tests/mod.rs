@@ -25,6 +25,7 @@ pub(super) fn inputs(graph: &Graph, sizes: &Bindings) -> impl Fn(&str) -> Option
         let draw = match input.ty.dtype {
             DType::Bool => Draw::Bool,
             dtype if dtype.is_int() => Draw::Index(4),
+            _ if input.name.ends_with(".v") => Draw::Uniform(0.0, 2.0),
             _ => Draw::Uniform(-2.0, 2.0),
         };
         all.push((input.name.clone(), draw.tensor(&input.ty, sizes, k as u64 + 1).unwrap()));
