@@ -152,6 +152,13 @@ impl<'a, 'g> Emitter<'a, 'g> {
         }
     }
 
+    /// Stores of the open block are done before whatever comes next.
+    pub fn settle(&mut self) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.stmts.append(&mut block.stores);
+        }
+    }
+
     fn push(&mut self, stmt: Stmt) {
         self.blocks.last_mut().expect("the root block stays open").stmts.push(stmt);
     }

@@ -218,6 +218,17 @@ fn lower_scatter(emitter: &mut Emitter, id: NodeId, scatter: &ScatterAdd) {
     let Some(out) = emitter.home(id) else { return emitter.fail() };
     emitter.store(Store { buffer: out, index: map[0].clone(), value: zero, accumulate: false });
     emitter.close_to(0);
+    emitter.settle();
+    // Into an axis that is empty nothing is added: a loop that runs once where it is not.
+    let size = &scatter.dims[scatter.axis];
+    match size.as_constant() {
+        Some(0) => return,
+        Some(_) => {}
+        None => {
+            let once = times(size, &2.into()).floor_div(&(size + &1.into()));
+            emitter.open_loops(&[once], false, true);
+        }
+    }
     let (updates, positions) = (nodes.operands(id)[0], nodes.operands(id)[1]);
     let rank = nodes.graph.ty(positions).rank();
     let dims = nodes.graph.ty(updates).dims.clone();

@@ -120,7 +120,7 @@ impl Planner<'_, '_> {
         Ok(outputs)
     }
 
-    /// A scatter clears and adds up its result: it must be its own, and hold an element even if an axis is empty.
+    /// Products and scatters write one place only.
     fn writes_once(&self, node: NodeId) -> bool {
         matches!(self.nodes.class(node), Class::Product | Class::Scatter)
     }
@@ -128,8 +128,7 @@ impl Planner<'_, '_> {
     fn write_to(&mut self, node: NodeId, buffer: BufferId) {
         let kept = self.nodes.kept(node);
         let direct = match self.nodes.class(node) {
-            Class::Scatter => false,
-            Class::Product => self.memory.homes[node.index()].is_empty(),
+            Class::Scatter | Class::Product => self.memory.homes[node.index()].is_empty(),
             _ => true,
         };
         if kept && direct {
@@ -199,7 +198,8 @@ impl Planner<'_, '_> {
             let stuck = |u: &Update| order.binary_search(&Unit::Group(self.groups.of(u.node))).is_err();
             let Some(at) = self.updates.iter().position(stuck) else {
                 // Inputs that take each other's values: one of them is put aside first.
-                let waits = |k: &usize| order.binary_search(&Unit::Copy(*k)).is_err() && self.copies[*k].staged.is_none();
+                let waits =
+                    |k: &usize| order.binary_search(&Unit::Copy(*k)).is_err() && self.copies[*k].staged.is_none();
                 let Some(k) = (0..self.copies.len()).find(waits) else { return order };
                 let from = self.copies[k].from;
                 let to = self.arena(from);

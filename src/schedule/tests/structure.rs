@@ -288,7 +288,9 @@ fn sizes_that_do_not_fit_are_errors_with_the_figure() {
     let graph = b.finish();
     let mut options = Options::new(sizes(1 << 20));
     options.memory_limit = 1 << 30;
-    assert!(matches!(schedule(&graph, &options), Err(ScheduleError::TooLarge { bytes: Some(b), .. }) if b == 8000 << 20));
+    assert!(
+        matches!(schedule(&graph, &options), Err(ScheduleError::TooLarge { bytes: Some(b), .. }) if b == 8000 << 20)
+    );
     assert!(matches!(schedule(&graph, &Options::new(sizes(u64::MAX))), Err(ScheduleError::Size { .. })));
     assert!(matches!(schedule(&graph, &Options::new(Default::default())), Err(ScheduleError::Size { .. })));
 }
