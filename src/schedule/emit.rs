@@ -199,6 +199,11 @@ impl<'a, 'g> Emitter<'a, 'g> {
         self.stored.contains(&id) || self.memory.homes[id.index()].is_empty()
     }
 
+    /// Whether an earlier phase left the value of a member where a later one fetches it.
+    pub fn is_fetched(&self, id: NodeId) -> bool {
+        self.stored.contains(&id) || self.earlier.contains_key(&id)
+    }
+
     /// Stores a kept node wherever it belongs; nowhere if only this kernel reads it.
     pub fn store_at_home(&mut self, id: NodeId, value: ValueId, map: &[Index]) {
         let homes = self.memory.homes[id.index()].clone();

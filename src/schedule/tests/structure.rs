@@ -34,6 +34,7 @@ fn adam(b: &mut Builder, name: &str, parameter: NodeId, gradient: NodeId) {
     let one = b.constant(DType::I64, 1.0);
     let t = b.add(step, one);
     let t = b.convert(t, F);
+    let square = b.mul(gradient, gradient);
     let mut moment = |old: NodeId, rho: f64, g: NodeId| {
         let (keep, take) = (scalar(b, rho, old), scalar(b, 1.0 - rho, old));
         let (a, c) = (b.mul(keep, old), b.mul(take, g));
@@ -47,10 +48,7 @@ fn adam(b: &mut Builder, name: &str, parameter: NodeId, gradient: NodeId) {
         (new, b.div(new, bias))
     };
     let (m1, mh) = moment(m, 0.9, gradient);
-    let (v1, vh) = {
-        let square = moment(v, 0.999, gradient);
-        square
-    };
+    let (v1, vh) = moment(v, 0.999, square);
     let root = b.sqrt(vh);
     let eps = scalar(b, 1e-8, root);
     let below = b.add(root, eps);
@@ -174,6 +172,8 @@ fn softmax_cross_entropy_forward_and_backward_is_two_kernels() {
     for n in [0, 1, 2, 33] {
         let program = check(&graph, 33, n);
         assert!(program.kernels().count() <= 2, "{program}");
+        // Between the two only one number a row; and a row of exponentials.
+        assert!(arena_buffers(&program) <= 2, "{program}");
     }
 }
 
@@ -295,16 +295,134 @@ fn sizes_that_do_not_fit_are_errors_with_the_figure() {
     assert!(matches!(schedule(&graph, &Options::new(Default::default())), Err(ScheduleError::Size { .. })));
 }
 
+/// Asserts that the graph is scheduled in a time that leaves no room for quadratic growth, debug builds included.
+fn scheduled_soon(graph: &Graph) -> Program {
+    let started = std::time::Instant::now();
+    let program = program(graph, 32);
+    assert!(started.elapsed().as_secs() < 10, "{:?} for {} nodes", started.elapsed(), graph.len());
+    program
+}
+
 #[test]
-fn long_chains_and_wide_graphs_are_scheduled_in_linear_time() {
+fn long_chains_are_cut_into_kernels_of_bounded_size() {
     let mut b = Builder::new();
     let mut x = b.input("x", Role::Data, ty(&dims(&[8])));
     for k in 0..10_000 {
         let c = scalar(&mut b, f64::from(k), x);
         x = b.add(x, c);
+        if k % 10 == 0 {
+            b.output(format!("y{k}"), OutputRole::Report, x);
+        }
     }
-    b.output("y", OutputRole::Report, x);
-    let program = program(&b.finish(), 1);
-    // Kernels are bounded in size.
+    let program = scheduled_soon(&b.finish());
     assert!(program.kernels().all(|(_, k)| k.values.len() < 10_000));
+}
+
+#[test]
+fn chains_of_sums_and_views_need_no_deep_stack() {
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&dims(&[8, 8])));
+    for k in 0..5_000 {
+        x = if k % 2 == 0 { b.permute(x, &[1, 0]) } else { b.exp(x) };
+    }
+    let sum = b.sum(x, &[1]);
+    b.output("y", OutputRole::Report, sum);
+    scheduled_soon(&b.finish());
+
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&dims(&[8, 8])));
+    let mut all = x;
+    for _ in 0..2_000 {
+        let e = b.exp(x);
+        x = b.mul(e, x);
+        all = b.add(all, x);
+    }
+    let sum = b.sum(all, &[1]);
+    b.output("y", OutputRole::Report, sum);
+    scheduled_soon(&b.finish());
+}
+
+#[test]
+fn a_deep_network_with_adam_is_one_update_kernel_per_parameter() {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 64.into()]));
+    let mut h = x;
+    for k in 0..200 {
+        let w = b.input(&format!("w{k}"), Role::Parameter, ty(&dims(&[64, 64])));
+        let z = matmul(&mut b, h, w, (1, 0));
+        h = b.tanh(z);
+        let g = matmul(&mut b, x, h, (0, 0));
+        adam(&mut b, &format!("w{k}"), w, g);
+    }
+    let program = scheduled_soon(&b.finish());
+    // A product, a tanh, a product and an update each, and one kernel for the bias corrections.
+    assert_eq!(program.steps.len(), 4 * 200 + 1);
+}
+
+#[test]
+fn clipping_by_the_global_norm_is_one_barrier() {
+    let mut b = Builder::new();
+    let mut total = None;
+    let names = ["a", "b", "c"];
+    let both: Vec<(NodeId, NodeId)> = names
+        .iter()
+        .map(|name| {
+            let shape = ty(&dims(&[6, 7]));
+            (b.input(name, Role::Parameter, shape.clone()), b.input(&format!("d{name}"), Role::Data, shape))
+        })
+        .collect();
+    for (_, g) in &both {
+        let square = b.mul(*g, *g);
+        let sum = b.sum(square, &[0, 1]);
+        total = Some(total.map_or(sum, |t| b.add(t, sum)));
+    }
+    let norm = b.sqrt(total.unwrap());
+    let one = b.constant(F, 1.0);
+    let bounded = b.maximum(norm, one);
+    let factor = b.div(one, bounded);
+    for (name, (w, g)) in names.iter().zip(both) {
+        let factor = b.fill(factor, &dims(&[6, 7]));
+        let clipped = b.mul(g, factor);
+        let new = b.sub(w, clipped);
+        b.output(*name, OutputRole::Next, new);
+    }
+    let program = check(&b.finish(), 1, 1);
+    assert_eq!(program.kernels().count(), 4, "{program}");
+}
+
+/// (x - mean) / sqrt(variance + ε) over some axes, and a later reader of the statistics.
+fn normalized(axes: &[usize]) -> Graph {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 19.into()]));
+    let full = b.dims(x);
+    let n = b.count(x, axes);
+    let mean = |b: &mut Builder, x: NodeId| {
+        let sum = b.sum(x, axes);
+        let dims = b.dims(sum);
+        let n = b.fill(n, &dims);
+        b.div(sum, n)
+    };
+    let centre = mean(&mut b, x);
+    let wide = b.broadcast_over(centre, axes, &full);
+    let shifted = b.sub(x, wide);
+    let e = b.exp(shifted);
+    let square = b.mul(e, e);
+    let variance = mean(&mut b, square);
+    let root = b.sqrt(variance);
+    let wide = b.broadcast_over(root, axes, &full);
+    let y = b.div(e, wide);
+    b.output("y", OutputRole::Report, y);
+    b.output("mean", OutputRole::Report, centre);
+    b.finish()
+}
+
+#[test]
+fn normalizing_rows_or_columns_is_one_kernel() {
+    for axes in [&[1][..], &[0]] {
+        let graph = normalized(axes);
+        for n in [0, 1, 5, 40] {
+            let program = check(&graph, 40, n);
+            assert_eq!(program.kernels().count(), 1, "{program}");
+        }
+    }
 }
