@@ -4,9 +4,11 @@
 
 mod attributes;
 mod builder;
+pub mod draw;
 mod graph;
 mod interpret;
 pub mod primitive;
+pub mod random_graph;
 pub mod reduction;
 pub mod sample;
 mod scalar_op;

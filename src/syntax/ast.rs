@@ -8,7 +8,7 @@ use crate::source::Span;
 use std::fmt;
 
 /// The greatest height of any expression, type or block; deeper sources are refused with a diagnostic.
-pub const MAX_HEIGHT: usize = 256;
+pub const MAX_HEIGHT: usize = 128;
 
 /// An identifier, normalised: `θ` and `theta` have the same text.
 #[derive(Clone, PartialEq, Debug)]
@@ -307,6 +307,66 @@ impl Expr {
         match &self.kind {
             ExprKind::Name(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Calls `visit` with each expression directly below this one, in the order of the text; through blocks,
+    /// but not into the sizes of types.
+    pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        match &self.kind {
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Str(_) => {}
+            ExprKind::Name(_) | ExprKind::Next(_) => {}
+            ExprKind::Unary { operand, .. } => visit(operand),
+            ExprKind::Binary { left, right, .. } => {
+                visit(left);
+                visit(right);
+            }
+            ExprKind::Call { callee, args, .. } => {
+                visit(callee);
+                args.iter().for_each(|arg| visit(&arg.value));
+            }
+            ExprKind::IndexReduce { body, .. } => visit(body),
+            ExprKind::Pipe { value, callee } => {
+                visit(value);
+                visit(callee);
+            }
+            ExprKind::Index { base, indices } => {
+                visit(base);
+                indices.iter().for_each(visit);
+            }
+            ExprKind::Field { base, .. } | ExprKind::Wildcard { base } | ExprKind::Transpose { base } => visit(base),
+            ExprKind::Tuple(parts) => parts.iter().for_each(visit),
+            ExprKind::If { condition, then, otherwise } => {
+                visit(condition);
+                then.for_each_expr(visit);
+                otherwise.for_each_expr(visit);
+            }
+            ExprKind::When { then, otherwise, .. } => {
+                then.for_each_expr(visit);
+                otherwise.for_each_expr(visit);
+            }
+        }
+    }
+}
+
+impl Block {
+    /// Calls `visit` with the right side of each equation and the result.
+    pub fn for_each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
+        self.statements.iter().for_each(|statement| visit(statement.value()));
+        self.result.iter().for_each(|result| visit(result));
+    }
+}
+
+impl Statement {
+    /// The right side of the equation.
+    pub fn value(&self) -> &Expr {
+        match &self.kind {
+            StatementKind::Let { value, .. }
+            | StatementKind::LetTuple { value, .. }
+            | StatementKind::LetIndexed { value, .. }
+            | StatementKind::Next { value, .. }
+            | StatementKind::Param { init: value, .. }
+            | StatementKind::State { init: value, .. } => value,
         }
     }
 }

@@ -201,7 +201,11 @@ impl fmt::Display for TokenKind {
     }
 }
 
-/// The tokens of a text, and a diagnostic for each run of characters that is none.
+/// The most diagnostics reported for one file.
+pub(super) const MAX_ERRORS: usize = 100;
+
+/// The tokens of a text, and a diagnostic for each run of characters that is none, up to one more than
+/// [`MAX_ERRORS`].
 pub fn tokenize(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
     let mut tokens: Vec<Token> = Vec::new();
     let mut errors = Vec::new();
@@ -209,7 +213,7 @@ pub fn tokenize(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
         let span = Span::new(file, range.start, range.end);
         match kind {
             Ok(kind) => {
-                if kind == TokenKind::UnterminatedStr {
+                if kind == TokenKind::UnterminatedStr && errors.len() <= MAX_ERRORS {
                     errors.push(
                         Diagnostic::new(codes::UNTERMINATED_STRING, "this text does not end")
                             .at(span, "starts here and runs to the end of the line")
@@ -224,7 +228,7 @@ pub fn tokenize(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
             },
         }
     }
-    for token in tokens.iter().filter(|token| token.kind == TokenKind::Bad) {
+    for token in tokens.iter().filter(|token| token.kind == TokenKind::Bad).take(MAX_ERRORS + 1) {
         errors.push(bad_characters(token.span, &text[token.span.start as usize..token.span.end as usize]));
     }
     errors.sort_by_key(|error| error.labels.first().map(|label| label.span.start));
