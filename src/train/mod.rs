@@ -4,6 +4,7 @@
 //! people. Results go to standard output, everything else to standard error.
 
 mod event;
+pub mod gradient_check;
 mod metrics;
 mod progress;
 mod stopping;
