@@ -5,6 +5,7 @@
 
 pub mod divergence;
 mod event;
+pub mod gradient_check;
 mod metrics;
 mod progress;
 mod stopping;
