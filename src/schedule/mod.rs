@@ -8,8 +8,11 @@
 //! library products, `memory` the arena.
 
 mod collapse;
+mod cost;
+mod display;
 
 mod emit;
+pub mod execute;
 
 mod groups;
 mod index_map;
@@ -23,6 +26,7 @@ pub mod program;
 mod reads;
 
 pub use crate::ir::ScalarOp;
+pub use cost::Cost;
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};
@@ -155,3 +159,6 @@ fn symbols(graph: &Graph) -> Vec<Symbol> {
     let all: BTreeSet<Symbol> = graph.ids().flat_map(sizes).flat_map(|s| s.symbols()).collect();
     all.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Random graphs: the program computes what the interpreter does.
