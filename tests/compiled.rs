@@ -83,7 +83,7 @@ fn check(graph: &Graph, inputs: &Inputs, capacity: &Bindings, bindings: &Binding
         if let Some(difference) = difference(got, expected, tolerance) {
             let options = schedule::Options::new(capacity.clone());
             let program = schedule(graph, &options).unwrap();
-            panic!("{}: {difference}\nwith {bindings:?}\n{}\n{program}", output.name, dlc::ir::text::print(graph));
+            panic!("{}: {difference}\nwith {bindings:?}\n{graph}\n{program}", output.name);
         }
     }
     true
