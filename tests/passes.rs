@@ -4,6 +4,7 @@
 //! `tests/golden/<pass>/<case>.graph` stands beside `<case>.out`; `DLC_BLESS=1 cargo test --test passes` writes the
 //! `.out` files anew.
 
+use dlc::ir::random_graph::{RandomGraph, Style, random_graph};
 use dlc::ir::sample::Draw;
 use dlc::ir::{Bindings, DType, Graph, Op, Stage, Symbol, Tensor, interpret, text, verify};
 use dlc::optimize::{OptimizeError, Options, Pass, optimize, passes};
@@ -139,4 +140,57 @@ fn names_are_checked() {
     optimize(&graph, &off("fold"), &mut |name, _| seen.push(name.to_string())).unwrap();
     let expected: Vec<&str> = passes().iter().map(|p| p.name).filter(|n| *n != "fold").collect();
     assert_eq!(seen, expected);
+}
+
+/// Words for a random graph of about `size` nodes.
+fn words(seed: u64, size: u64) -> Vec<u64> {
+    (0..size).map(|k| seed.wrapping_mul(0x2545_f491_4f6c_dd1d).wrapping_add(k.wrapping_mul(0x1000_0000_1b3))).collect()
+}
+
+/// Optional passes, each alone and all in an order chosen by `seed`: any order is legal after differentiation.
+fn schedules(seed: u64) -> Vec<Vec<&'static Pass>> {
+    let mut optional: Vec<&Pass> = passes().iter().filter(|p| !p.mandatory).collect();
+    let mut schedules: Vec<Vec<&Pass>> = optional.iter().map(|p| vec![*p]).collect();
+    schedules.push(optional.clone());
+    for k in (1..optional.len()).rev() {
+        optional.swap(k, (seed.rotate_left(7 * k as u32) % (k as u64 + 1)) as usize);
+    }
+    schedules.push(optional);
+    schedules
+}
+
+/// Quality campaign 3: 300 graphs here, 3000 with `DLC_FULL=1`.
+#[test]
+fn optional_passes_in_any_order_keep_the_values_of_random_graphs() {
+    let count = if std::env::var_os("DLC_FULL").is_some() { 3000 } else { 300 };
+    let mut compared = 0;
+    for seed in 0..count {
+        let dtype = if seed % 3 == 0 { DType::F64 } else { DType::F32 };
+        let style = if seed % 2 == 0 { Style::Any } else { Style::Smooth };
+        let random = random_graph(&words(seed, 4 + seed % 37), dtype, style);
+        let bindings = RandomGraph::bindings(seed);
+        let values = random.inputs(&bindings, seed).unwrap();
+        let expected = outputs(&random.graph, &values, &bindings);
+        for schedule in schedules(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let names: Vec<&str> = schedule.iter().map(|p| p.name).collect();
+            let exact = schedule.iter().all(|p| p.exact);
+            let mut graph = random.graph.clone();
+            for pass in schedule {
+                graph = (pass.run)(&graph).unwrap();
+                verify(&graph, Stage::Differentiated).unwrap_or_else(|e| panic!("{names:?}: {e}"));
+            }
+            let got = outputs(&graph, &values, &bindings);
+            for (k, (old, new)) in expected.iter().zip(&got).enumerate() {
+                let same = match (exact, style) {
+                    (true, _) => old.same_bits(new),
+                    (false, Style::Smooth) => close(old, new),
+                    // With values of any size another order of additions may overflow where the first did not.
+                    (false, Style::Any) => true,
+                };
+                assert!(same, "seed {seed}, output {k} after {names:?}: {old:?} became {new:?}\n{}", random.graph);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > count, "{compared} outputs compared");
 }
