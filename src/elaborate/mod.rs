@@ -1,1 +1,201 @@
-//! elaborate
+//! Typed AST to graphs: definitions become instances with actual sizes, names become nodes.
+//!
+//! Input: a [`Program`] without errors. Output: a [`Model`], the graphs of one program: starting values, training
+//! step, evaluation, and the objective with its gradient. Invariants: parameter and state tensors have constant
+//! dims; the only symbol in the graphs is the batch's [`Train::batch_symbol`]; derivatives are requests that differentiation
+//! resolves; nothing after this stage knows a definition by its name.
+
+mod apply;
+mod expression;
+mod frame;
+mod instance;
+mod objective;
+mod optimizer;
+
+use crate::check::typed::{Program, Train};
+use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
+use crate::source::{Diagnostic, Span, codes};
+use instance::Instances;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A tensor that outlives a step, named by its path: `classifier.hidden.W`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Persistent {
+    pub path: Arc<str>,
+    /// Constant dims.
+    pub ty: Type,
+    pub span: Span,
+}
+
+/// The graphs of one program.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// In the order in which the program first applies them.
+    pub parameters: Vec<Persistent>,
+    /// What layers keep between steps.
+    pub layer_state: Vec<Persistent>,
+    /// What the optimizer keeps between steps.
+    pub optimizer_state: Vec<Persistent>,
+    /// The parameters that are trained, as indices into `parameters`.
+    pub trained: Vec<usize>,
+    /// Inputs: seed and step. `Next` outputs: every parameter and state before the first step.
+    pub init: Graph,
+    /// One training step. `Next` outputs: trained parameters and state; report: `loss`.
+    pub step: Graph,
+    /// Reports `loss`, the objective when evaluating, and every measure by name.
+    pub evaluate: Graph,
+    /// Reports `loss`, the objective when training, and `grad PATH` for every trained parameter.
+    pub gradient: Graph,
+    /// Reports `loss` alone, as in `gradient`: what differences are taken of.
+    pub objective: Graph,
+}
+
+/// The float type and the part of the program that decides the graphs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// F32 or F64.
+    pub dtype: DType,
+}
+
+/// Makes the graphs of a program that has a `train` block.
+pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnostic> {
+    let train = program.train.as_ref().ok_or_else(|| {
+        Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
+            .help("add `train { minimize …  on …  using …  epochs … }`")
+    })?;
+    let mut init = Elaborator::new(program, train, options, Purpose::Start, Instances::default());
+    init.objective_here()?;
+    init.measures()?;
+    let trained = init.instances.trained(train)?;
+    if trained.is_empty() {
+        return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+            .at(train.minimize.span, "no net or layer with parameters is applied here")
+            .help("apply a net, or name existing parameters in `over`"));
+    }
+    init.instances.trained = trained;
+    init.start_optimizer()?;
+    let (init, instances) = init.finish();
+
+    let mut step = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    step.run_optimizer()?;
+    let (step, _) = step.finish();
+
+    let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
+    let loss = evaluate.objective_here()?;
+    evaluate.builder.output("loss", OutputRole::Report, loss);
+    evaluate.measures()?;
+    let (evaluate, _) = evaluate.finish();
+
+    let mut gradient = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    gradient.report_gradient()?;
+    let (gradient, _) = gradient.finish();
+
+    let mut objective = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    let loss = objective.objective_here()?;
+    objective.builder.output("loss", OutputRole::Report, loss);
+    let (objective, instances) = objective.finish();
+
+    Ok(Model {
+        parameters: instances.parameters,
+        layer_state: instances.layer_state,
+        optimizer_state: instances.optimizer_state,
+        trained: instances.trained,
+        init,
+        step,
+        evaluate,
+        gradient,
+        objective,
+    })
+}
+
+/// What a graph is made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    /// Parameters and state are created: their starting values stand for them.
+    Start,
+    Train,
+    Evaluate,
+}
+
+/// Builds one graph of the program.
+struct Elaborator<'p> {
+    program: &'p Program,
+    train: &'p Train,
+    dtype: DType,
+    purpose: Purpose,
+    builder: Builder,
+    instances: Instances,
+    /// The value of every parameter, in the order of `instances.parameters`: where the objective is evaluated.
+    point: Vec<NodeId>,
+    /// The value of every layer state before the step, likewise.
+    state: Vec<NodeId>,
+    /// What the current evaluation of the objective assigned to layer state, by index.
+    next_state: BTreeMap<usize, NodeId>,
+    /// Every evaluation of the objective in a step so far.
+    evaluations: Vec<objective::Evaluation>,
+}
+
+impl<'p> Elaborator<'p> {
+    fn new(program: &'p Program, train: &'p Train, options: Options, purpose: Purpose, instances: Instances) -> Self {
+        let mut builder = Builder::new();
+        let mut inputs = |role: Role, list: &[Persistent]| -> Vec<NodeId> {
+            list.iter().map(|p| builder.input(&p.path, role, p.ty.clone())).collect()
+        };
+        let point = inputs(Role::Parameter, &instances.parameters);
+        let state = inputs(Role::State, &instances.layer_state);
+        Elaborator {
+            program,
+            train,
+            dtype: options.dtype,
+            purpose,
+            builder,
+            instances,
+            point,
+            state,
+            next_state: BTreeMap::new(),
+            evaluations: Vec::new(),
+        }
+    }
+
+    /// Reports every measure of the program under its name.
+    fn measures(&mut self) -> Result<(), Diagnostic> {
+        let train = self.train;
+        for measure in &train.measures {
+            let mut frame = self.train_frame();
+            let value = self.tensor(&mut frame, &measure.value)?;
+            if self.purpose == Purpose::Evaluate {
+                let value = self.builder.convert(value, self.dtype);
+                self.builder.output(measure.name.as_str(), OutputRole::Report, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The finished graph without the inputs that nothing reads, and what was instantiated.
+    fn finish(self) -> (Graph, Instances) {
+        (without_dead(&self.builder.finish()), self.instances)
+    }
+}
+
+/// The graph that the outputs need: dead nodes go, dead inputs too unless an output is their next value.
+fn without_dead(graph: &Graph) -> Graph {
+    let mut live = graph.live();
+    for id in graph.inputs() {
+        if let Op::Input(input) = graph.op(id) {
+            let assigned = |o: &crate::ir::Output| o.role == OutputRole::Next && o.name == input.name;
+            live[id.index()] |= graph.outputs().iter().any(assigned);
+        }
+    }
+    let mut builder = Builder::new();
+    let mut new: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    for id in graph.ids().filter(|id| live[id.index()]) {
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|o| new[o]).collect();
+        builder.set_origin(graph.node(id).origin.clone());
+        new.insert(id, builder.push(graph.op(id).clone(), &operands));
+    }
+    for output in graph.outputs() {
+        builder.output(output.name.clone(), output.role.clone(), new[&output.node]);
+    }
+    builder.finish()
+}

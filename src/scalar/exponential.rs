@@ -155,7 +155,7 @@ pub fn expm1<L: Lane>(lane: &mut L, x: L::F) -> L::F {
 pub fn tanh<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     // From here on the result rounds to one.
     let saturated = lane.pick(10.0, 20.0);
-    let (one, two, minus_two) = (lane.float(1.0), lane.float(2.0), lane.float(-2.0));
+    let (one, minus_two) = (lane.float(1.0), lane.float(-2.0));
     let magnitude = lane.abs(x);
     let magnitude = lane.min(saturated, magnitude);
     let exponent = lane.mul(magnitude, minus_two);
@@ -165,9 +165,11 @@ pub fn tanh<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     let q = lane.polynomial(&EXP, r);
     let square = lane.mul(r, r);
     let reduced = lane.fma(square, q, r);
+    // d and d + 2 each from exact parts, so that their roundings do not add up.
     let rest = lane.sub(power, one);
     let d = lane.fma(power, reduced, rest);
-    let divisor = lane.add(d, two);
+    let rest = lane.add(power, one);
+    let divisor = lane.fma(power, reduced, rest);
     let quotient = lane.div(d, divisor);
     let quotient = lane.abs(quotient);
     lane.with_sign_of(quotient, x)

@@ -101,7 +101,10 @@ pub trait Lane {
     /// `a` where the mask holds, `b` elsewhere.
     fn select(&mut self, mask: Self::M, a: Self::F, b: Self::F) -> Self::F;
 
+    /// The same bits as an integer.
     fn to_bits(&mut self, a: Self::F) -> Self::I;
+    /// The float that has these bits.
+    #[expect(clippy::wrong_self_convention, reason = "`self` executes, it is not converted")]
     fn from_bits(&mut self, a: Self::I) -> Self::F;
     fn int_add(&mut self, a: Self::I, b: Self::I) -> Self::I;
     fn int_sub(&mut self, a: Self::I, b: Self::I) -> Self::I;

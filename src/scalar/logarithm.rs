@@ -55,8 +55,10 @@ const SOFTPLUS_SINGLE: Polynomial = Polynomial {
 /// A positive normal number as 2^e·(1 + f).
 pub(super) struct Split<L: Lane> {
     pub e: L::F,
-    /// e in the place of an exponent.
-    pub shifted: L::I,
+    /// Bits whose exponent field is that of 2^e.
+    moved: L::I,
+    /// Their fraction field.
+    fraction: L::I,
     pub f: L::F,
 }
 
@@ -64,27 +66,29 @@ pub(super) struct Split<L: Lane> {
 pub(super) fn split<L: Lane>(lane: &mut L, x: L::F, offset: L::F) -> Split<L> {
     let width = lane.width();
     let p = width.fraction_bits();
-    let root_half = lane.int(match width {
+    let root_half = match width {
         Width::Single => 0x3f35_04f3,
         Width::Double => 0x3fe6_a09e_667f_3bcd,
-    });
-    let exponent_mask = lane.int(-1 << p);
-    let one_bits = lane.int(width.bias() << p);
+    };
+    // Moves √½ to where a power of two is, so that the exponent field becomes the one sought.
+    let one_bits = width.bias() << p;
+    let distance = lane.int(one_bits - root_half);
+    let fraction_mask = lane.int((1 << p) - 1);
+    let root_half = lane.int(root_half);
     let bits = lane.to_bits(x);
-    let above = lane.int_sub(bits, root_half);
-    let shifted = lane.int_and(above, exponent_mask);
-    let fraction = lane.int_sub(bits, shifted);
-    let fraction = lane.from_bits(fraction);
+    let moved = lane.int_add(bits, distance);
+    let fraction = lane.int_and(moved, fraction_mask);
+    let significand = lane.int_add(fraction, root_half);
+    let significand = lane.from_bits(significand);
     let one = lane.float(1.0);
-    let f = lane.sub(fraction, one);
+    let f = lane.sub(significand, one);
     // The biased exponent in the low bits of 2^p makes the float 2^p + biased.
-    let biased = lane.int_add(shifted, one_bits);
-    let biased = lane.shift_right(biased, p);
+    let biased = lane.shift_right(moved, p);
     let spacing_bits = lane.int((width.bias() + i64::from(p)) << p);
     let e = lane.int_or(biased, spacing_bits);
     let e = lane.from_bits(e);
     let e = lane.sub(e, offset);
-    Split { e, shifted, f }
+    Split { e, moved, fraction, f }
 }
 
 /// What turns the float 2^p + biased exponent into e.
@@ -130,12 +134,11 @@ fn tail<L: Lane>(lane: &mut L, f: L::F) -> L::F {
     }
 }
 
-/// e·ln 2 + log(1 + f).
-fn combine<L: Lane>(lane: &mut L, e: L::F, f: L::F) -> L::F {
+/// e·ln 2 + f + tail.
+fn combine<L: Lane>(lane: &mut L, e: L::F, f: L::F, tail: L::F) -> L::F {
     // The high part leaves as many zero bits as e may have bits.
     let high = lane.pick(0.69314575, 0.6931471805598903);
     let low = lane.pick(1.4286068e-6, 5.497923018708371e-14);
-    let tail = tail(lane, f);
     let tail = lane.fma(e, low, tail);
     let exact = lane.mul(e, high);
     let sum = lane.add(exact, f);
@@ -162,7 +165,8 @@ fn with_limits<L: Lane>(lane: &mut L, x: L::F, result: L::F) -> L::F {
 /// The natural logarithm.
 pub fn log<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     let Split { e, f, .. } = split_positive(lane, x);
-    let result = combine(lane, e, f);
+    let tail = tail(lane, f);
+    let result = combine(lane, e, f, tail);
     with_limits(lane, x, result)
 }
 
@@ -178,15 +182,21 @@ fn log1p_inside<L: Lane>(lane: &mut L, x: L::F) -> (L::F, L::F) {
     let x_lost = lane.sub(x, x_part);
     let lost = lane.add(one_lost, x_lost);
     let offset = lane.float(unbias(width));
-    let Split { e, shifted, f } = split(lane, sum, offset);
+    let Split { e, moved, fraction, f } = split(lane, sum, offset);
     // lost·2^-e, as (lost / 4)·2^(2 - e): the power stays normal for the largest e.
-    let four_bits = lane.int((width.bias() + 2) << width.fraction_bits());
-    let power = lane.int_sub(four_bits, shifted);
+    let exponent = lane.int_sub(moved, fraction);
+    let four_and_one = lane.int((2 * width.bias() + 2) << width.fraction_bits());
+    let power = lane.int_sub(four_and_one, exponent);
     let power = lane.from_bits(power);
     let quarter = lane.float(0.25);
     let lost = lane.mul(lost, quarter);
-    let f = lane.fma(lost, power, f);
-    let result = combine(lane, e, f);
+    let corrected = lane.fma(lost, power, f);
+    // What that rounds off is exact again, and goes where small terms are.
+    let rounded = lane.sub(f, corrected);
+    let rest = lane.fma(lost, power, rounded);
+    let tail = tail(lane, corrected);
+    let tail = lane.add(tail, rest);
+    let result = combine(lane, e, corrected, tail);
     let tiny_bound = lane.float(0.125 / width.unit_spacing());
     let magnitude = lane.abs(x);
     let tiny = lane.lt(magnitude, tiny_bound);

@@ -15,6 +15,9 @@ pub mod trigonometric;
 pub mod power;
 pub mod random;
 
+#[cfg(test)]
+mod tests;
+
 pub use lane::{Lane, Width};
 pub use power::pow;
 

@@ -1,10 +1,17 @@
 //! An error as a value: code, message, places, notes and help.
 
 use super::Span;
+use std::fmt;
 
 /// `E0203` and its kin; `dlc explain-error` expands it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Code(pub u16);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "E{:04}", self.0)
+    }
+}
 
 /// A place in the source with what is to be said of it.
 #[derive(Clone, PartialEq, Eq, Debug)]

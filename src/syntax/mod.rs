@@ -1,1 +1,15 @@
-//! syntax
+//! Text to syntax tree.
+//!
+//! Input: the text of one file. Output: its [`ast::File`] and everything that is wrong with its syntax, as
+//! diagnostics. [`tokenize`] keeps white space and comments, [`parse`] drops them; `Display` on the tree's nodes
+//! writes source again, and [`dump`] writes the tree itself. Nothing here knows what a name means.
+
+pub mod ast;
+pub mod precedence;
+pub mod token;
+mod parse;
+mod print;
+pub mod dump;
+
+pub use parse::parse;
+pub use token::{Token, TokenKind, normalise, tokenize};

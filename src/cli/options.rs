@@ -1,0 +1,214 @@
+//! What can be said on the command line.
+
+use crate::ir::DType;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compiles a page of deep-learning mathematics into one native training step, and trains it.
+#[derive(Parser, Debug)]
+#[command(name = "dlc", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// When to colour the output.
+    #[arg(long, value_enum, default_value_t = Color::Auto, global = true)]
+    pub color: Color,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Train the model of a file and report its metrics.
+    Run(Run),
+    /// Report every error in a file.
+    Check(Check),
+    /// Print the derivative of the objective with respect to each parameter, as mathematics.
+    Grad(Grad),
+    /// Print what a stage of the compiler makes of a file.
+    Dump(Dump),
+    /// Draw the step's graph as DOT and SVG.
+    Graph(Graph),
+    /// Check every gradient of a file against differences in f64.
+    Test(Test),
+    /// Time training steps.
+    Bench(Bench),
+    /// Explain an error code at length.
+    ExplainError(Explain),
+}
+
+/// The program and how it is to be read.
+#[derive(Args, Clone, Debug)]
+pub struct Source {
+    /// The `.dl` file.
+    pub file: PathBuf,
+
+    /// Give a top-level constant of the file another value.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, f64)>,
+}
+
+/// How the program is to be compiled.
+#[derive(Args, Clone, Debug)]
+pub struct Compile {
+    /// The precision of every float.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
+
+    /// Threads for large products; never changes results. By default, as many as the machine has cores.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Switch an optimization pass off; may be repeated.
+    #[arg(long, value_name = "PASS")]
+    pub off: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Precision {
+    F32,
+    F64,
+}
+
+impl Precision {
+    pub fn dtype(self) -> DType {
+        match self {
+            Precision::F32 => DType::F32,
+            Precision::F64 => DType::F64,
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Run {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compile: Compile,
+
+    /// The seed of every random draw: initial values, noise, the order of rows.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Start from the tensors of a safetensors file, named by parameter path.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// End after this many steps, whatever the file says.
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<u64>,
+
+    /// One JSON object per event on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Check {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Diagnostics as one JSON array on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Grad {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// Only parameters whose path begins so.
+    #[arg(long, value_name = "PATH")]
+    pub of: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Dump {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compile: Compile,
+
+    /// tokens, ast, check, graph, gradient, the name of an optimization pass, schedule, clif or asm.
+    #[arg(long, value_name = "STAGE")]
+    pub after: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Graph {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// The directory to write FILE.dot and FILE.svg to; by default beside the program.
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+
+    /// The stage to draw: graph, gradient, or the name of an optimization pass.
+    #[arg(long, value_name = "STAGE", default_value = "graph")]
+    pub after: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Test {
+    #[command(flatten)]
+    pub source: Source,
+
+    /// The seed of the point at which gradients are checked.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// The largest relative error that passes.
+    #[arg(long, default_value_t = 1e-6)]
+    pub tolerance: f64,
+
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Bench {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compile: Compile,
+
+    /// Steps to time, after a warm-up.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: u64,
+
+    /// The seed of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Start from the tensors of a safetensors file, named by parameter path.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// Also report the losses of the first N steps.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub losses: usize,
+
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Explain {
+    /// An error code, such as E0203.
+    pub code: String,
+}
+
+fn setting(text: &str) -> Result<(String, f64), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as lr=0.1")?;
+    let number = value.trim().parse().map_err(|_| format!("`{}` is not a number", value.trim()))?;
+    Ok((name.trim().to_owned(), number))
+}

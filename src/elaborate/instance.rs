@@ -1,0 +1,242 @@
+//! Instances: the parameters and states that applications own, by path, and sets of them.
+
+use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
+use super::{Elaborator, Persistent, Purpose};
+use crate::check::typed::{
+    Axis, Expr, Initial, InputKind, LocalId, Param, Selection, SelectionItem, State, Train, match_axes,
+};
+use crate::ir::{NodeId, OutputRole, Role, Size, Type};
+use crate::source::{Diagnostic, Span, codes};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// What the program's applications own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Instances {
+    pub parameters: Vec<Persistent>,
+    pub layer_state: Vec<Persistent>,
+    pub optimizer_state: Vec<Persistent>,
+    pub trained: Vec<usize>,
+    parameter_at: HashMap<Arc<str>, usize>,
+    state_at: HashMap<Arc<str>, usize>,
+}
+
+impl Instances {
+    /// The parameters that `over` selects, all without one.
+    pub fn trained(&self, train: &Train) -> Result<Vec<usize>, Diagnostic> {
+        let Some(over) = &train.over else { return Ok((0..self.parameters.len()).collect()) };
+        let selected = self.select(&over.items, None);
+        if selected.is_empty() {
+            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
+                .at(over.span, "none of the parameters is meant by this")
+                .note(format!("the parameters are {}", self.names())));
+        }
+        Ok(selected)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.parameters.iter().map(|p| format!("`{}`", p.path)).collect();
+        names.join(", ")
+    }
+
+    /// The union of the items within `over`, each parameter once, in the program's order.
+    pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
+        let within = over.map(|o| self.select(&o.items, None));
+        let below = |parts: &[String], path: &str, itself: bool| {
+            let prefix = parts.join(".");
+            (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let meant = |p: &Persistent| {
+            items.iter().any(|item| match item {
+                SelectionItem::Weights => p.ty.rank() >= 2,
+                SelectionItem::Biases => p.ty.rank() < 2,
+                SelectionItem::All => true,
+                SelectionItem::Path(parts) => below(parts, &p.path, true),
+                SelectionItem::Wildcard(parts) => below(parts, &p.path, false),
+            })
+        };
+        (0..self.parameters.len())
+            .filter(|k| meant(&self.parameters[*k]) && within.as_ref().is_none_or(|w| w.contains(k)))
+            .collect()
+    }
+}
+
+/// Finds what lies at a path, or says why the one that is there does not fit.
+fn at_path(
+    list: &[Persistent],
+    known: &HashMap<Arc<str>, usize>,
+    path: &str,
+    ty: &Type,
+    span: Span,
+) -> Result<Option<usize>, Diagnostic> {
+    let Some(k) = known.get(path).copied() else { return Ok(None) };
+    if list[k].ty == *ty {
+        return Ok(Some(k));
+    }
+    Err(Diagnostic::new(codes::INSTANCE_MISMATCH, format!("`{path}` is one tensor with two shapes"))
+        .at(span, format!("{ty} here"))
+        .at(list[k].span, format!("{} in an earlier application", list[k].ty))
+        .note("a net has one instance, so every application of it uses the same parameters")
+        .help("apply it to inputs of one shape, or make it a `layer` so that each application has its own parameters"))
+}
+
+impl<'p> Elaborator<'p> {
+    /// Binds a parameter of the instance that the frame stands for.
+    pub(super) fn parameter(&mut self, frame: &mut Frame<'p>, param: &'p Param) -> Result<(), Diagnostic> {
+        let path = frame.path_of(&param.name);
+        let ty = self.persistent_type(frame, param.local, param.span, &path)?;
+        let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
+        let node = match found {
+            Some(k) => self.point[k],
+            None if self.purpose == Purpose::Start => {
+                let node = self.initial(frame, &param.init, &ty, &path)?;
+                self.start(&path, Role::Parameter, &ty, node);
+                let k = self.instances.parameters.len();
+                self.instances.parameter_at.insert(path.clone(), k);
+                self.instances.parameters.push(Persistent { path, ty, span: param.span });
+                self.point.push(node);
+                node
+            }
+            None => panic!("this is a bug in dlc: parameter {path} appears only in some of the program's graphs"),
+        };
+        self.bind(frame, param.local, Value::Tensor(node));
+        Ok(())
+    }
+
+    /// Binds a state of the instance that the frame stands for to its value before the step.
+    pub(super) fn state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
+        if frame.definition.is_some_and(|d| d.optimizer.is_some()) {
+            return self.optimizer_state(frame, state);
+        }
+        let path = frame.path_of(&state.name);
+        let ty = self.persistent_type(frame, state.local, state.span, &path)?;
+        let found = at_path(&self.instances.layer_state, &self.instances.state_at, &path, &ty, state.span)?;
+        let node = match found {
+            Some(k) => self.state[k],
+            None if self.purpose == Purpose::Start => {
+                let node = self.tensor(frame, &state.init)?;
+                self.start(&path, Role::State, &ty, node);
+                let k = self.instances.layer_state.len();
+                self.instances.state_at.insert(path.clone(), k);
+                self.instances.layer_state.push(Persistent { path, ty, span: state.span });
+                self.state.push(node);
+                node
+            }
+            None => panic!("this is a bug in dlc: state {path} appears only in some of the program's graphs"),
+        };
+        frame.bind(state.local, Value::Tensor(node));
+        frame.bind(state.next, Value::Tensor(node));
+        Ok(())
+    }
+
+    /// Assigns a state its value after the step.
+    pub(super) fn next(
+        &mut self,
+        frame: &mut Frame<'p>,
+        state: LocalId,
+        next: LocalId,
+        value: Value,
+        span: Span,
+    ) -> Result<(), Diagnostic> {
+        self.bind(frame, next, value.clone());
+        let Some(definition) = frame.definition else { return Ok(()) };
+        if definition.optimizer.is_some() {
+            // The optimizer reads the assigned locals at its end.
+            return Ok(());
+        }
+        let path = frame.path_of(&definition.local(state).name);
+        let k = self.instances.state_at[&path];
+        if self.next_state.insert(k, value.into_tensor()).is_some() {
+            return Err(Diagnostic::new(
+                codes::STATE_WRITTEN_TWICE,
+                format!("`{path}` gets two next values in one step"),
+            )
+            .at(span, "assigned here, in a second application of the same instance")
+            .note("each evaluation of the objective sees the state as it was before the step")
+            .help("apply the layer that keeps the state once, or give the second use an instance of its own"));
+        }
+        Ok(())
+    }
+
+    /// Makes `value` what a parameter or state holds before the first step.
+    pub(super) fn start(&mut self, path: &str, role: Role, ty: &Type, value: NodeId) {
+        self.builder.input(path, role, ty.clone());
+        self.builder.output(path, OutputRole::Next, value);
+    }
+
+    /// The type of a parameter or state, whose dims must not depend on the batch.
+    fn persistent_type(&self, frame: &Frame<'p>, local: LocalId, span: Span, path: &str) -> Result<Type, Diagnostic> {
+        let declared = frame.definition.and_then(|d| d.local(local).ty.tensor()).expect("checked to be a tensor");
+        let ty = self.ty(frame, declared);
+        match ty.dims.iter().find(|d| d.as_constant().is_none()) {
+            None => Ok(ty),
+            Some(size) => Err(Diagnostic::new(
+                codes::SIZE_NOT_CONSTANT,
+                format!("the shape of `{path}` depends on the rows of the batch"),
+            )
+            .at(span, format!("this would be {ty}, and {size} is known only when a batch is there"))
+            .help("parameters and state have axes of the features, not of the batch")),
+        }
+    }
+
+    fn initial(
+        &mut self,
+        frame: &mut Frame<'p>,
+        init: &'p Initial,
+        ty: &Type,
+        path: &str,
+    ) -> Result<NodeId, Diagnostic> {
+        match init {
+            Initial::Value(value) => self.tensor(frame, value),
+            Initial::Apply(expr) => match self.expression(frame, expr)? {
+                Value::Init(closure) => self.apply_init(&closure, ty, path, expr),
+                other => panic!("this is a bug in dlc: {other:?} where an init was checked for"),
+            },
+        }
+    }
+
+    /// An init at a parameter's shape.
+    fn apply_init(
+        &mut self,
+        closure: &InitClosure,
+        ty: &Type,
+        path: &str,
+        written: &'p Expr,
+    ) -> Result<NodeId, Diagnostic> {
+        let definition = self.program.definition(closure.def);
+        let actual: Vec<Axis> = ty.dims.iter().map(|size| Axis::Sized { label: None, size: size.clone() }).collect();
+        let (mut sizes, mut packs) = (BTreeMap::new(), BTreeMap::new());
+        if let Some(input) = definition.inputs.first()
+            && let InputKind::Value(local) = input.kind
+        {
+            let declared = definition.local(local).ty.tensor().map_or(&[][..], |t| &t.axes);
+            if match_axes(declared, &actual, &mut sizes, &mut packs).is_none() {
+                return Err(Diagnostic::new(
+                    codes::SHAPE_MISMATCH,
+                    format!("the init `{}` cannot make a tensor of this shape", definition.name),
+                )
+                .at(written.span, format!("`{path}` is {ty}"))
+                .at(input.span, "this is the shape the init is for")
+                .help("choose an init for this number of axes, such as `zeros`"));
+            }
+        }
+        let dims = |axes: &Vec<Axis>| -> Vec<Size> {
+            let size = |a: &Axis| if let Axis::Sized { size, .. } = a { size.clone() } else { Size::default() };
+            axes.iter().map(size).collect()
+        };
+        let packs = (0..definition.packs)
+            .map(|k| packs.get(&crate::check::typed::PackVar(k)).map_or(Vec::new(), dims))
+            .collect();
+        let mut frame = Frame {
+            definition: Some(definition),
+            locals: vec![None; definition.locals.len()],
+            sizes,
+            packs,
+            path: path.into(),
+            chain: mix(site_of_path(path), 0),
+        };
+        self.bind_options(&mut frame, definition, &closure.options)?;
+        let value = self.block(&mut frame, &definition.body)?;
+        Ok(value.expect("an init has a result").into_tensor())
+    }
+}

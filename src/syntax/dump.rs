@@ -1,0 +1,258 @@
+//! The text forms of tokens and trees, for reading and for tests.
+//!
+//! Structure is indentation, one node a line; expressions are written with the operator first and every level
+//! in parentheses, so precedence shows. Items and statements carry their line and column.
+
+use super::ast::{
+    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OverAxis, Path, Statement,
+    StatementKind, UnaryOp,
+};
+use super::token::{Token, TokenKind, normalise};
+use crate::source::{Files, Span};
+use std::fmt::{Display, Write};
+
+/// One line for each token: where it starts, what it is, its text, and the name it stands for if that differs.
+pub fn dump_tokens(files: &Files, tokens: &[Token]) -> String {
+    let mut out = String::new();
+    for token in tokens {
+        let (line, column) = files.line_column(token.span);
+        let text = files.slice(token.span);
+        let name = if token.kind == TokenKind::Ident { normalise(text) } else { text.to_string() };
+        let place = format!("{line}:{column}");
+        let kind = format!("{:?}", token.kind);
+        let _ = write!(out, "{place:<7} {kind:<15} {text:?}");
+        if name != text {
+            let _ = write!(out, " = {name}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The tree of a file.
+pub fn dump_ast(files: &Files, file: &File) -> String {
+    let mut dump = Dump { files, out: String::new(), depth: 0 };
+    for item in &file.items {
+        dump.item(item);
+    }
+    dump.out
+}
+
+struct Dump<'a> {
+    files: &'a Files,
+    out: String,
+    depth: usize,
+}
+
+impl Dump<'_> {
+    fn line(&mut self, text: impl Display) {
+        for _ in 0..self.depth {
+            self.out.push_str("  ");
+        }
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    fn placed(&mut self, text: impl Display, span: Span) {
+        let (line, column) = self.files.line_column(span);
+        let end = Span { start: span.end, ..span };
+        let (end_line, end_column) = self.files.line_column(end);
+        self.line(format_args!("{text}  @ {line}:{column}-{end_line}:{end_column}"));
+    }
+
+    fn inside(&mut self, lines: impl FnOnce(&mut Self)) {
+        self.depth += 1;
+        lines(self);
+        self.depth -= 1;
+    }
+
+    fn doc(&mut self, doc: &[String]) {
+        for line in doc {
+            self.line(format_args!("doc {line:?}"));
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        match &item.kind {
+            ItemKind::Definition(definition) => {
+                self.placed(format_args!("{} {}", definition.kind, definition.name), item.span);
+                self.inside(|dump| {
+                    dump.doc(&item.doc);
+                    dump.definition(definition);
+                });
+                return;
+            }
+            ItemKind::Data(data) => {
+                self.placed(format_args!("data {} = {}", data.name, expression(&data.source)), item.span);
+            }
+            ItemKind::Split(split) => {
+                self.placed(format_args!("split {}", split.data), item.span);
+                self.inside(|dump| {
+                    for part in &split.parts {
+                        dump.line(format_args!("part {} {}%", part.name, part.percent));
+                    }
+                    if let Some(seed) = &split.seed {
+                        dump.line(format_args!("seed {}", expression(seed)));
+                    }
+                });
+            }
+            ItemKind::Constant(constant) => {
+                self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
+            }
+            ItemKind::Train(train) => {
+                self.placed("train", item.span);
+                self.inside(|dump| train.clauses.iter().for_each(|clause| dump.clause(clause)));
+            }
+        }
+        self.inside(|dump| dump.doc(&item.doc));
+    }
+
+    fn definition(&mut self, definition: &Definition) {
+        for input in &definition.inputs {
+            match &input.ty {
+                Some(ty) => self.line(format_args!("input {}: {ty}", input.name)),
+                None => self.line(format_args!("input {}", input.name)),
+            }
+        }
+        for option in &definition.options {
+            match &option.default {
+                Some(default) => self.line(format_args!("option {} = {}", option.name, expression(default))),
+                None => self.line(format_args!("option {}", option.name)),
+            }
+        }
+        if let Some(result) = &definition.result {
+            self.line(format_args!("result {result}"));
+        }
+        for line in &definition.body.statements {
+            self.doc(&line.doc);
+            self.placed(statement(line), line.span);
+        }
+        if let Some(value) = &definition.body.result {
+            self.placed(format_args!("value {}", expression(value)), value.span);
+        }
+    }
+
+    fn clause(&mut self, clause: &Clause) {
+        let text = match &clause.kind {
+            ClauseKind::Minimize { objective, over } => {
+                format!("minimize {}{}", expression(objective), after(" over ", over))
+            }
+            ClauseKind::On { data, batch, in_order } => {
+                let batch = batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
+                format!("on {}{batch}{}", path(data), if *in_order { " in order" } else { "" })
+            }
+            ClauseKind::Using { optimizer } => format!("using {}", expression(optimizer)),
+            ClauseKind::Measure { metrics } => {
+                let metrics: Vec<String> = metrics
+                    .iter()
+                    .map(|metric| match &metric.name {
+                        Some(name) => format!("{name} = {}", expression(&metric.value)),
+                        None => expression(&metric.value),
+                    })
+                    .collect();
+                format!("measure {}", metrics.join(", "))
+            }
+            ClauseKind::Epochs { count } => format!("epochs {}", expression(count)),
+            ClauseKind::Steps { count } => format!("steps {}", expression(count)),
+            ClauseKind::Stop { data, metric, patience } => {
+                format!("stop {} {metric} patience {}", path(data), expression(patience))
+            }
+            ClauseKind::Keep { constraint, sets } => {
+                format!("keep {}{}", expression(constraint), after(" for ", sets))
+            }
+            ClauseKind::Phase { name, clauses } => {
+                self.placed(format_args!("phase {name}"), clause.span);
+                return self.inside(|dump| clauses.iter().for_each(|clause| dump.clause(clause)));
+            }
+        };
+        self.placed(text, clause.span);
+    }
+}
+
+fn path(path: &Path) -> String {
+    let parts: Vec<&str> = path.parts.iter().map(|part| part.text.as_str()).collect();
+    parts.join(".")
+}
+
+fn after(word: &str, sets: &[Expr]) -> String {
+    if sets.is_empty() { String::new() } else { format!("{word}{}", expressions(sets, ", ")) }
+}
+
+fn expressions(exprs: &[Expr], between: &str) -> String {
+    exprs.iter().map(expression).collect::<Vec<_>>().join(between)
+}
+
+fn names(names: &[Name]) -> String {
+    names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+fn statement(statement: &Statement) -> String {
+    match &statement.kind {
+        StatementKind::Let { name, value } => format!("let {name} = {}", expression(value)),
+        StatementKind::LetTuple { names: parts, value } => format!("let ({}) = {}", names(parts), expression(value)),
+        StatementKind::LetIndexed { name, indices, value } => {
+            format!("let {name}[{}] = {}", names(indices), expression(value))
+        }
+        StatementKind::Param { name, shape, init } => format!("param {name}: {shape} = {}", expression(init)),
+        StatementKind::State { name, ty: Some(ty), init } => format!("state {name}: {ty} = {}", expression(init)),
+        StatementKind::State { name, ty: None, init } => format!("state {name} = {}", expression(init)),
+        StatementKind::Next { name, value } => format!("next {name} = {}", expression(value)),
+    }
+}
+
+/// An expression with the operator first: `(+ a (* b c))`.
+pub fn expression(expr: &Expr) -> String {
+    match &expr.kind {
+        ExprKind::Int(value) => value.to_string(),
+        ExprKind::Float(value) => format!("{value:?}"),
+        ExprKind::Bool(value) => value.to_string(),
+        ExprKind::Str(text) => format!("{text:?}"),
+        ExprKind::Name(name) => name.clone(),
+        ExprKind::Next(name) => format!("(next {name})"),
+        ExprKind::Unary { op: UnaryOp::Neg, operand } => format!("(neg {})", expression(operand)),
+        ExprKind::Unary { op: UnaryOp::Not, operand } => format!("(not {})", expression(operand)),
+        ExprKind::Binary { op, left, right } => {
+            format!("({} {} {})", op.symbol(), expression(left), expression(right))
+        }
+        ExprKind::Call { callee, args, over } => {
+            let mut parts = vec![expression(callee)];
+            parts.extend(args.iter().map(argument));
+            if let Some(over) = over {
+                let axes = over.axes.iter().map(|axis| match axis {
+                    OverAxis::Label(name) => name.text.as_str(),
+                    OverAxis::Pack(_) => "..",
+                });
+                parts.push(format!("over:{}", axes.collect::<Vec<_>>().join(",")));
+            }
+            format!("(call {})", parts.join(" "))
+        }
+        ExprKind::IndexReduce { reduction, indices, body } => {
+            format!("({reduction} [{}] {})", names(indices), expression(body))
+        }
+        ExprKind::Pipe { value, callee } => format!("(|> {} {})", expression(value), expression(callee)),
+        ExprKind::Index { base, indices } => format!("(index {} {})", expression(base), expressions(indices, " ")),
+        ExprKind::Field { base, name } => format!("(. {} {name})", expression(base)),
+        ExprKind::Wildcard { base } => format!("(.* {})", expression(base)),
+        ExprKind::Transpose { base } => format!("(transpose {})", expression(base)),
+        ExprKind::Tuple(parts) => format!("(tuple {})", expressions(parts, " ")),
+        ExprKind::If { condition, then, otherwise } => {
+            format!("(if {} {} {})", expression(condition), block(then), block(otherwise))
+        }
+        ExprKind::When { mode, then, otherwise } => format!("(when {mode} {} {})", block(then), block(otherwise)),
+    }
+}
+
+fn argument(arg: &Arg) -> String {
+    match &arg.name {
+        Some(name) => format!("{name}:{}", expression(&arg.value)),
+        None => expression(&arg.value),
+    }
+}
+
+fn block(block: &Block) -> String {
+    let result = block.result.as_ref().map(|value| expression(value));
+    if let (false, Some(value)) = (block.braced, &result) {
+        return value.clone();
+    }
+    let lines: Vec<String> = block.statements.iter().map(statement).chain(result).collect();
+    format!("{{{}}}", lines.join("; "))
+}

@@ -1,0 +1,132 @@
+//! What happens in a run, as `dlc run --json` tells it: one JSON object a line, told apart by `"event"`.
+//!
+//! Numbers that are not finite become `null`, which JSON has instead of them.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::metrics::Metrics;
+
+/// Values by name, in an order that is kept; a JSON object.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Named<T> {
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: Serialize> Serialize for Named<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    Start(Start),
+    /// An epoch has ended. Means are over the epoch for `train` and over the part as it is now for `valid`.
+    Epoch {
+        /// From 1.
+        epoch: u64,
+        /// Steps done since the start.
+        steps: u64,
+        /// Since the start of training.
+        seconds: f64,
+        train: Metrics,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        valid: Option<Metrics>,
+    },
+    Stop {
+        reason: StopReason,
+        epoch: u64,
+        /// The epoch whose parameters are kept, if that is not the last.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        best_epoch: Option<u64>,
+    },
+    /// Always the last.
+    Done {
+        epochs: u64,
+        steps: u64,
+        seconds: f64,
+        /// From the start of the process to the end of the first step.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_step_ms: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        peak_rss_mb: Option<f64>,
+        /// By part.
+        metrics: Named<Metrics>,
+    },
+}
+
+/// What is known before the first step.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct Start {
+    pub file: String,
+    pub seed: u64,
+    pub dtype: &'static str,
+    pub threads: usize,
+    /// Numbers trained.
+    pub parameters: u64,
+    /// Rows by part.
+    pub rows: Named<u64>,
+    pub batch: u64,
+    /// The most epochs there can be, if it is a number of epochs that bounds the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    pub steps_per_epoch: u64,
+    pub compile_ms: f64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// All epochs or steps are done.
+    Finished,
+    /// The watched loss has not improved for long enough.
+    NoImprovement,
+    Interrupted,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(values: &[(&str, f64)]) -> Metrics {
+        Named(values.iter().map(|&(name, value)| (name.to_string(), value)).collect())
+    }
+
+    #[test]
+    fn the_last_event_holds_metrics_by_part() {
+        let parts = ["train", "valid", "test"];
+        let named = parts.map(|part| (part.to_string(), metrics(&[("loss", 0.25), ("accuracy", 0.5)])));
+        let metrics = Named(named.to_vec());
+        let done = Event::Done { epochs: 2, steps: 10, seconds: 0.5, first_step_ms: None, peak_rss_mb: None, metrics };
+        let part = r#"{"loss":0.25,"accuracy":0.5}"#;
+        assert_eq!(
+            serde_json::to_string(&done).unwrap(),
+            format!(
+                r#"{{"event":"done","epochs":2,"steps":10,"seconds":0.5,"metrics":{{"train":{part},"valid":{part},"test":{part}}}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_null() {
+        let epoch =
+            Event::Epoch { epoch: 1, steps: 5, seconds: 1.0, train: metrics(&[("loss", f64::NAN)]), valid: None };
+        assert_eq!(
+            serde_json::to_string(&epoch).unwrap(),
+            r#"{"event":"epoch","epoch":1,"steps":5,"seconds":1.0,"train":{"loss":null}}"#
+        );
+    }
+}

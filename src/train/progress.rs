@@ -1,0 +1,287 @@
+//! Telling what happens in a run: JSON lines for programs; for people a progress line on a terminal, or a line every so
+//! many epochs where there is none, and a table of results.
+//!
+//! Results (JSON lines or the table) go to `out`, progress to `err`.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::event::{Event, Named, Start, StopReason};
+use super::metrics::Metrics;
+
+/// Where a run's events go.
+pub struct Reporter {
+    out: Box<dyn Write>,
+    err: Box<dyn Write>,
+    style: Style,
+    /// The most epochs there can be.
+    epochs: Option<u64>,
+    steps_per_epoch: u64,
+}
+
+enum Style {
+    Json,
+    Line(ProgressBar),
+    Plain,
+}
+
+/// About how many lines a run writes where there is no terminal.
+const LINES: u64 = 20;
+
+impl Reporter {
+    /// One JSON object a line on standard output.
+    pub fn json() -> Self {
+        Reporter::new(Box::new(io::stdout()), Box::new(io::stderr()), Style::Json)
+    }
+
+    /// For people: a progress line if standard error is a terminal.
+    pub fn human() -> Self {
+        let style = if io::stderr().is_terminal() { Style::Line(ProgressBar::no_length()) } else { Style::Plain };
+        Reporter::new(Box::new(io::stdout()), Box::new(io::stderr()), style)
+    }
+
+    fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0 }
+    }
+
+    /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
+    pub fn report(&mut self, event: &Event) -> io::Result<()> {
+        if let Style::Json = self.style {
+            serde_json::to_writer(&mut self.out, event)?;
+            self.out.write_all(b"\n")?;
+            return self.out.flush();
+        }
+        match event {
+            Event::Start(start) => self.start(start),
+            Event::Epoch { epoch, steps, train, valid, .. } => self.epoch(*epoch, *steps, train, valid.as_ref()),
+            Event::Stop { reason, epoch, best_epoch } => self.stop(*reason, *epoch, *best_epoch),
+            Event::Done { epochs, steps, seconds, metrics, .. } => {
+                if let Style::Line(bar) = &self.style {
+                    bar.finish_and_clear();
+                }
+                writeln!(self.err, "epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
+                self.out.write_all(table(metrics).as_bytes())?;
+                self.out.flush()
+            }
+        }
+    }
+
+    /// Moves the progress line within an epoch; cheap enough for every step.
+    pub fn step(&mut self, steps: u64) {
+        if let Style::Line(bar) = &self.style {
+            bar.set_position(steps);
+        }
+    }
+
+    fn start(&mut self, start: &Start) -> io::Result<()> {
+        (self.epochs, self.steps_per_epoch) = (start.epochs, start.steps_per_epoch);
+        let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
+        writeln!(
+            self.err,
+            "{}: {} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
+            start.file,
+            start.parameters,
+            rows.join(", "),
+            start.dtype,
+            start.seed,
+            start.compile_ms
+        )?;
+        if let Style::Line(bar) = &self.style {
+            if let Some(epochs) = start.epochs {
+                bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
+            }
+            // The template is constant; were it wrong, indicatif's own would serve.
+            let template = "{bar:24} {elapsed} {msg}";
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, epoch: u64, steps: u64, train: &Metrics, valid: Option<&Metrics>) -> io::Result<()> {
+        let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
+        let mut line = format!("epoch {epoch}{of}  train {}", listed(train));
+        if let Some(valid) = valid {
+            line += &format!("  valid {}", listed(valid));
+        }
+        match &self.style {
+            Style::Line(bar) => {
+                bar.set_position(steps);
+                bar.set_message(line);
+                Ok(())
+            }
+            _ if self.is_told(epoch) => writeln!(self.err, "{line}"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether an epoch gets a line of its own: the first, the last, and evenly spaced ones between.
+    fn is_told(&self, epoch: u64) -> bool {
+        // Without a bound the distance grows with the epochs done: 1, 2, … 19, 20, 40, 60, … 400, 800, …
+        let apart = match self.epochs {
+            Some(epochs) => epochs.div_ceil(LINES).max(1),
+            None => LINES.pow(epoch.max(1).ilog(LINES)),
+        };
+        epoch == 1 || Some(epoch) == self.epochs || epoch.is_multiple_of(apart)
+    }
+
+    fn stop(&mut self, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
+        let kept = best_epoch.map_or(String::new(), |best| format!("; the parameters of epoch {best} are kept"));
+        let reason = match reason {
+            StopReason::Finished if best_epoch.is_none() => return Ok(()),
+            StopReason::Finished => "finished",
+            StopReason::NoImprovement => "no further improvement: stopped",
+            StopReason::Interrupted => "interrupted: stopped",
+        };
+        if let Style::Line(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+        writeln!(self.err, "{reason} after epoch {epoch}{kept}")
+    }
+}
+
+fn listed(metrics: &Metrics) -> String {
+    let values: Vec<String> = metrics.0.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
+    values.join(" ")
+}
+
+/// A value for people: four decimals, or an exponent where these would show nothing or too much.
+fn number(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-3..1e6).contains(&value.abs());
+    if plain { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+/// Parts down, metrics across.
+fn table(parts: &Named<Metrics>) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    let mut rows = vec![std::iter::once("").chain(names.iter().copied()).map(str::to_string).collect::<Vec<_>>()];
+    for (part, metrics) in &parts.0 {
+        let values = names.iter().map(|name| metrics.get(name).map_or(String::new(), |value| number(*value)));
+        rows.push(std::iter::once(part.clone()).chain(values).collect());
+    }
+    let widths: Vec<usize> =
+        (0..=names.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            line += &format!("  {cell:>width$}");
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// A place to write to that can be looked at.
+    #[derive(Clone, Default)]
+    struct Shared(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Shared {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.borrow().clone()).unwrap()
+        }
+    }
+
+    fn metrics(loss: f64, accuracy: f64) -> Metrics {
+        Named(vec![("loss".into(), loss), ("accuracy".into(), accuracy)])
+    }
+
+    fn run(style: Style, epochs: u64) -> (String, String) {
+        let (out, err) = (Shared::default(), Shared::default());
+        let mut reporter = Reporter::new(Box::new(out.clone()), Box::new(err.clone()), style);
+        let start = Start {
+            file: "digits.dl".into(),
+            seed: 7,
+            dtype: "f32",
+            threads: 1,
+            parameters: 9610,
+            rows: Named(vec![("train".into(), 1258), ("test".into(), 539)]),
+            batch: 64,
+            epochs: Some(epochs),
+            steps_per_epoch: 20,
+            compile_ms: 4.25,
+        };
+        let mut events = vec![Event::Start(start)];
+        for epoch in 1..=epochs {
+            let train = metrics(1.0 / epoch as f64, 0.5);
+            events.push(Event::Epoch { epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
+        }
+        events.push(Event::Stop { reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
+        events.push(Event::Done {
+            epochs,
+            steps: epochs * 20,
+            seconds: 1.234,
+            first_step_ms: Some(31.0),
+            peak_rss_mb: None,
+            metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
+        });
+        for event in &events {
+            reporter.report(event).unwrap();
+        }
+        (out.text(), err.text())
+    }
+
+    #[test]
+    fn people_read_lines_and_a_table() {
+        let (out, err) = run(Style::Plain, 2);
+        assert_eq!(out, "           loss  accuracy\ntrain  1.200e-4    1.0000\ntest     0.5000    0.9700\n");
+        assert_eq!(
+            err,
+            "digits.dl: 9610 parameters, rows: train 1258, test 539; f32, seed 7; compiled in 4.2 ms\n\
+             epoch 1/2  train loss 1.0000 accuracy 0.5000\n\
+             epoch 2/2  train loss 0.5000 accuracy 0.5000\n\
+             no further improvement: stopped after epoch 2; the parameters of epoch 1 are kept\n\
+             epochs: 2, steps: 40, time: 1.23 s\n"
+        );
+    }
+
+    #[test]
+    fn long_runs_write_few_lines() {
+        let (_, err) = run(Style::Plain, 1000);
+        let told = err.lines().filter(|line| line.starts_with("epoch ")).count();
+        assert_eq!(told, LINES as usize + 1);
+        let mut unbounded = Reporter::new(Box::new(io::sink()), Box::new(io::sink()), Style::Plain);
+        unbounded.epochs = None;
+        let told = (1..=1000).filter(|&epoch| unbounded.is_told(epoch)).count();
+        assert_eq!(told, 19 + 19 + 2);
+    }
+
+    #[test]
+    fn the_terminal_gets_no_results() {
+        let (out, _) = run(Style::Line(ProgressBar::hidden()), 3);
+        assert_eq!(out.lines().count(), 3);
+    }
+
+    #[test]
+    fn programs_read_one_object_a_line() {
+        let (out, err) = run(Style::Json, 3);
+        assert_eq!(err, "");
+        let events: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["start", "epoch", "epoch", "epoch", "stop", "done"]);
+        assert_eq!(events[0]["rows"]["train"], 1258);
+        assert_eq!(events[4]["reason"], "no_improvement");
+        assert_eq!(events[5]["metrics"]["test"]["accuracy"], 0.97);
+    }
+}

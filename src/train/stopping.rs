@@ -1,0 +1,73 @@
+//! `stop when DATA.PART loss has not improved for K epochs`.
+
+/// Watches a loss that should fall.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Patience {
+    epochs: u64,
+    best: Option<(u64, f64)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The loss is the lowest so far: these parameters are the ones to keep.
+    Improved,
+    Waiting,
+    Stop,
+}
+
+impl Patience {
+    /// Stops after `epochs` epochs without improvement.
+    pub fn new(epochs: u64) -> Self {
+        Patience { epochs, best: None }
+    }
+
+    /// Tells the loss after an epoch; epochs are told in order. A NaN is no improvement.
+    pub fn observe(&mut self, epoch: u64, loss: f64) -> Verdict {
+        let improved = !loss.is_nan() && self.best.is_none_or(|(_, best)| best.is_nan() || loss < best);
+        if improved || self.best.is_none() {
+            self.best = Some((epoch, loss));
+        }
+        match self.best {
+            _ if improved => Verdict::Improved,
+            Some((best, _)) if epoch.saturating_sub(best) < self.epochs => Verdict::Waiting,
+            _ => Verdict::Stop,
+        }
+    }
+
+    /// The epoch of the lowest loss.
+    pub fn best_epoch(&self) -> Option<u64> {
+        self.best.map(|(epoch, _)| epoch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Verdict::*;
+
+    fn verdicts(epochs: u64, losses: &[f64]) -> Vec<Verdict> {
+        let mut patience = Patience::new(epochs);
+        (1..).zip(losses).map(|(epoch, &loss)| patience.observe(epoch, loss)).collect()
+    }
+
+    #[test]
+    fn stops_after_that_many_epochs_without_improvement() {
+        let losses = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5];
+        assert_eq!(verdicts(2, &losses), [Improved, Improved, Waiting, Improved, Waiting, Stop]);
+    }
+
+    #[test]
+    fn nan_is_no_improvement() {
+        assert_eq!(verdicts(2, &[f64::NAN, 5.0, f64::NAN, f64::NAN]), [Waiting, Improved, Waiting, Stop]);
+        assert_eq!(verdicts(1, &[f64::NAN, f64::NAN]), [Waiting, Stop]);
+    }
+
+    #[test]
+    fn the_first_of_equal_losses_is_the_best() {
+        let mut patience = Patience::new(9);
+        for (epoch, loss) in [(1, 2.0), (2, 1.0), (3, 1.0)] {
+            patience.observe(epoch, loss);
+        }
+        assert_eq!(patience.best_epoch(), Some(2));
+    }
+}

@@ -1,0 +1,66 @@
+//! Golden tests: each `tests/golden/<stage>/<case>.dl` stands beside `<case>.out`, what the stage makes of it.
+//!
+//! `DLC_BLESS=1 cargo test --test golden` writes the `.out` files anew. A stage is a function from a source to
+//! its text in a module of its own below; to add one, add its folder, its function and its `#[test]`.
+
+use dlc::source::{FileId, Files, render};
+use dlc::syntax;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Runs every case of a stage and compares, or rewrites, what it yields.
+fn golden(stage: &str, run: impl Fn(&Files, FileId) -> String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(stage);
+    let bless = std::env::var_os("DLC_BLESS").is_some();
+    let mut cases: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "dl"))
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no cases in {}", folder.display());
+
+    let mut failures = String::new();
+    for case in cases {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        let mut files = Files::default();
+        let file = files.add(&name, std::fs::read_to_string(&case).unwrap());
+        let actual = run(&files, file);
+        let expected_path = case.with_extension("out");
+        if bless {
+            std::fs::write(&expected_path, &actual).unwrap();
+            continue;
+        }
+        let expected = std::fs::read_to_string(&expected_path).unwrap_or_default();
+        if actual != expected {
+            let _ = writeln!(failures, "--- {stage}/{name}: expected\n{expected}--- found\n{actual}");
+        }
+    }
+    assert!(failures.is_empty(), "{failures}run with DLC_BLESS=1 to accept what was found");
+}
+
+#[test]
+fn tokens() {
+    golden("tokens", |files, file| {
+        let (tokens, errors) = syntax::tokenize(file, files.text(file));
+        syntax::dump::dump_tokens(files, &tokens) + &render(files, &errors, false)
+    });
+}
+
+#[test]
+fn ast() {
+    golden("ast", |files, file| {
+        let (tree, errors) = syntax::parse(file, files.text(file));
+        assert!(errors.is_empty(), "a case of this stage has no errors:\n{}", render(files, &errors, false));
+        syntax::dump::dump_ast(files, &tree)
+    });
+}
+
+#[test]
+fn errors() {
+    golden("errors", |files, file| {
+        let (_, errors) = syntax::parse(file, files.text(file));
+        assert!(!errors.is_empty(), "{} has no errors", files.path(file).display());
+        render(files, &errors, false)
+    });
+}
