@@ -110,21 +110,20 @@ fn elementwise_identities() {
                 let mut b = Builder::new();
                 let mut rest = choice;
                 let mut operands: Vec<NodeId> = Vec::new();
-                for k in 0..arity {
+                for (k, count) in counts.iter().enumerate() {
                     let templates = templates(&mut b, k);
-                    let pick = rest % counts[k];
-                    rest /= counts[k];
+                    let pick = rest % count;
+                    rest /= count;
                     // Beyond its own templates, an operand may be the same as an earlier one.
                     operands.push(*templates.get(pick).unwrap_or_else(|| &operands[pick - templates.len()]));
                 }
                 // Nested: the primitive of itself, where that fits.
-                if arity == 1 {
-                    if let Ok(inner) = b.try_push(sample.op.clone(), &operands)
-                        && sample.op.primitive().infer(&[b.ty(inner)]).is_ok()
-                        && check(&mut b, &sample.op, &[inner], &bindings)
-                    {
-                        fired.insert(sample.op.primitive().name());
-                    }
+                if arity == 1
+                    && let Ok(inner) = b.try_push(sample.op.clone(), &operands)
+                    && sample.op.primitive().infer(&[b.ty(inner)]).is_ok()
+                    && check(&mut b, &sample.op, &[inner], &bindings)
+                {
+                    fired.insert(sample.op.primitive().name());
                 }
                 let fits: Vec<&Type> = operands.iter().map(|o| b.ty(*o)).collect();
                 if sample.op.primitive().infer(&fits).is_ok() && check(&mut b, &sample.op, &operands, &bindings) {

@@ -1,8 +1,9 @@
-//! Random graphs of smooth primitives.
+//! Random graphs: of smooth primitives against differences, of all primitives for types.
 
 use super::super::{gradient, tangent};
 use super::*;
 use crate::ir::random_graph::{RandomGraph, Style, random_graph};
+use crate::ir::{Stage, text, verify};
 use proptest::prelude::*;
 
 /// 64 graphs, or as many as the environment says.
@@ -55,8 +56,45 @@ impl Problem {
     }
 }
 
+/// The sum of all outputs, which are floats of `dtype`.
+fn total(b: &mut Builder, dtype: DType) -> NodeId {
+    let ends: Vec<NodeId> = b.graph().outputs().iter().map(|o| o.node).collect();
+    let mut total = b.constant(dtype, 0.0);
+    for end in ends {
+        if b.ty(end).dtype == dtype {
+            let axes: Vec<usize> = (0..b.ty(end).rank()).collect();
+            let sum = b.sum(end, &axes);
+            total = b.add(total, sum);
+        }
+    }
+    total
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn derivatives_are_well_typed_graphs(words in prop::collection::vec(any::<u64>(), 1..20), n in any::<u64>()) {
+        for dtype in [DType::F32, DType::F64] {
+            let random = random_graph(&words, dtype, Style::Any);
+            let bindings = RandomGraph::bindings(n);
+            let inputs = random.inputs(&bindings, n).unwrap();
+            let mut b = Builder::from_graph(random.graph);
+            let y = total(&mut b, dtype);
+            let targets: Vec<NodeId> = b.graph().inputs().filter(|x| b.ty(*x).dtype == dtype).collect();
+            let gradients = gradient(&mut b, y, &targets).unwrap();
+            let forward = tangent(&mut b, y, &targets, &targets).unwrap();
+            for (x, g) in targets.iter().zip(&gradients) {
+                prop_assert_eq!(b.ty(*x), b.ty(*g));
+                b.output("g", OutputRole::Report, *g);
+            }
+            b.output("forward", OutputRole::Report, forward);
+            let graph = b.finish();
+            prop_assert_eq!(verify(&graph, Stage::Differentiated), Ok(()));
+            prop_assert_eq!(text::parse(&graph.to_string()).map(|g| g.to_string()), Ok(graph.to_string()));
+            prop_assert!(interpret(&graph, &|name| inputs.get(name).cloned(), &bindings).is_ok());
+        }
+    }
 
     #[test]
     fn gradients_of_random_graphs(words in prop::collection::vec(any::<u64>(), 1..14), n in any::<u64>()) {
