@@ -3,6 +3,7 @@
 //! petgraph holds the nodes; the rest of the crate sees [`Graph`], [`NodeId`] and [`Builder`] only.
 
 mod builder;
+pub mod formula;
 mod graph;
 pub mod primitive;
 mod size;
