@@ -244,3 +244,26 @@ fn both_spellings_give_one_tree() {
     };
     assert_eq!(dump("fn f(θ) = ∇(J)(θ)ᵀ · θ² ≤ λ"), dump("fn f(theta) = grad(J)(theta).T * theta^2 <= lambda"));
 }
+
+/// Every `.dl` file that comes with the compiler is free of syntax errors.
+#[test]
+fn shipped_files_parse() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<_> = ["examples", "benches", "lang"].iter().map(|folder| root.join(folder)).collect();
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "dl") {
+                let mut files = Files::default();
+                let file = files.add(&path, std::fs::read_to_string(&path).unwrap());
+                let (_, errors) = parse(file, files.text(file));
+                assert!(errors.is_empty(), "{}", render(&files, &errors, false));
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 0, "no files were found");
+}

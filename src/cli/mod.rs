@@ -2,6 +2,36 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc.
 
+mod explain;
+mod failure;
 mod options;
 
+pub use failure::Failure;
 pub use options::{Cli, Command};
+
+use crate::runtime::memory::ProcessClock;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Carries out a command and gives the process's exit status.
+pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
+    let result = match &cli.command {
+        Command::ExplainError(options) => explain::execute(options),
+        _ => Ok(()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell(cli.color);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a result to stdout. A reader that has closed the pipe has seen enough: no error.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

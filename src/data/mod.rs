@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod csv;
+mod declaration;
 mod error;
 mod file;
 mod header;
@@ -17,9 +18,9 @@ mod split;
 mod table;
 
 pub use batch::{Batches, Order, Position};
+pub use declaration::source;
 pub use error::{DataError, Place, Problem};
 pub use file::replace;
-pub use schema::{ColumnSchema, Kind, Schema};
 pub use source::Source;
 pub use split::{Part, Share, split};
 pub use table::{Array, Column, Feature, FloatType, Lines, MATRIX, Origin, Table, Values};

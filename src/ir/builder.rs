@@ -153,6 +153,15 @@ impl Builder {
         if self.ty(x).dtype == dtype { x } else { self.push(Convert { dtype }, &[x]) }
     }
 
+    /// The value, if the node is a constant, possibly repeated.
+    pub fn constant_value(&self, id: NodeId) -> Option<f64> {
+        match self.graph.op(id) {
+            Op::Constant(c) => Some(c.value()),
+            Op::Broadcast(_) => self.constant_value(self.graph.operands(id)[0]),
+            _ => None,
+        }
+    }
+
     /// The number of elements along the given axes of `x`, as a scalar of `x`'s float type.
     pub fn count(&mut self, x: NodeId, axes: &[usize]) -> NodeId {
         let ty = self.ty(x).clone();

@@ -1,6 +1,6 @@
 //! Element types and tensor types.
 
-use super::Size;
+use super::{Bindings, Size, SizeError};
 use std::fmt;
 
 /// What one element is. A graph computes in one float type; its integers are as wide, so that a
@@ -67,6 +67,11 @@ impl Type {
     /// The number of elements.
     pub fn elements(&self) -> Size {
         self.dims.iter().fold(Size::constant(1), |n, d| &n * d)
+    }
+
+    /// The dims as numbers.
+    pub fn shape(&self, bindings: &Bindings) -> Result<Vec<usize>, SizeError> {
+        self.dims.iter().map(|d| usize::try_from(d.eval(bindings)?).map_err(|_| SizeError::Overflow)).collect()
     }
 
     pub fn with_dtype(&self, dtype: DType) -> Type {

@@ -5,9 +5,12 @@
 //! diagnostic without a place is still shown.
 
 use super::{Code, Diagnostic, FileId, Files, Label, Span};
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 use std::ops::Range;
+
+/// A line with more bytes than this is not shown, only its place is told.
+const LONGEST_LINE: usize = 10_000;
 
 /// All diagnostics as text, each followed by a blank line; with terminal colours if `colour` is set.
 pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String {
@@ -23,8 +26,17 @@ pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String
 fn group<'a>(files: &'a Files, diagnostic: &'a Diagnostic) -> Group<'a> {
     let title = Level::ERROR.primary_title(printable(&diagnostic.message)).id(diagnostic.code.to_string());
     let mut group = Group::with_title(title);
-    for file in files_of(&diagnostic.labels) {
-        group = group.element(snippet(files, file, &diagnostic.labels));
+    if diagnostic.labels.iter().any(|label| line_of(files, label).len() > LONGEST_LINE) {
+        for label in &diagnostic.labels {
+            let (line, column) = files.line_column(existing(files, label.span));
+            let path = files.path(label.span.file).display().to_string();
+            group = group.element(Origin::path(path).line(line).char_column(column));
+            group = group.element(Level::NOTE.message(printable(&label.text)));
+        }
+    } else {
+        for file in files_of(&diagnostic.labels) {
+            group = group.element(snippet(files, file, &diagnostic.labels));
+        }
     }
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(printable(note)));
@@ -46,8 +58,22 @@ fn files_of(labels: &[Label]) -> Vec<FileId> {
     files
 }
 
+/// The lines that a label covers, without cutting any.
+fn line_of<'a>(files: &'a Files, label: &Label) -> &'a str {
+    let text = files.text(label.span.file);
+    let place = clamp(text, label.span);
+    &text[lines_around(text, &place)]
+}
+
+/// From the start of the line where a place begins to the end of the line where it ends.
+fn lines_around(text: &str, place: &Range<usize>) -> Range<usize> {
+    let start = text[..place.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[place.end..].find('\n').map_or(text.len(), |at| place.end + at);
+    start..end
+}
+
 /// The lines of one file from the first to the last label in it; the first label of all is the primary one.
-fn snippet<'a>(files: &'a Files, file: FileId, labels: &'a [Label]) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+fn snippet<'a>(files: &'a Files, file: FileId, labels: &'a [Label]) -> Snippet<'a, Annotation<'a>> {
     let text = files.text(file);
     let places: Vec<(usize, Range<usize>)> = labels
         .iter()
@@ -57,15 +83,14 @@ fn snippet<'a>(files: &'a Files, file: FileId, labels: &'a [Label]) -> Snippet<'
         .collect();
     let first = places.iter().map(|(_, place)| place.start).min().unwrap_or(0);
     let last = places.iter().map(|(_, place)| place.end).max().unwrap_or(0);
-    let window_start = text[..first].rfind('\n').map_or(0, |at| at + 1);
-    let window_end = text[last..].find('\n').map_or(text.len(), |at| last + at);
-    let window = text[window_start..window_end].trim_end_matches('\r');
-    let line = text[..window_start].matches('\n').count() + 1;
+    let lines = lines_around(text, &(first..last));
+    let window = text[lines.clone()].trim_end_matches('\r');
+    let line = text[..lines.start].matches('\n').count() + 1;
 
     let mut snippet = Snippet::source(window).line_start(line).path(files.path(file).display().to_string());
     for (index, place) in places {
         let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let inside = |at: usize| (at - window_start).min(window.len());
+        let inside = |at: usize| (at - lines.start).min(window.len());
         let place = inside(place.start)..inside(place.end);
         let label = printable(&labels[index].text);
         let annotation = kind.span(place);
@@ -79,6 +104,11 @@ fn clamp(text: &str, span: Span) -> Range<usize> {
     let start = text.floor_char_boundary(span.start as usize);
     let end = text.ceil_char_boundary((span.end as usize).min(text.len()));
     start..end.max(start)
+}
+
+fn existing(files: &Files, span: Span) -> Span {
+    let place = clamp(files.text(span.file), span);
+    Span::new(span.file, place.start, place.end)
 }
 
 /// Names and texts from a source may hold characters that would disturb a terminal.
@@ -181,6 +211,17 @@ error[E0203]: these shapes do not fit
         assert_eq!(value["code"], "E0102");
         assert_eq!((value["labels"][0]["line"].as_u64(), value["labels"][0]["column"].as_u64()), (Some(2), Some(6)));
         assert_eq!(value["labels"][0]["end_column"], 7);
+    }
+
+    #[test]
+    fn endless_lines_are_not_shown() {
+        let mut files = Files::default();
+        let file = files.add("long.dl", format!("a\n{}", "x ".repeat(100_000)));
+        let error = Diagnostic::new(codes::UNEXPECTED_TOKEN, "m")
+            .at(Span::new(file, 150_000, 150_001), "here")
+            .at(Span::new(file, 0, 1), "there");
+        let text = render(&files, &[error], false);
+        assert!(text.len() < 300 && text.contains("long.dl:2:149999") && text.contains("there"), "{text}");
     }
 
     proptest! {

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     /// Name, arguments, and what follows them within the parentheses.
     Call(String, Vec<Form>, String),
     /// Coefficients and terms.
+    /// An argument by name: `like: x`.
+    Labelled(&'static str, Box<Form>),
     Sum(Vec<(f64, Form)>),
     Product(Product),
     Power(Box<Form>, Box<Form>),
@@ -138,7 +140,7 @@ impl Form {
             Kind::Call(_, args, _) => args.iter().for_each(|a| a.references(out)),
             Kind::Sum(terms) => terms.iter().for_each(|(_, t)| t.references(out)),
             Kind::Product(p) => p.numerator.iter().chain(&p.denominator).for_each(|f| f.references(out)),
-            Kind::Transpose(a) | Kind::Not(a) | Kind::Over(_, _, a) => a.references(out),
+            Kind::Transpose(a) | Kind::Not(a) | Kind::Over(_, _, a) | Kind::Labelled(_, a) => a.references(out),
             Kind::Power(a, b) | Kind::MatMul(a, b) | Kind::Infix(_, _, a, b) => {
                 a.references(out);
                 b.references(out);
@@ -360,6 +362,7 @@ impl Writer<'_> {
             Kind::Bound(id) => ((self.name)(*id), POSTFIX),
             Kind::Number(v) => (number(*v), if *v < 0.0 { NEGATION } else { POSTFIX }),
             Kind::Call(name, args, rest) => (format!("{name}({}{rest})", self.list(args)), POSTFIX),
+            Kind::Labelled(name, a) => (format!("{name}: {}", self.text(a)), POSTFIX),
             Kind::Sum(terms) => (self.sum(terms), SUM),
             Kind::Product(p) => (self.product(p), PRODUCT),
             Kind::Power(a, b) => {

@@ -99,14 +99,13 @@ impl<'g> Listing<'g> {
             let bare = form.is_short();
             self.forms[id.index()] = Some(form.of(id));
             let mask = matches!(view(self.graph, id), View::Bernoulli(_));
-            if !bare && (self.shared.contains(&id) || mask) {
+            if !bare && (self.shared.contains(&id) || self.parts.is_named(id) || mask) {
                 self.bind(id);
             }
         }
     }
 
-    /// Counts the names that the outputs really need; who is needed once is not named in the next round. Layers are: what is
-    /// made of them is recognised by them.
+    /// Counts the names that the outputs really need; what is needed once is not named in the next round.
     fn learn(&mut self, outputs: &[NodeId]) {
         let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut pending = Vec::new();
@@ -125,8 +124,7 @@ impl<'g> Listing<'g> {
             }
         }
         let unused = |id: &NodeId| uses.get(id).copied().unwrap_or(0) < 2;
-        let unneeded: Vec<NodeId> =
-            self.bindings.keys().copied().filter(|id| unused(id) && !self.parts.is_layer(*id)).collect();
+        let unneeded: Vec<NodeId> = self.bindings.keys().copied().filter(|id| unused(id)).collect();
         let softmax_inputs: BTreeSet<NodeId> = self.written.keys().copied().collect();
         for id in unneeded {
             if !self.feeds_a_softmax(id, &softmax_inputs) {
@@ -215,11 +213,7 @@ impl<'g> Listing<'g> {
             }
             View::Bernoulli(p) => {
                 let like = self.like(id);
-                let mut form = Form::call("bernoulli", vec![self.operand(p)], &axes);
-                if let Kind::Call(_, _, rest) = &mut form.kind {
-                    *rest = format!(", like: {like}");
-                }
-                form
+                Form::call("bernoulli", vec![self.operand(p), like], &axes)
             }
             View::Plain(operands) => self.plain(id, &operands),
         }
@@ -241,13 +235,15 @@ impl<'g> Listing<'g> {
     }
 
     /// Something of the same shape, to draw like; the shape itself if there is nothing.
-    fn like(&self, id: NodeId) -> String {
+    fn like(&self, id: NodeId) -> Form {
         let axes = self.axes.of(id);
-        let input = self.graph.inputs().find(|x| self.axes.of(*x) == axes && !axes.is_empty());
-        match input.map(|x| self.graph.op(x)) {
-            Some(Op::Input(input)) => input.name.to_string(),
-            _ => self.axes.shape(axes),
-        }
+        let input = self.graph.inputs().find(|x| self.axes.of(*x) == axes && self.forms[x.index()].is_some());
+        let named = self.bindings.iter().filter(|(x, b)| **x < id && b.form.axes == axes);
+        let like = match (input, named.map(|(x, _)| *x).next_back()) {
+            (Some(x), _) | (None, Some(x)) => self.operand(x),
+            _ => Form::word(self.axes.shape(axes), &[]),
+        };
+        Form::new(Kind::Labelled("like", Box::new(like)), &[])
     }
 
     fn plain(&mut self, id: NodeId, operands: &[NodeId]) -> Form {
@@ -283,7 +279,7 @@ impl<'g> Listing<'g> {
                 let left = transposed(hot, &[axes[0], hot_axes[0]]);
                 Form::new(Kind::MatMul(Box::new(left), Box::new(updates)), &axes)
             }
-            Op::Random(_) => Form::call("uniform", vec![Form::word(format!("like: {}", self.like(id)), &[])], &axes),
+            Op::Random(_) => Form::call("uniform", vec![self.like(id)], &axes),
             Op::ArgMax(r) => {
                 let axis = r.axis;
                 self.reduction(id, "argmax", operands[0], &[axis])
@@ -442,7 +438,7 @@ impl<'g> Listing<'g> {
             return Form::new(Kind::MatMul(Box::new(left), Box::new(right)), &axes);
         }
         let (lf, rf) = c.free(lr, rr);
-        let (lc, rc) = (self.axes.of(l).to_vec(), self.axes.of(r).to_vec());
+        let lc = self.axes.of(l).to_vec();
         let contracted = c.contract.iter().map(|p| lc[p.0]);
         let vars = self.variables(&axes.iter().copied().chain(contracted).collect::<Vec<_>>());
         let (mut left, mut right) = (vec![String::new(); lr], vec![String::new(); rr]);
@@ -456,7 +452,6 @@ impl<'g> Listing<'g> {
             left[*a] = vars[axes.len() + k].clone();
             right[*b] = vars[axes.len() + k].clone();
         }
-        let _ = rc;
         let (x, y) = (self.element(l, &left), self.element(r, &right));
         let body = times(&x, &y, &[]);
         let (free, bound) = vars.split_at(axes.len());

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Parts {
     /// The number of each affine map, by its contraction and by its sum with a bias.
     layers: BTreeMap<NodeId, usize>,
+    /// The whole of each affine map: with its bias, if it has one.
+    wholes: BTreeMap<usize, NodeId>,
     count: usize,
     /// The layer that an elementwise value is made of.
     activations: BTreeMap<NodeId, usize>,
@@ -35,6 +37,7 @@ impl Parts {
         }
         let mut parts = Parts {
             layers: BTreeMap::new(),
+            wholes: BTreeMap::new(),
             count: 0,
             activations: BTreeMap::new(),
             cotangents: BTreeMap::new(),
@@ -45,9 +48,14 @@ impl Parts {
         parts
     }
 
-    /// Whether the node is the whole of an affine map.
+    /// Whether the node is an affine map, whole.
     pub fn is_layer(&self, id: NodeId) -> bool {
-        self.layers.contains_key(&id)
+        self.layers.get(&id).is_some_and(|number| self.wholes.get(number) == Some(&id))
+    }
+
+    /// Whether the node has a name in textbooks, however often it is used: z, and the derivative by it.
+    pub fn is_named(&self, id: NodeId) -> bool {
+        self.is_layer(id) || self.cotangents.get(&id).is_some_and(|z| self.layers.contains_key(z))
     }
 
     fn read_forward(&mut self, graph: &Graph, id: NodeId) {
@@ -59,11 +67,13 @@ impl Parts {
             Op::Contraction(_) if operands.iter().any(|o| is_parameter(graph, *o)) => {
                 self.count += 1;
                 self.layers.insert(id, self.count);
+                self.wholes.insert(self.count, id);
             }
             Op::Add(_) if operands.iter().any(|o| is_parameter(graph, *o)) => {
                 let product = operands.iter().find(|o| matches!(graph.op(**o), Op::Contraction(_)));
-                if let Some(number) = product.and_then(|p| self.layers.get(p)) {
-                    self.layers.insert(id, *number);
+                if let Some(number) = product.and_then(|p| self.layers.get(p)).copied() {
+                    self.layers.insert(id, number);
+                    self.wholes.insert(number, id);
                 }
             }
             _ => {

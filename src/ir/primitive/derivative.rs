@@ -1,7 +1,11 @@
 //! Requests for derivatives. Differentiation replaces them by ordinary graph, innermost first.
 
-use super::{Primitive, arity, require};
-use crate::ir::{DType, Type};
+use super::region::not_differentiable;
+use super::{Lowering, Primitive, arity, named, require};
+use crate::ir::attributes::Attributes;
+use crate::ir::interpret::EvalError;
+use crate::ir::sample::Sample;
+use crate::ir::{Bindings, DType, Tensor, Type};
 
 /// Operands `(y, x₁, …, xₖ)`, `y` a float scalar. Results, by [`super::Project`]: ∂y/∂xᵢ, of the type of `xᵢ`;
 /// zero where `y` does not depend on `xᵢ`.
@@ -13,8 +17,15 @@ pub struct Gradient;
 pub struct Tangent;
 
 impl Primitive for Gradient {
-    fn name(&self) -> &'static str {
-        "gradient"
+    named!("gradient");
+    not_differentiable!("a request that is not expanded");
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn parse(_: &Attributes) -> Result<Gradient, String> {
+        Ok(Gradient)
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
@@ -22,11 +33,31 @@ impl Primitive for Gradient {
         require(operands[0].rank() == 0 && operands[0].dtype.is_float(), || "the value is no float scalar".into())?;
         Ok(Type::scalar(DType::Bool))
     }
+
+    fn eval(&self, _: &[&Tensor], _: &Type, _: &Bindings) -> Result<Vec<Tensor>, EvalError> {
+        Err(EvalError::Request)
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::Request
+    }
+
+    /// None: a request has no value before it is expanded.
+    fn samples(_: DType) -> Vec<Sample> {
+        Vec::new()
+    }
 }
 
 impl Primitive for Tangent {
-    fn name(&self) -> &'static str {
-        "tangent"
+    named!("tangent");
+    not_differentiable!("a request that is not expanded");
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn parse(_: &Attributes) -> Result<Tangent, String> {
+        Ok(Tangent)
     }
 
     fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
@@ -34,5 +65,18 @@ impl Primitive for Tangent {
         arity(operands, 2 * k + 1)?;
         require(operands[1..=k] == operands[k + 1..], || "directions differ from targets in type".into())?;
         Ok(operands[0].clone())
+    }
+
+    fn eval(&self, _: &[&Tensor], _: &Type, _: &Bindings) -> Result<Vec<Tensor>, EvalError> {
+        Err(EvalError::Request)
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::Request
+    }
+
+    /// None: a request has no value before it is expanded.
+    fn samples(_: DType) -> Vec<Sample> {
+        Vec::new()
     }
 }

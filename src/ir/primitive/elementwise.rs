@@ -1,143 +1,181 @@
-//! Elementwise primitives. Operands have equal dims; stretching is [`super::Broadcast`]'s.
+//! What elementwise primitives have in common: equal dims in, the same dims out, a diagonal Jacobian.
+//!
+//! A file that implements [`Elementwise`] states meaning, derivative, scalar operation, identities and samples; the
+//! rest of [`Primitive`] follows from them. Stretching is [`super::Broadcast`]'s.
 
-use super::{Primitive, arity, require};
-use crate::ir::{DType, Type};
+use super::{Applied, Contributions, Lowering, Primitive, arity, require};
+use crate::ir::attributes::Attributes;
+use crate::ir::interpret::EvalError;
+use crate::ir::sample::{Draw, Sample};
+use crate::ir::{Bindings, Builder, DType, NodeId, Op, ScalarOp, Tensor, Type};
 
-fn same(operands: &[&Type]) -> Result<Type, String> {
-    require(operands.windows(2).all(|w| w[0] == w[1]), || "operands differ in type".into())?;
-    Ok(operands[0].clone())
+/// What operands an elementwise primitive takes and what elements it gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// So many floats, giving floats.
+    Floats(usize),
+    /// So many numbers of one type, giving numbers.
+    Numbers(usize),
+    /// Two numbers of one type, giving a boolean.
+    Comparison,
+    /// So many booleans, giving a boolean.
+    Booleans(usize),
+    /// A boolean and two of any one type.
+    Choice,
+    /// One operand of any type.
+    Any,
 }
 
-fn numeric(ty: Type) -> Result<Type, String> {
-    require(ty.dtype != DType::Bool, || "expects numbers, got booleans".into())?;
-    Ok(ty)
-}
+impl Rule {
+    fn arity(self) -> usize {
+        match self {
+            Rule::Floats(n) | Rule::Numbers(n) | Rule::Booleans(n) => n,
+            Rule::Comparison => 2,
+            Rule::Choice => 3,
+            Rule::Any => 1,
+        }
+    }
 
-fn float(ty: Type) -> Result<Type, String> {
-    require(ty.dtype.is_float(), || format!("expects floats, got {}", ty.dtype))?;
-    Ok(ty)
-}
-
-fn boolean(ty: Type) -> Result<Type, String> {
-    require(ty.dtype == DType::Bool, || format!("expects booleans, got {}", ty.dtype))?;
-    Ok(ty)
-}
-
-fn comparison(ty: Type) -> Result<Type, String> {
-    Ok(numeric(ty)?.with_dtype(DType::Bool))
-}
-
-macro_rules! elementwise {
-    ($($(#[$doc:meta])* $op:ident $name:literal $arity:literal $rule:ident),+ $(,)?) => {$(
-        $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-        pub struct $op;
-
-        impl Primitive for $op {
-            fn name(&self) -> &'static str {
-                $name
+    fn infer(self, operands: &[&Type]) -> Result<Type, String> {
+        arity(operands, self.arity())?;
+        let values = if self == Rule::Choice { &operands[1..] } else { operands };
+        require(values.windows(2).all(|w| w[0] == w[1]), || "operands differ in type".into())?;
+        let ty = values[0];
+        let dtype = ty.dtype;
+        match self {
+            Rule::Floats(_) => require(dtype.is_float(), || format!("expects floats, got {dtype}"))?,
+            Rule::Numbers(_) | Rule::Comparison => {
+                require(dtype != DType::Bool, || "expects numbers, got booleans".into())?;
             }
+            Rule::Booleans(_) => require(dtype == DType::Bool, || format!("expects booleans, got {dtype}"))?,
+            Rule::Choice => {
+                require(operands[0].dtype == DType::Bool, || {
+                    format!("expects a condition, got {}", operands[0].dtype)
+                })?;
+                require(operands[0].dims == ty.dims, || "the condition differs in shape".into())?;
+            }
+            Rule::Any => {}
+        }
+        Ok(if self == Rule::Comparison { ty.with_dtype(DType::Bool) } else { ty.clone() })
+    }
 
-            fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-                arity(operands, $arity)?;
-                $rule(same(operands)?)
+    /// The types of operands whose values are of type `ty`.
+    fn operands(self, ty: &Type) -> Vec<Type> {
+        match self {
+            Rule::Booleans(n) => vec![ty.with_dtype(DType::Bool); n],
+            Rule::Choice => vec![ty.with_dtype(DType::Bool), ty.clone(), ty.clone()],
+            _ => vec![ty.clone(); self.arity()],
+        }
+    }
+}
+
+/// An elementwise primitive without attributes.
+pub trait Elementwise: Default + Clone + Into<Op> {
+    const NAME: &'static str;
+    const RULE: Rule;
+
+    /// The operation on one element of each operand, for kernels.
+    fn scalar(&self) -> ScalarOp;
+
+    /// The value at one element of each operand, in f64; booleans are 0 and 1.
+    fn meaning(&self, x: &[f64]) -> f64;
+
+    /// The derivative by operand `k` times `seed`: a cotangent of the result or a tangent of the operand. `None` is zero.
+    fn chain(&self, b: &mut Builder, at: Applied<'_>, k: usize, seed: NodeId) -> Option<NodeId>;
+
+    /// See [`Primitive::simplify`].
+    fn simplify(&self, b: &mut Builder, x: &[NodeId]) -> Option<NodeId>;
+
+    /// Ways to draw operands where the derivative exists.
+    fn draws() -> Vec<Vec<Draw>>;
+}
+
+impl<E: Elementwise> Primitive for E {
+    fn keyword() -> &'static str {
+        E::NAME
+    }
+
+    fn name(&self) -> &'static str {
+        E::NAME
+    }
+
+    fn attributes(&self) -> Attributes {
+        Attributes::none()
+    }
+
+    fn parse(_: &Attributes) -> Result<E, String> {
+        Ok(E::default())
+    }
+
+    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
+        E::RULE.infer(operands)
+    }
+
+    fn eval(&self, operands: &[&Tensor], out: &Type, _: &Bindings) -> Result<Vec<Tensor>, EvalError> {
+        Ok(vec![map(self.scalar(), operands, out.dtype, |x| self.meaning(x))])
+    }
+
+    fn vjp(&self, b: &mut Builder, at: Applied<'_>, cotangent: NodeId) -> Contributions {
+        Ok((0..at.operands.len()).map(|k| if at.wanted[k] { self.chain(b, at, k, cotangent) } else { None }).collect())
+    }
+
+    fn jvp(&self, b: &mut Builder, at: Applied<'_>, tangents: &[Option<NodeId>]) -> Result<Option<NodeId>, String> {
+        let mut total = None;
+        for (k, tangent) in tangents.iter().enumerate() {
+            if let Some(term) = tangent.and_then(|v| self.chain(b, at, k, v)) {
+                total = Some(total.map_or(term, |sum| b.add(sum, term)));
             }
         }
-    )+};
-}
-
-elementwise! {
-    Neg "neg" 1 numeric,
-    Abs "abs" 1 numeric,
-    /// -1, 0 or 1; NaN of NaN; 0 of either zero.
-    Sign "sign" 1 numeric,
-    Floor "floor" 1 float,
-    Sqrt "sqrt" 1 float,
-    Exp "exp" 1 float,
-    Log "log" 1 float,
-    /// log(1 + x).
-    Log1p "log1p" 1 float,
-    /// exp(x) - 1.
-    Expm1 "expm1" 1 float,
-    Tanh "tanh" 1 float,
-    /// 1 / (1 + exp(-x)).
-    Sigmoid "sigmoid" 1 float,
-    /// log(1 + exp(x)).
-    Softplus "softplus" 1 float,
-    Erf "erf" 1 float,
-    Sin "sin" 1 float,
-    Cos "cos" 1 float,
-    Not "not" 1 boolean,
-    /// The value, constant to every derivative.
-    Stop "stop" 1 same_one,
-    Add "add" 2 numeric,
-    Sub "sub" 2 numeric,
-    Mul "mul" 2 numeric,
-    Div "div" 2 float,
-    Pow "pow" 2 float,
-    Maximum "maximum" 2 numeric,
-    Minimum "minimum" 2 numeric,
-    /// a < b; false if either is NaN.
-    Less "less" 2 comparison,
-    /// a <= b; false if either is NaN.
-    LessEqual "less_equal" 2 comparison,
-    /// a = b; false if either is NaN.
-    Equal "equal" 2 comparison,
-    And "and" 2 boolean,
-    Or "or" 2 boolean,
-}
-
-fn same_one(ty: Type) -> Result<Type, String> {
-    Ok(ty)
-}
-
-/// Converts the element type: integers and booleans to floats, floats to integers towards zero.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Convert {
-    pub dtype: DType,
-}
-
-impl Primitive for Convert {
-    fn name(&self) -> &'static str {
-        "convert"
+        Ok(total)
     }
 
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        arity(operands, 1)?;
-        Ok(operands[0].with_dtype(self.dtype))
+    fn simplify(&self, b: &mut Builder, operands: &[NodeId]) -> Option<NodeId> {
+        Elementwise::simplify(self, b, operands)
+    }
+
+    fn lowering(&self) -> Lowering {
+        Lowering::Elementwise(self.scalar())
+    }
+
+    fn samples(dtype: DType) -> Vec<Sample> {
+        let mut out = Vec::new();
+        for draws in E::draws() {
+            for ty in Op::elementwise_types(dtype) {
+                let operands = E::RULE.operands(&ty).into_iter().zip(draws.iter().cloned());
+                out.push(Sample::new(E::default(), operands.collect()));
+            }
+        }
+        if matches!(E::RULE, Rule::Numbers(_) | Rule::Comparison | Rule::Choice | Rule::Any) {
+            let ty = Type::new(dtype.int(), vec![crate::ir::Size::symbol("N")]);
+            let operands = E::RULE.operands(&ty).into_iter();
+            let draw = |ty: Type| {
+                let draw = if ty.dtype == DType::Bool { Draw::Bool } else { Draw::Uniform(-3.0, 3.0) };
+                (ty, draw)
+            };
+            out.push(Sample::new(E::default(), operands.map(draw).collect()));
+        }
+        out
     }
 }
 
-/// `condition ? a : b` per element.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Select;
-
-impl Primitive for Select {
-    fn name(&self) -> &'static str {
-        "select"
+/// Applies a scalar operation to every element: over integers if any operand has integers, else in f64 by `meaning`, or in
+/// f32 with the bits of compiled code.
+fn map(op: ScalarOp, operands: &[&Tensor], out: DType, meaning: impl Fn(&[f64]) -> f64) -> Tensor {
+    let dims = operands[0].dims.clone();
+    if operands.iter().any(|o| o.dtype().is_int()) {
+        let values: Vec<Vec<i64>> = operands.iter().map(|o| o.to_i64()).collect();
+        let at = |k: usize| values.iter().map(|v| v[k]).collect::<Vec<i64>>();
+        let results = (0..operands[0].len()).map(|k| op.integer(&at(k)).unwrap_or_default()).collect();
+        return Tensor::from_i64(out, dims, results);
     }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        arity(operands, 3)?;
-        boolean(operands[0].clone())?;
-        require(operands[0].dims == operands[1].dims, || "the condition differs in shape".into())?;
-        same(&operands[1..])
-    }
-}
-
-/// An identity that merges with nothing else, so that a derivative has a target of its own.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Tag {
-    pub id: u32,
-}
-
-impl Primitive for Tag {
-    fn name(&self) -> &'static str {
-        "tag"
-    }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        arity(operands, 1)?;
-        Ok(operands[0].clone())
-    }
+    let values: Vec<Vec<f64>> = operands.iter().map(|o| o.to_f64()).collect();
+    let value = |k: usize| {
+        let x: Vec<f64> = values.iter().map(|v| v[k]).collect();
+        if out != DType::F32 {
+            return meaning(&x);
+        }
+        let narrow: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+        f64::from(op.single(&narrow, || meaning(&x)))
+    };
+    Tensor::from_f64(out, dims, (0..operands[0].len()).map(value).collect())
 }

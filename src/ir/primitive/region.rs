@@ -1,7 +1,8 @@
-//! Primitives with sub-graphs. A region is a closed graph: whatever it reads from outside is an operand.
+//! Sub-graphs. A region is a closed graph: whatever it reads from outside is an operand of the primitive that has it.
 
-use super::{Primitive, arity, require};
-use crate::ir::{DType, Graph, Role, Size, Type};
+use super::require;
+use crate::ir::interpret::{EvalError, interpret};
+use crate::ir::{Bindings, DType, Graph, Op, Role, Tensor, Type};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -35,113 +36,55 @@ impl Region {
         self.0.outputs().iter().map(|o| self.0.ty(o.node).clone()).collect()
     }
 
+    /// Its results for operands bound by position.
+    pub fn eval(&self, operands: &[Tensor], bindings: &Bindings) -> Result<Vec<Tensor>, EvalError> {
+        let names: Vec<Arc<str>> = self.0.inputs().filter_map(|id| bound_name(self.0.op(id))).collect();
+        let value = |name: &str| names.iter().position(|n| &**n == name).and_then(|k| operands.get(k)).cloned();
+        interpret(&self.0, &value, bindings)
+    }
+
     fn closed(&self) -> Result<(), String> {
         let closed = self.0.inputs().all(|id| match self.0.op(id) {
-            crate::ir::Op::Input(input) => input.role == Role::Bound,
+            Op::Input(input) => input.role == Role::Bound,
             _ => true,
         });
         require(closed, || "a region reads only what is bound to it".into())
     }
 
-    fn takes(&self, operands: &[Type]) -> Result<(), String> {
+    pub(super) fn takes(&self, operands: &[Type]) -> Result<(), String> {
         self.closed()?;
         require(self.parameters() == operands, || "operands do not fit the region's inputs".into())
     }
 }
 
-/// A loop over `length` positions of an axis. Operands: `carried` initial values, then `scanned` tensors (leading axis
-/// `length`), then captures. The body takes (carried.., one row of each scanned.., captures..) and gives
-/// (carried'.., one row of each output..). Results, by [`Project`]: final carried values, then outputs with leading axis `length`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Scan {
-    pub body: Region,
-    pub carried: usize,
-    pub scanned: usize,
-    pub length: Size,
-    pub reverse: bool,
+fn bound_name(op: &Op) -> Option<Arc<str>> {
+    if let Op::Input(input) = op { Some(input.name.clone()) } else { None }
 }
 
-/// A loop of at most `bound` iterations while `condition(carried.., captures..)` holds. Operands: `carried` initial
-/// values, then captures. Results, by [`Project`]: final carried values.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct While {
-    pub condition: Region,
-    pub body: Region,
-    pub carried: usize,
-    pub bound: u64,
-}
-
-/// A region applied to operands, compiled once however often it is called. Results by [`Project`].
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Call {
-    pub body: Region,
-}
-
-/// Result `index`, of type `ty`, of a region primitive.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Project {
-    pub index: usize,
-    pub ty: Type,
-}
-
-/// Region primitives have several results; the node itself stands for all of them.
-fn bundle() -> Type {
+/// The type of a primitive with several results: the node itself stands for all of them.
+pub(super) fn bundle() -> Type {
     Type::scalar(DType::Bool)
 }
 
-impl Primitive for Scan {
-    fn name(&self) -> &'static str {
-        "scan"
-    }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        require(operands.len() >= self.carried + self.scanned, || "too few operands".into())?;
-        let mut inner: Vec<Type> = operands.iter().map(|t| (*t).clone()).collect();
-        for ty in &mut inner[self.carried..self.carried + self.scanned] {
-            require(ty.dims.first() == Some(&self.length), || "a scanned operand has another length".into())?;
-            ty.dims.remove(0);
+/// Writes the derivative rules of a primitive with regions.
+macro_rules! not_differentiable {
+    ($what:literal) => {
+        fn vjp(&self, _: &mut crate::ir::Builder, _: super::Applied<'_>, _: crate::ir::NodeId) -> super::Contributions {
+            Err(concat!("the derivative of ", $what, " is not available").into())
         }
-        self.body.takes(&inner)?;
-        let results = self.body.results();
-        require(results.get(..self.carried) == Some(&inner[..self.carried]), || "carried values change type".into())?;
-        Ok(bundle())
-    }
+
+        fn jvp(
+            &self,
+            _: &mut crate::ir::Builder,
+            _: super::Applied<'_>,
+            _: &[Option<crate::ir::NodeId>],
+        ) -> Result<Option<crate::ir::NodeId>, String> {
+            Err(concat!("the derivative of ", $what, " is not available").into())
+        }
+
+        fn simplify(&self, _: &mut crate::ir::Builder, _: &[crate::ir::NodeId]) -> Option<crate::ir::NodeId> {
+            None
+        }
+    };
 }
-
-impl Primitive for While {
-    fn name(&self) -> &'static str {
-        "while"
-    }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        require(operands.len() >= self.carried, || "too few operands".into())?;
-        let inner: Vec<Type> = operands.iter().map(|t| (*t).clone()).collect();
-        self.condition.takes(&inner)?;
-        self.body.takes(&inner)?;
-        require(self.condition.results() == [Type::scalar(DType::Bool)], || "the condition is no boolean".into())?;
-        require(self.body.results() == inner[..self.carried], || "carried values change type".into())?;
-        Ok(bundle())
-    }
-}
-
-impl Primitive for Call {
-    fn name(&self) -> &'static str {
-        "call"
-    }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        self.body.takes(&operands.iter().map(|t| (*t).clone()).collect::<Vec<_>>())?;
-        Ok(bundle())
-    }
-}
-
-impl Primitive for Project {
-    fn name(&self) -> &'static str {
-        "project"
-    }
-
-    fn infer(&self, operands: &[&Type]) -> Result<Type, String> {
-        arity(operands, 1)?;
-        Ok(self.ty.clone())
-    }
-}
+pub(super) use not_differentiable;
