@@ -221,8 +221,9 @@ pub(super) fn sum(mut terms: Vec<(f64, Form)>, axes: &[Class]) -> Form {
     if let [(c, only)] = terms.as_slice() {
         return times(&Form::number(*c), only, axes);
     }
-    // Positive terms first among equally wide ones; numbers keep their place, as in 1 - h².
-    terms.sort_by_key(|(c, t)| (usize::MAX - t.axes.len(), *c < 0.0));
+    // Positive terms first among equally wide ones, then those without a coefficient; a number that all else is taken
+    // from stands first, as in 1 - h².
+    terms.sort_by_key(|(c, t)| (usize::MAX - t.axes.len(), *c < 0.0, c.abs() != 1.0));
     if let Some(first) = terms.iter().position(|(c, t)| matches!(t.kind, Kind::Number(_)) && *c > 0.0)
         && terms.iter().enumerate().all(|(k, (c, _))| k == first || *c < 0.0)
     {
@@ -268,7 +269,11 @@ impl Product {
             (self.up, self.down) = (-self.up, -self.down);
         }
         let quotient = self.up / self.down;
-        if quotient.fract() == 0.0 || self.numerator.is_empty() && self.denominator.is_empty() {
+        let part = 1.0 / quotient.abs();
+        if part > 4.0 && part <= 65536.0 && part.log2().fract() == 0.0 {
+            // A power of two, such as the 16 that became a factor of 0.0625.
+            (self.up, self.down) = (quotient.signum(), part);
+        } else if quotient.fract() == 0.0 || self.numerator.is_empty() && self.denominator.is_empty() {
             (self.up, self.down) = (quotient, 1.0);
         } else if self.up.abs() != 1.0 && self.down != 1.0 {
             (self.up, self.down) = (rounded(quotient), 1.0);
@@ -415,9 +420,9 @@ impl Writer<'_> {
             out += &number(p.up);
             out += if p.numerator.is_empty() { "" } else { " * " };
         }
-        let first_is_bare = p.up == 1.0;
         for (k, factor) in p.numerator.iter().enumerate() {
-            let least = if k == 0 && first_is_bare { PRODUCT } else { NEGATION + 1 };
+            // c * A @ B reads as (c * A) @ B, which is the same.
+            let least = if k == 0 { PRODUCT } else { NEGATION + 1 };
             out += if k == 0 { "" } else { " * " };
             out += &self.at(factor, least);
         }

@@ -258,7 +258,13 @@ impl<'g> Listing<'g> {
                 transposed(x, &axes)
             }
             Op::Gather(g) => {
-                let (x, index) = (self.whole(operands[0]), self.operand(operands[1]));
+                let index = self.operand(operands[1]);
+                // A value that repeats along the axes of the index may be read without them.
+                let (inner, map) = stretched(self.graph, operands[0]);
+                let along = |k: usize| map.contains(&Some(k)) || g.batch.iter().any(|(a, _)| *a == k);
+                let repeats =
+                    self.operand(inner).axes.len() == map.len() && (0..self.graph.ty(operands[0]).rank()).all(along);
+                let x = if repeats { self.operand(inner) } else { self.whole(operands[0]) };
                 let aligned = |k: usize| {
                     let class = self.axes.of(operands[1])[k];
                     g.batch.iter().any(|(_, b)| *b == k) || !self.axes.of(operands[0]).contains(&class)
@@ -521,6 +527,9 @@ impl<'g> Listing<'g> {
         }
         let Kind::Sum(terms) = &form.kind else { return form };
         let mut terms = terms.clone();
+        if self.join_picked(&mut terms) {
+            form = super::form::sum(terms.clone(), &axes);
+        }
         let Some((at, e)) = terms.iter().enumerate().find_map(|(k, (_, t))| match &t.kind {
             Kind::Call(name, args, _) if name == "log" => Some((k, self.summed_exponentials(&args[0])?)),
             _ => None,
@@ -529,14 +538,19 @@ impl<'g> Listing<'g> {
         };
         let sign = -terms[at].0;
         let argument = core(self.graph, self.graph.operands(e)[0]);
-        let whole = terms.iter().position(|(c, t)| *c == sign && t.node == Some(argument));
+        // The value itself, or what an index picks of it.
+        let base = |t: &Form| match &t.kind {
+            Kind::Index(base, index) => ((**base).clone(), Some(index.clone())),
+            _ => (t.clone(), None),
+        };
+        let whole = terms.iter().position(|(c, t)| *c == sign && base(t).0.node == Some(argument));
         let found = match whole {
             Some(k) => Some(vec![at, k]),
             None => {
                 let inner: Vec<NodeId> = self.graph.operands(argument).iter().map(|o| core(self.graph, *o)).collect();
                 let place = |c: f64, x: NodeId| {
                     let wanted = self.forms[x.index()].as_ref();
-                    terms.iter().position(|(k, t)| *k == c && (t.node == Some(x) || Some(t) == wanted))
+                    terms.iter().position(|(k, t)| *k == c && (base(t).0.node == Some(x) || Some(&base(t).0) == wanted))
                 };
                 match (self.graph.op(argument), inner.as_slice()) {
                     (Op::Sub(_), [z, m]) => place(sign, *z).zip(place(-sign, *m)).map(|(z, m)| vec![at, z, m]),
@@ -547,7 +561,10 @@ impl<'g> Listing<'g> {
         if let Some(gone) = found
             && let Some(softmax) = self.written_softmax(e)
         {
-            let log = Form::call("log", vec![softmax], self.axes.of(e));
+            let mut log = Form::call("log", vec![softmax], self.axes.of(e));
+            if let (_, Some(index)) = base(&terms[gone[1]].1) {
+                log = Form::new(Kind::Index(Box::new(log), index), &terms[gone[1]].1.axes);
+            }
             let mut k = 0;
             terms.retain(|_| {
                 k += 1;
@@ -557,6 +574,35 @@ impl<'g> Listing<'g> {
             form = super::form::sum(terms, &axes);
         }
         form
+    }
+
+    /// `u[y] + v[y]` as `(u + v)[y]`, where that sum is known.
+    fn join_picked(&self, terms: &mut Vec<(f64, Form)>) -> bool {
+        let picked = |t: &Form| match &t.kind {
+            Kind::Index(base, index) => base.node.map(|n| (n, index.clone())),
+            _ => None,
+        };
+        for i in 0..terms.len() {
+            for j in i + 1..terms.len() {
+                let (Some((u, y)), Some((v, w))) = (picked(&terms[i].1), picked(&terms[j].1)) else { continue };
+                if y != w || terms[i].0 != terms[j].0 {
+                    continue;
+                }
+                let sum = self.graph.users(u).into_iter().find(|s| {
+                    let mut operands: Vec<NodeId> =
+                        self.graph.operands(*s).iter().map(|o| core(self.graph, *o)).collect();
+                    operands.sort();
+                    matches!(self.graph.op(*s), Op::Add(_)) && operands == [u.min(v), u.max(v)]
+                });
+                let Some(form) = sum.and_then(|s| self.forms[s.index()].clone()) else { continue };
+                let (c, second) = terms.remove(j);
+                let first = &terms[i].1;
+                let axes = if first.axes.len() >= second.axes.len() { first.axes.clone() } else { second.axes };
+                terms[i] = (c, Form::new(Kind::Index(Box::new(form), y), &axes));
+                return true;
+            }
+        }
+        false
     }
 
     fn written_softmax(&mut self, e: NodeId) -> Option<Form> {

@@ -137,7 +137,7 @@ impl Parts {
             return "g".to_owned();
         }
         if let Some(number) = self.layers.get(&id) {
-            return numbered("z", number);
+            return numbered(if self.is_layer(id) { "z" } else { "a" }, number);
         }
         let fixed = match (view(graph, id), graph.op(id)) {
             (View::Bernoulli(_), _) => Some("mask"),
