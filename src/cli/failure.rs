@@ -12,6 +12,8 @@ pub enum Failure {
     Diagnostics(Box<Files>, Vec<Diagnostic>),
     /// An error without one.
     Message(String),
+    /// Told already, on stdout.
+    Told,
 }
 
 impl Failure {
@@ -30,6 +32,7 @@ impl Failure {
                 format!("{}{count}\n", render(files, diagnostics, coloured(color)))
             }
             Failure::Message(text) => format!("error: {text}\n"),
+            Failure::Told => return,
         };
         // Nowhere is left to say that stderr is closed.
         let _ = io::stderr().write_all(text.as_bytes());

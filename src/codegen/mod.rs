@@ -1,1 +1,77 @@
-//! codegen
+//! Programs of kernels to machine code: the only stage that knows Cranelift.
+//!
+//! Input: a scheduled program. Output: [`Compiled`], one native function that is the whole step, with everything it
+//! needs. Invariant: compiling one program twice gives the same bytes; nothing is known here about primitives beyond
+//! the scalar operations of kernels.
+
+mod access;
+mod compiled;
+mod draws;
+mod executable;
+mod expressions;
+mod kernel;
+mod lanes;
+mod loops;
+mod product;
+mod reduce;
+mod sizes;
+mod step;
+mod table;
+mod target;
+
+pub use compiled::{Compiled, Interface, compile};
+pub use table::TableLayout;
+
+use std::fmt;
+
+/// How to compile.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How many threads may share a large matrix product; changes time, never results.
+    pub threads: usize,
+    /// Whether Cranelift's verifier runs on every function.
+    pub verify: bool,
+    /// Whether to keep the functions' text, for `clif` and `asm`.
+    pub text: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { threads: 1, verify: cfg!(debug_assertions), text: false }
+    }
+}
+
+/// Why there is no code.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum CodegenError {
+    /// This CPU is not supported.
+    Cpu(String),
+    /// The system gave no memory.
+    Memory(String),
+    /// The named step has more elements than positions can count.
+    TooLarge(String),
+    /// The backend refused the code: a bug in dlc.
+    Internal(String),
+}
+
+impl CodegenError {
+    fn internal(why: &dyn fmt::Display) -> CodegenError {
+        CodegenError::Internal(why.to_string())
+    }
+}
+
+impl fmt::Display for CodegenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodegenError::Cpu(why) => write!(f, "no code can be made for this machine: {why}"),
+            CodegenError::Memory(why) => write!(f, "no memory for compiled code: {why}"),
+            CodegenError::TooLarge(step) => write!(f, "{step} has more elements than 32-bit positions can count"),
+            CodegenError::Internal(why) => write!(f, "this is a bug in dlc: the code generator says: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for CodegenError {}
+
+#[cfg(test)]
+mod tests;

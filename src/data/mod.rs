@@ -17,8 +17,8 @@ mod source;
 mod split;
 mod table;
 
-pub use declaration::source;
 pub use batch::{Batches, Order, Position};
+pub use declaration::source;
 pub use error::{DataError, Place, Problem};
 pub use file::replace;
 pub use schema::{ColumnSchema, Kind, Schema};

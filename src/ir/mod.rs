@@ -23,7 +23,7 @@ pub use graph::{Graph, Node, NodeId, Origin, Output, OutputRole};
 pub use interpret::{EvalError, interpret, interpret_all};
 pub use primitive::{Applied, Lowering, Op, Primitive, Reduction, Role};
 pub use scalar_op::ScalarOp;
-pub use size::{Bindings, Size, SizeError, Symbol};
+pub use size::{Atom, Bindings, Size, SizeError, Symbol};
 pub use tensor::{Data, Tensor, offset, positions};
 pub use ty::{DType, Type};
 pub use verify::{Stage, regions, verify};

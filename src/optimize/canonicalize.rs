@@ -10,9 +10,10 @@
 //! Limits: `maximum` and `minimum` stay, because of zeros they give the left one; nothing is reassociated.
 
 use super::rewrite::{rewrite, splat};
+use crate::autodiff::NotDifferentiable;
 use crate::ir::{Builder, Graph, NodeId, Op};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut ordered))
 }
 

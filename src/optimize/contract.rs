@@ -14,13 +14,14 @@
 
 use super::rewrite::{arranged, axis_map, operands2, rewrite};
 use super::simplify::simplified;
+use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
 use crate::ir::{Builder, Graph, NodeId, Op, Size};
 
 /// More factors than this are left as they are.
 const FACTORS: usize = 6;
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut |b, op, operands| {
         let planned = match (&op, operands) {
             (Op::ReduceSum(sum), [x]) => reduction(b, &sum.axes, *x),

@@ -8,8 +8,9 @@
 //! Limits: a result of a loop that nobody projects is still computed by its body.
 
 use super::rewrite::rewrite;
+use crate::autodiff::NotDifferentiable;
 use crate::ir::Graph;
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut |b, op, operands| b.push(op, operands)))
 }

@@ -7,8 +7,9 @@
 //! The rules are the primitives' own; `autodiff` walks the graph. Invariant: no request and no tag is left, so that
 //! evaluations at the same point merge. Limits: requests are expanded innermost first, in the order of the graph.
 
+use crate::autodiff::{self, NotDifferentiable};
 use crate::ir::Graph;
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
-    Ok(crate::autodiff::differentiate(graph))
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
+    autodiff::differentiate(graph)
 }

@@ -9,9 +9,10 @@
 //! Limits: tensors of different elements (positions, draws) are not computed here, nor are reductions.
 
 use super::rewrite::{rewrite, splat};
-use crate::ir::{Builder, DType, Graph, NodeId, Op};
+use crate::autodiff::NotDifferentiable;
+use crate::ir::{Bindings, Builder, Graph, Lowering, NodeId, Op, ScalarOp, Tensor, Type};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut |b, op, operands| match folded(b, &op, operands) {
         Some(value) => value,
         None => b.push(op, operands),
@@ -23,27 +24,27 @@ fn folded(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
         let n = size.size.as_constant()?;
         return Some(b.constant(size.dtype, n as f64));
     }
-    if let Op::Project(_) | Op::Tag(_) = op {
+    if operands.is_empty() || !computes(op) {
         return None;
     }
-    let values: Option<Vec<(DType, f64)>> = operands.iter().map(|o| Some((b.ty(*o).dtype, splat(b, *o)?))).collect();
-    let (dtype, value) = element(op, &values.filter(|v| !v.is_empty())?)?;
+    let mut elements = Vec::with_capacity(operands.len());
+    for operand in operands {
+        elements.push(Tensor::scalar(b.ty(*operand).dtype, splat(b, *operand)?));
+    }
+    let types: Vec<Type> = operands.iter().map(|o| Type::scalar(b.ty(*o).dtype)).collect();
+    let out = op.primitive().infer(&types.iter().collect::<Vec<_>>()).ok()?;
+    let results = op.primitive().eval(&elements.iter().collect::<Vec<_>>(), &out, &Bindings::new()).ok()?;
+    let value = *results.first()?.to_f64().first()?;
+    // A constant keeps its value as f64, which holds every float and boolean, but not every 64-bit integer.
+    if out.dtype.is_int() && value.abs() > 2f64.powi(53) {
+        return None;
+    }
     let dims = b.dims(operands[0]);
-    let scalar = b.constant(dtype, value);
+    let scalar = b.constant(out.dtype, value);
     Some(b.fill(scalar, &dims))
 }
 
-/// The primitive's own meaning for one element.
-fn element(op: &Op, operands: &[(DType, f64)]) -> Option<(DType, f64)> {
-    let x: Vec<f64> = operands.iter().map(|o| o.1).collect();
-    let dtype = operands[0].0;
-    let value = match (op, x.as_slice()) {
-        (Op::Neg(_), [x]) => -x,
-        (Op::Add(_), [x, y]) => x + y,
-        (Op::Sub(_), [x, y]) => x - y,
-        (Op::Mul(_), [x, y]) => x * y,
-        (Op::Div(_), [x, y]) => x / y,
-        _ => return None,
-    };
-    Some((dtype, value))
+/// Whether the primitive computes each element from those of its operands, and is no mark on a value.
+fn computes(op: &Op) -> bool {
+    matches!(op.primitive().lowering(), Lowering::Elementwise(scalar) if scalar != ScalarOp::Identity)
 }

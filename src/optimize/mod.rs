@@ -14,7 +14,8 @@ mod rewrite;
 mod simplify;
 mod stabilize;
 
-use crate::ir::Graph;
+use crate::autodiff::NotDifferentiable;
+use crate::ir::{Graph, Stage, verify};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -28,7 +29,8 @@ pub struct Pass {
     pub exact: bool,
     /// Whether it defines the meaning of a program, so that it cannot be left out.
     pub mandatory: bool,
-    pub run: fn(&Graph) -> Result<Graph, String>,
+    /// Fails only where a derivative is asked of something that has none.
+    pub run: fn(&Graph) -> Result<Graph, NotDifferentiable>,
 }
 
 /// The passes, in the order in which they run.
@@ -39,7 +41,7 @@ pub fn passes() -> &'static [Pass] {
             about: "replaces formulas that overflow or cancel by ones that do not",
             exact: false,
             mandatory: true,
-            run: stabilize::before_differentiation,
+            run: stabilize::run,
         },
         Pass {
             name: "differentiate",
@@ -53,7 +55,7 @@ pub fn passes() -> &'static [Pass] {
             about: "stabilizes what differentiation built",
             exact: false,
             mandatory: true,
-            run: stabilize::after_differentiation,
+            run: stabilize::run,
         },
         Pass {
             name: "canonicalize",
@@ -110,7 +112,9 @@ pub enum OptimizeError {
     Unknown(String),
     /// This pass cannot be left out.
     Mandatory(&'static str),
-    /// A pass failed or left an invalid graph: a bug in the compiler, not in the program.
+    /// The program asks for a derivative that does not exist.
+    NotDifferentiable(NotDifferentiable),
+    /// A pass left an invalid graph: a bug in the compiler, not in the program.
     Broken { pass: &'static str, why: String },
 }
 
@@ -121,6 +125,7 @@ impl fmt::Display for OptimizeError {
                 let optional: Vec<&str> = passes().iter().filter(|p| !p.mandatory).map(|p| p.name).collect();
                 write!(f, "there is no pass `{name}`; those that can be switched off are {}", optional.join(", "))
             }
+            OptimizeError::NotDifferentiable(why) => why.fmt(f),
             OptimizeError::Mandatory(name) => write!(f, "the pass `{name}` cannot be switched off"),
             OptimizeError::Broken { pass, why } => {
                 write!(f, "this is a bug in dlc: the pass `{pass}` left an invalid graph: {why}")
@@ -145,17 +150,17 @@ pub fn optimize(
         }
     }
     let mut graph = graph.clone();
+    let mut stage = Stage::Elaborated;
     for pass in passes().iter().filter(|p| !options.off.contains(p.name)) {
         let broken = |why| OptimizeError::Broken { pass: pass.name, why };
-        graph = (pass.run)(&graph).map_err(broken)?;
+        graph = (pass.run)(&graph).map_err(OptimizeError::NotDifferentiable)?;
+        if pass.name == "differentiate" {
+            stage = Stage::Differentiated;
+        }
         if options.verify || cfg!(debug_assertions) {
-            verify(&graph).map_err(broken)?;
+            verify(&graph, stage).map_err(broken)?;
         }
         observer(pass.name, &graph);
     }
     Ok(graph)
-}
-
-fn verify(_: &Graph) -> Result<(), String> {
-    Ok(())
 }

@@ -15,10 +15,11 @@
 
 use super::rewrite::{arranged, rewrite};
 use super::simplify::simplified;
+use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
 use crate::ir::{Builder, Graph, NodeId, Op};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut |b, op, operands| {
         let compared = match (&op, operands) {
             (Op::ScatterAdd(scatter), [updates, index]) => compared(b, scatter, *updates, *index),

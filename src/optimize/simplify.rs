@@ -7,6 +7,8 @@
 //! An elementwise primitive of values that repeat along an axis is computed before the repetition: bias corrections and
 //! means of scalars are done once. Movement of movement becomes one movement. [`Stop`] has done its work and goes.
 //!
+//! The primitives state their own identities; those between several primitives are here.
+//!
 //! Invariant: exact, for ±0, ±inf, NaN and subnormals: no `x/x = 1`, no `0·x = 0`, no `x + 0 = x` (which is not so for
 //! -0; `x - 0` and `x + -0` are `x`), no `-(x - y) = y - x`.
 //! Limits: nothing is reassociated; a value that is stretched in two ways stays as it is.
@@ -14,12 +16,13 @@
 //! [`Stop`]: crate::ir::primitive::Stop
 
 use super::canonicalize::ordered;
-use super::rewrite::{axis_map, is, negated, operand, rewrite, splat};
+use super::rewrite::{axis_map, operand, operands2, rewrite, splat};
 use super::stabilize::of_repeated;
+use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
-use crate::ir::{Builder, DType, Graph, NodeId, Op};
+use crate::ir::{Builder, DType, Graph, Lowering, NodeId, Op, ScalarOp};
 
-pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     let requests = graph.ids().any(|id| matches!(graph.op(id), Op::Gradient(_) | Op::Tangent(_)));
     Ok(rewrite(graph, &mut |b, op, operands| match (&op, operands) {
         (Op::Stop(_), [x]) if !requests => *x,
@@ -29,7 +32,12 @@ pub(super) fn run(graph: &Graph) -> Result<Graph, String> {
 
 /// The primitive applied to operands that are simple already.
 pub(super) fn simplified(b: &mut Builder, op: Op, operands: &[NodeId]) -> NodeId {
-    if let Some(x) = identity(b, &op, operands).or_else(|| movement(b, &op, operands)) {
+    if let Some(x) = op.primitive().simplify(b, operands) {
+        // The node may be new, and simple only in the eyes of the rule that made it.
+        let (op, operands) = (b.graph().op(x).clone(), b.graph().operands(x));
+        return if operands.is_empty() { x } else { simplified(b, op, &operands) };
+    }
+    if let Some(x) = signs(b, &op, operands).or_else(|| movement(b, &op, operands)) {
         return x;
     }
     if elementwise(&op)
@@ -40,138 +48,52 @@ pub(super) fn simplified(b: &mut Builder, op: Op, operands: &[NodeId]) -> NodeId
     ordered(b, op, operands)
 }
 
-fn neg_of(b: &Builder, x: NodeId) -> Option<NodeId> {
-    operand(b, x, |op| matches!(op, Op::Neg(_)))
-}
-
-fn identity(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
+/// Signs move out of products and quotients, where they meet others, or into a constant for good. Booleans reach floats
+/// without an integer between.
+fn signs(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
     match (op, operands) {
-        (Op::Neg(_), [x]) => neg_of(b, *x),
-        (Op::Not(_), [x]) => operand(b, *x, |op| matches!(op, Op::Not(_))),
-        (Op::Add(_), [x, y]) => sum(b, *x, *y),
-        (Op::Sub(_), [x, y]) => difference(b, *x, *y),
+        (Op::Neg(_), [x]) => {
+            let (y, c) = operands2(b, *x, |op| matches!(op, Op::Mul(_)))?;
+            let value = splat(b, c).filter(|_| b.ty(c).dtype.is_float())?;
+            let flipped = b.full_like(y, -value);
+            Some(simplified(b, Mul.into(), &[y, flipped]))
+        }
         (Op::Mul(_), [x, y]) => product(b, *x, *y).or_else(|| product(b, *y, *x)),
         (Op::Div(_), [x, y]) => quotient(b, *x, *y),
-        (Op::And(_) | Op::Or(_), [x, y]) => {
-            let neutral = if matches!(op, Op::And(_)) { 1.0 } else { 0.0 };
-            match (splat(b, *x), splat(b, *y)) {
-                _ if x == y => Some(*x),
-                (Some(c), _) => Some(if c == neutral { *y } else { *x }),
-                (_, Some(c)) => Some(if c == neutral { *x } else { *y }),
-                _ => None,
+        (Op::Convert(to), [x]) => {
+            let inner = operand(b, *x, |op| matches!(op, Op::Convert(_)))?;
+            if b.ty(inner).dtype != DType::Bool {
+                return None;
             }
+            Some(simplified(b, to.clone().into(), &[inner]))
         }
-        (Op::Maximum(_) | Op::Minimum(_), [x, y]) if x == y => Some(*x),
-        (Op::Select(_), [c, x, y]) => {
-            if x == y {
-                return Some(*x);
-            }
-            if let Some(value) = splat(b, *c) {
-                return Some(if value != 0.0 { *x } else { *y });
-            }
-            let flipped = operand(b, *c, |op| matches!(op, Op::Not(_)))?;
-            Some(simplified(b, Select.into(), &[flipped, *y, *x]))
-        }
-        (Op::Abs(_), [x]) => {
-            let inner = operand(b, *x, |op| matches!(op, Op::Neg(_) | Op::Abs(_)))?;
-            Some(simplified(b, Abs.into(), &[inner]))
-        }
-        (Op::Convert(to), [x]) => conversion(b, to, *x),
-        (Op::ReduceSum(ReduceSum { axes }) | Op::ReduceMax(ReduceMax { axes }), [x]) if axes.is_empty() => Some(*x),
         _ => None,
     }
 }
 
-fn sum(b: &mut Builder, x: NodeId, y: NodeId) -> Option<NodeId> {
-    // Integers have one zero; of floats, only -0 is neutral.
-    let zero = if b.ty(x).dtype.is_float() { -0.0 } else { 0.0 };
-    if is(b, y, zero) {
-        return Some(x);
-    }
-    if is(b, x, zero) {
-        return Some(y);
-    }
-    if let Some(inner) = neg_of(b, y) {
-        return Some(simplified(b, Sub.into(), &[x, inner]));
-    }
-    let inner = neg_of(b, x)?;
-    Some(simplified(b, Sub.into(), &[y, inner]))
-}
-
-fn difference(b: &mut Builder, x: NodeId, y: NodeId) -> Option<NodeId> {
-    if is(b, y, 0.0) {
-        return Some(x);
-    }
-    if is(b, x, -0.0) && b.ty(x).dtype.is_float() {
-        return Some(negated(b, y));
-    }
-    let inner = neg_of(b, y)?;
-    Some(simplified(b, Add.into(), &[x, inner]))
+fn neg_of(b: &Builder, x: NodeId) -> Option<NodeId> {
+    operand(b, x, |op| matches!(op, Op::Neg(_)))
 }
 
 fn product(b: &mut Builder, x: NodeId, y: NodeId) -> Option<NodeId> {
-    if is(b, y, 1.0) {
-        return Some(x);
-    }
-    if is(b, y, -1.0) {
-        return Some(negated(b, x));
-    }
     let inner = neg_of(b, y)?;
-    // A constant takes the sign for good; otherwise the sign moves out, where it may meet another.
-    if let Some(c) = splat(b, x) {
+    if let Some(c) = splat(b, x).filter(|_| b.ty(x).dtype.is_float()) {
         let flipped = b.full_like(x, -c);
         return Some(simplified(b, Mul.into(), &[inner, flipped]));
     }
     let magnitude = simplified(b, Mul.into(), &[x, inner]);
-    Some(negated(b, magnitude))
+    Some(simplified(b, Neg.into(), &[magnitude]))
 }
 
 fn quotient(b: &mut Builder, x: NodeId, y: NodeId) -> Option<NodeId> {
-    if let Some(c) = splat(b, y) {
-        if c == 1.0 {
-            return Some(x);
-        }
-        if c == -1.0 {
-            return Some(negated(b, x));
-        }
-        if power_of_two(c, b.ty(x).dtype) {
-            let inverse = b.full_like(x, 1.0 / c);
-            return Some(simplified(b, Mul.into(), &[x, inverse]));
-        }
-    }
     match (neg_of(b, x), neg_of(b, y)) {
         (Some(p), Some(q)) => Some(simplified(b, Div.into(), &[p, q])),
-        (Some(p), None) => {
-            let magnitude = simplified(b, Div.into(), &[p, y]);
-            Some(negated(b, magnitude))
-        }
-        (None, Some(q)) => {
-            let magnitude = simplified(b, Div.into(), &[x, q]);
-            Some(negated(b, magnitude))
-        }
         (None, None) => None,
+        (p, q) => {
+            let magnitude = simplified(b, Div.into(), &[p.unwrap_or(x), q.unwrap_or(y)]);
+            Some(simplified(b, Neg.into(), &[magnitude]))
+        }
     }
-}
-
-/// Whether `1/c` is a normal number of the type and exact, so that dividing by `c` and multiplying by it agree.
-fn power_of_two(c: f64, dtype: DType) -> bool {
-    let (mantissa, smallest, largest) = (c.to_bits() & ((1 << 52) - 1), 2f64.powi(-126), 2f64.powi(126));
-    match dtype {
-        DType::F32 => mantissa == 0 && c.abs() >= smallest && c.abs() <= largest,
-        _ => mantissa == 0 && c.is_normal() && (1.0 / c).is_normal(),
-    }
-}
-
-/// Booleans and integers reach floats directly where the step between loses nothing.
-fn conversion(b: &mut Builder, to: &Convert, x: NodeId) -> Option<NodeId> {
-    if b.ty(x).dtype == to.dtype {
-        return Some(x);
-    }
-    let inner = operand(b, x, |op| matches!(op, Op::Convert(_)))?;
-    if b.ty(inner).dtype != DType::Bool {
-        return None;
-    }
-    Some(simplified(b, to.clone().into(), &[inner]))
 }
 
 fn movement(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
@@ -180,17 +102,6 @@ fn movement(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
     let inner = b.graph().op(x).clone();
     let source = b.graph().operands(x).first().copied();
     match (op, &inner) {
-        (Op::Broadcast(Broadcast { axes, dims }), _) if axes.len() == dims.len() => Some(x),
-        (Op::Permute(p), _) if p.order.is_sorted() => Some(x),
-        (Op::Reshape(r), _) if r.dims == b.ty(x).dims => Some(x),
-        (Op::Broadcast(outer), Op::Broadcast(inner)) => {
-            let axes = inner.axes.iter().map(|k| outer.axes[*k]).collect();
-            Some(simplified(b, Broadcast { axes, dims: outer.dims.clone() }.into(), &[source?]))
-        }
-        (Op::Permute(outer), Op::Permute(inner)) => {
-            let order = outer.order.iter().map(|k| inner.order[*k]).collect();
-            Some(simplified(b, Permute { order }.into(), &[source?]))
-        }
         (Op::Permute(outer), Op::Broadcast(stretch)) => {
             let map = axis_map(&inner)?;
             let moved: Vec<Option<usize>> = outer.order.iter().map(|k| map[*k]).collect();
@@ -200,7 +111,6 @@ fn movement(b: &mut Builder, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
             let permuted = simplified(b, Permute { order }.into(), &[source?]);
             Some(simplified(b, Broadcast { axes, dims }.into(), &[permuted]))
         }
-        (Op::Reshape(outer), Op::Reshape(_)) => Some(simplified(b, outer.clone().into(), &[source?])),
         (Op::Reshape(outer), Op::Broadcast(stretch)) if stretch.axes.is_empty() => {
             Some(simplified(b, Broadcast { axes: vec![], dims: outer.dims.clone() }.into(), &[source?]))
         }
@@ -229,41 +139,9 @@ fn max_of_repeated(b: &mut Builder, max: &ReduceMax, stretch: &Broadcast, source
     Some(simplified(b, Broadcast { axes, dims }.into(), &[source]))
 }
 
-/// Primitives that act on each element alone, at the operands' own dims.
-pub(super) fn elementwise(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Neg(_)
-            | Op::Abs(_)
-            | Op::Sign(_)
-            | Op::Floor(_)
-            | Op::Sqrt(_)
-            | Op::Exp(_)
-            | Op::Log(_)
-            | Op::Log1p(_)
-            | Op::Expm1(_)
-            | Op::Tanh(_)
-            | Op::Sigmoid(_)
-            | Op::Softplus(_)
-            | Op::Erf(_)
-            | Op::Sin(_)
-            | Op::Cos(_)
-            | Op::Not(_)
-            | Op::Convert(_)
-            | Op::Add(_)
-            | Op::Sub(_)
-            | Op::Mul(_)
-            | Op::Div(_)
-            | Op::Pow(_)
-            | Op::Maximum(_)
-            | Op::Minimum(_)
-            | Op::Less(_)
-            | Op::LessEqual(_)
-            | Op::Equal(_)
-            | Op::And(_)
-            | Op::Or(_)
-            | Op::Select(_)
-    )
+/// Primitives that act on each element alone, at the operands' own dims; identities that only mark a value are none.
+fn elementwise(op: &Op) -> bool {
+    matches!(op.primitive().lowering(), Lowering::Elementwise(scalar) if scalar != ScalarOp::Identity)
 }
 
 /// An elementwise primitive of broadcasts, computed before the broadcast with the most axes of its own; the others

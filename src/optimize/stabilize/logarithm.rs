@@ -139,7 +139,7 @@ fn stable(b: &mut Builder, x: NodeId, reach: &mut u32) -> Option<NodeId> {
 
 /// `log (sum terms)` where the terms are exponentials, perhaps masked.
 fn log_sum(b: &mut Builder, terms: NodeId, axes: &[usize], reach: &mut u32) -> Option<NodeId> {
-    let w = match operands2(b, terms, |op| matches!(op, Op::Mul(_))) {
+    match operands2(b, terms, |op| matches!(op, Op::Mul(_))) {
         Some((p, q)) => {
             let (mask, e) = match (mask_of(b, p), mask_of(b, q)) {
                 (Some(mask), _) => (mask, q),
@@ -147,12 +147,28 @@ fn log_sum(b: &mut Builder, terms: NodeId, axes: &[usize], reach: &mut u32) -> O
                 (None, None) => return unmasked(b, terms, axes, reach),
             };
             let u = exponent(b, e, reach)?;
-            let nothing = b.full_like(u, f64::NEG_INFINITY);
-            b.select(mask, u, nothing)
+            Some(masked_log_sum_exp(b, mask, u, axes))
         }
-        None => return unmasked(b, terms, axes, reach),
-    };
-    Some(log_sum_exp(b, w, axes))
+        None => unmasked(b, terms, axes, reach),
+    }
+}
+
+/// `log (sum (mask · exp w))`. What is subtracted from all of `w` alike is subtracted from the result instead: where
+/// the mask leaves one term, that term may be as small as the subtraction makes it.
+fn masked_log_sum_exp(b: &mut Builder, mask: NodeId, mut w: NodeId, axes: &[usize]) -> NodeId {
+    let mut subtracted = Vec::new();
+    while let Some((inner, stretched)) = operands2(b, w, |op| matches!(op, Op::Sub(_)))
+        && let Op::Broadcast(stretch) = b.graph().op(stretched)
+        && (0..stretch.dims.len()).all(|k| stretch.axes.contains(&k) != axes.contains(&k))
+    {
+        subtracted.push(b.graph().operands(stretched)[0]);
+        w = inner;
+    }
+    let nothing = b.full_like(w, f64::NEG_INFINITY);
+    let kept = b.select(mask, w, nothing);
+    let (m, l) = shifted_sum(b, kept, axes);
+    let shift = subtracted.into_iter().rev().fold(m, |shift, c| b.sub(shift, c));
+    b.add(shift, l)
 }
 
 fn unmasked(b: &mut Builder, terms: NodeId, axes: &[usize], reach: &mut u32) -> Option<NodeId> {
@@ -165,14 +181,19 @@ fn unmasked(b: &mut Builder, terms: NodeId, axes: &[usize], reach: &mut u32) -> 
 
 /// `m + log (sum (exp (w - m)))`, `m` the stopped maximum of `w`: the derivative is the softmax of `w`.
 fn log_sum_exp(b: &mut Builder, w: NodeId, axes: &[usize]) -> NodeId {
+    let (m, l) = shifted_sum(b, w, axes);
+    b.add(m, l)
+}
+
+/// The two terms of [`log_sum_exp`].
+fn shifted_sum(b: &mut Builder, w: NodeId, axes: &[usize]) -> (NodeId, NodeId) {
     let m = bounded_max(b, w, axes);
     let dims = b.dims(w);
     let stretched = b.broadcast_over(m, axes, &dims);
     let v = b.sub(w, stretched);
     let e = b.exp(v);
     let total = b.sum(e, axes);
-    let l = b.log(total);
-    b.add(m, l)
+    (m, b.log(total))
 }
 
 /// The condition of which `x` is the 0 or 1.

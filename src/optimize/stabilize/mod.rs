@@ -16,22 +16,16 @@
 //! [`Tag`]: crate::ir::primitive::Tag
 
 mod exponential;
-mod guard;
 mod logarithm;
 
 pub(super) use logarithm::of_repeated;
 
 use super::rewrite::{is, operand, operands2, rewrite, splat};
+use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
 use crate::ir::{Builder, Graph, NodeId, Op};
 
-/// Stable forms, and operands kept away from singularities where they are differentiated.
-pub(super) fn before_differentiation(graph: &Graph) -> Result<Graph, String> {
-    Ok(guard::run(&rewrite(graph, &mut make)))
-}
-
-/// Stable forms alone: nothing is differentiated from here on.
-pub(super) fn after_differentiation(graph: &Graph) -> Result<Graph, String> {
+pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     Ok(rewrite(graph, &mut make))
 }
 

@@ -1,0 +1,30 @@
+//! `dlc check FILE`: every error, or nothing.
+
+use super::failure::Failure;
+use super::load::load;
+use super::options::Check;
+use super::print;
+use crate::data::FloatType;
+use crate::elaborate;
+use crate::ir::DType;
+use crate::source::to_json;
+
+pub fn execute(options: &Check) -> Result<(), Failure> {
+    let result = load(&options.source, FloatType::F32).and_then(|loaded| {
+        if loaded.program.train.is_some()
+            && let Err(error) = elaborate::elaborate(&loaded.program, elaborate::Options { dtype: DType::F32 })
+        {
+            return Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]));
+        }
+        Ok(())
+    });
+    match result {
+        Err(Failure::Diagnostics(files, errors)) if options.json => {
+            let list: Vec<_> = errors.iter().map(|e| to_json(&files, e)).collect();
+            print(&format!("{}\n", serde_json::Value::from(list)))?;
+            Err(Failure::Told)
+        }
+        Ok(()) if options.json => print("[]\n"),
+        other => other,
+    }
+}

@@ -1,0 +1,262 @@
+//! A compiled program: its code, its text and where its functions are.
+//!
+//! Invariant: the code lives as long as [`Compiled`], and is called only through it.
+
+use super::executable::{Executable, module};
+use super::kernel::Emitter;
+use super::step::{emit_product, emit_step};
+use super::table::TableLayout;
+use super::{CodegenError, Options, product, target};
+use crate::ir::{Bindings, DType, Size, Symbol};
+use crate::schedule::kernel::{Expr, Index, Kernel};
+use crate::schedule::program::{Buffer, Program, ProgramOutput, Work};
+use cranelift_codegen::Context;
+use cranelift_codegen::ir::{AbiParam, Signature, UserFuncName, types};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+use cranelift_module::{FuncId, Linkage, Module, ModuleError};
+use std::fmt::Write;
+
+/// The type of every compiled function: it takes the address of a table.
+type Function = unsafe extern "C" fn(*const u64);
+
+/// Positions and element numbers are 32-bit integers in programs that compute in f32, and draws take 32-bit numbers.
+const MOST_POSITIONS: i128 = 1 << 31;
+
+/// A step's machine code.
+pub struct Compiled {
+    /// Keeps the code alive; dropped last.
+    _executable: Executable,
+    step: Function,
+    parts: Vec<Function>,
+    layout: TableLayout,
+    interface: Interface,
+    code_bytes: usize,
+    clif: String,
+    asm: String,
+}
+
+/// What a program asks of whoever runs it.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// The symbols a run gives values to, sorted, and their greatest values.
+    pub symbols: Vec<Symbol>,
+    pub capacity: Bindings,
+    pub buffers: Vec<Buffer>,
+    pub outputs: Vec<ProgramOutput>,
+    /// Bytes of the arena.
+    pub arena: u64,
+    /// The names of the parts, in order.
+    pub parts: Vec<String>,
+}
+
+/// What emitting a program gives.
+struct Emitted {
+    step: FuncId,
+    parts: Vec<FuncId>,
+    code_bytes: usize,
+    clif: String,
+    asm: String,
+}
+
+/// Compiles a program for this machine.
+///
+/// # Errors
+/// If the machine is not supported, gives no memory, or the program breaks a rule of kernel IR.
+pub fn compile(program: &Program, options: &Options) -> Result<Compiled, CodegenError> {
+    check(program)?;
+    let isa = target::native(options.verify)?;
+    let symbols = [
+        (library_name(DType::F32), product::product_f32 as *const u8),
+        (library_name(DType::F64), product::product_f64 as *const u8),
+    ];
+    let mut module = module(isa, &symbols)?;
+    let layout = TableLayout::new(program);
+    let emitted = emit(&mut module, program, &layout, options)?;
+    let executable = Executable::new(module)?;
+    // SAFETY: `emit` gives every function this type, with the machine's C calling convention.
+    let function = |id| unsafe { std::mem::transmute::<*const u8, Function>(executable.address(id)) };
+    let (step, parts) = (function(emitted.step), emitted.parts.iter().map(|id| function(*id)).collect());
+    let Emitted { code_bytes, clif, asm, .. } = emitted;
+    let interface = Interface {
+        symbols: program.symbols.clone(),
+        capacity: program.capacity.clone(),
+        buffers: program.buffers.clone(),
+        outputs: program.outputs.clone(),
+        arena: program.arena_bytes(),
+        parts: program.steps.iter().map(|s| s.name.clone()).collect(),
+    };
+    Ok(Compiled { _executable: executable, step, parts, layout, interface, code_bytes, clif, asm })
+}
+
+impl Compiled {
+    /// The functions as Cranelift IR, if text was asked for.
+    pub fn clif(&self) -> &str {
+        &self.clif
+    }
+
+    /// The functions as instructions of the machine, if text was asked for.
+    pub fn asm(&self) -> &str {
+        &self.asm
+    }
+
+    /// Bytes of machine code.
+    pub fn code_bytes(&self) -> usize {
+        self.code_bytes
+    }
+
+    pub fn layout(&self) -> &TableLayout {
+        &self.layout
+    }
+
+    pub fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    /// Runs the step.
+    ///
+    /// # Safety
+    /// `table` must be laid out as [`Compiled::layout`] says: symbols within the program's capacity, and buffers at the
+    /// addresses of memory that holds them at these values of the symbols, distinct buffers apart unless they share the
+    /// arena by plan; nothing else may touch this memory during the call.
+    pub unsafe fn run(&self, table: &[u64]) {
+        debug_assert_eq!(table.len(), self.layout.words());
+        // SAFETY: passed on from the caller; the code is alive with `self`.
+        unsafe { (self.step)(table.as_ptr()) }
+    }
+
+    /// Runs one part of the step.
+    ///
+    /// # Safety
+    /// As for [`Compiled::run`]; besides, parts must run in order for the results to mean anything.
+    pub unsafe fn run_part(&self, part: usize, table: &[u64]) {
+        debug_assert_eq!(table.len(), self.layout.words());
+        // SAFETY: as in `run`.
+        unsafe { (self.parts[part])(table.as_ptr()) }
+    }
+}
+
+fn library_name(dtype: DType) -> &'static str {
+    if dtype == DType::F64 { "dlc_product_f64" } else { "dlc_product_f32" }
+}
+
+/// Refuses programs whose positions do not fit the integers they are computed in.
+fn check(program: &Program) -> Result<(), CodegenError> {
+    let reach = |kernel: &Kernel, index: &Index| -> Option<i128> {
+        let at = |size: &Size| size.eval(&program.capacity).ok().map(i128::from);
+        let mut sum = at(&index.offset).unwrap_or(0);
+        for (axis, stride) in &index.terms {
+            sum += at(kernel.extent(*axis))? * at(stride)?;
+        }
+        Some(sum)
+    };
+    for (step, kernel) in program.kernels() {
+        for value in &kernel.values {
+            let index = match &value.expr {
+                Expr::Random { element, .. } => element,
+                Expr::Position(index) if value.dtype == DType::I32 => index,
+                _ => continue,
+            };
+            if reach(kernel, index).is_none_or(|n| n > MOST_POSITIONS) {
+                return Err(CodegenError::TooLarge(step.name.clone()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(error: ModuleError) -> CodegenError {
+    match error {
+        ModuleError::Allocation { .. } => CodegenError::Memory(error.to_string()),
+        // The compiler's own account says more than the error's line.
+        ModuleError::Compilation(inner) => CodegenError::Internal(format!("{inner:?}")),
+        other => CodegenError::internal(&other),
+    }
+}
+
+/// Compiles functions one after another into a module.
+struct Writer<'m, M: Module> {
+    module: &'m mut M,
+    context: Context,
+    signature: Signature,
+    text: bool,
+    code_bytes: usize,
+    clif: String,
+    asm: String,
+}
+
+impl<M: Module> Writer<'_, M> {
+    fn declare(&mut self, name: &str, linkage: Linkage) -> Result<FuncId, CodegenError> {
+        self.module.declare_function(name, linkage, &self.signature).map_err(refused)
+    }
+
+    /// Compiles the function in the context.
+    fn define(&mut self, id: FuncId, title: &str) -> Result<(), CodegenError> {
+        if self.text {
+            let _ = write!(self.clif, "; {title}\n{}\n", self.context.func.display());
+        }
+        self.module.define_function(id, &mut self.context).map_err(refused)?;
+        if let Some(code) = self.context.compiled_code() {
+            self.code_bytes += code.code_buffer().len();
+            if let Some(lines) = &code.vcode {
+                let _ = write!(self.asm, "; {title}\n{lines}\n");
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, id: FuncId) {
+        self.module.clear_context(&mut self.context);
+        self.context.set_disasm(self.text);
+        self.context.func.signature = self.signature.clone();
+        self.context.func.name = UserFuncName::user(0, id.as_u32());
+    }
+}
+
+/// Emits a program's functions into any module.
+fn emit<M: Module>(
+    module: &mut M,
+    program: &Program,
+    layout: &TableLayout,
+    options: &Options,
+) -> Result<Emitted, CodegenError> {
+    let mut signature = module.make_signature();
+    signature.params.push(AbiParam::new(types::I64));
+    let mut of_library = module.make_signature();
+    of_library.params.extend([AbiParam::new(types::I64); 4]);
+    let library =
+        module.declare_function(library_name(program.dtype), Linkage::Import, &of_library).map_err(refused)?;
+    let config = module.target_config();
+    let context = module.make_context();
+    let mut frontend = FunctionBuilderContext::new();
+    let text = options.text;
+    let mut writer =
+        Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
+    let mut parts = Vec::new();
+    for (number, step) in program.steps.iter().enumerate() {
+        let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
+        writer.clear(id);
+        match &step.work {
+            Work::Kernel(kernel) => {
+                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                Emitter::new(builder, program, kernel, layout)?.run()?.finalize(config);
+            }
+            Work::Product(product) => {
+                let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
+                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                emit_product(builder, program, product, layout, library, options.threads, config)?;
+            }
+        }
+        writer.define(id, &step.name)?;
+        parts.push(id);
+    }
+    let step = writer.declare("step", Linkage::Export)?;
+    writer.clear(step);
+    let callees: Vec<_> =
+        parts.iter().map(|id| writer.module.declare_func_in_func(*id, &mut writer.context.func)).collect();
+    let mut builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+    emit_step(&mut builder, &callees);
+    builder.finalize(config);
+    writer.define(step, "the step")?;
+    let Writer { code_bytes, clif, asm, .. } = writer;
+    Ok(Emitted { step, parts, code_bytes, clif, asm })
+}

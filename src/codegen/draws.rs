@@ -1,0 +1,143 @@
+//! Uniform draws in [0, 1): the random words of `scalar::random` on vectors of 32-bit words.
+//!
+//! Input: seed and step, and the number of the element in lane 0. Output: a vector of floats. Invariant: an element's draw
+//! is the host's, bit for bit. Element numbers stay below 2^31, which is checked when the program is compiled.
+
+use super::CodegenError;
+use super::kernel::Emitter;
+use super::lanes::Lanes;
+use crate::scalar::Lane;
+use crate::scalar::random::{self, Words};
+use crate::schedule::kernel::{Index, ValueId};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use cranelift_frontend::FunctionBuilder;
+
+/// Scalar or vector 32-bit words.
+struct WordLanes<'a, 'f> {
+    builder: &'a mut FunctionBuilder<'f>,
+    vector: bool,
+}
+
+impl Words for WordLanes<'_, '_> {
+    type W = Value;
+
+    fn word(&mut self, value: u32) -> Value {
+        if self.vector {
+            let bytes: Vec<u8> = value.to_le_bytes().repeat(4);
+            let handle = self.builder.func.dfg.constants.insert(bytes.into());
+            self.builder.ins().vconst(types::I32X4, handle)
+        } else {
+            self.builder.ins().iconst(types::I32, i64::from(value))
+        }
+    }
+
+    fn add(&mut self, a: Value, b: Value) -> Value {
+        self.builder.ins().iadd(a, b)
+    }
+
+    fn xor(&mut self, a: Value, b: Value) -> Value {
+        self.builder.ins().bxor(a, b)
+    }
+
+    fn rotate_left(&mut self, a: Value, by: u32) -> Value {
+        let left = self.builder.ins().iconst(types::I32, i64::from(by));
+        if !self.vector {
+            return self.builder.ins().rotl(a, left);
+        }
+        let right = self.builder.ins().iconst(types::I32, i64::from(32 - by));
+        let high = self.builder.ins().ishl(a, left);
+        let low = self.builder.ins().ushr(a, right);
+        self.builder.ins().bor(high, low)
+    }
+}
+
+impl Emitter<'_, '_> {
+    fn halves(&mut self, value: Value) -> [Value; 2] {
+        let high = self.builder.ins().ushr_imm_u(value, 32);
+        [self.builder.ins().ireduce(types::I32, value), self.builder.ins().ireduce(types::I32, high)]
+    }
+
+    /// A uniform i64 value as a scalar.
+    fn wide_scalar(&mut self, id: ValueId) -> Result<Value, CodegenError> {
+        let value = self.value(id, 0)?;
+        let scalar = self.builder.func.dfg.value_type(value) == types::I64;
+        Ok(if scalar { value } else { self.builder.ins().extractlane(value, 0) })
+    }
+
+    pub fn random(
+        &mut self,
+        site: u64,
+        seed: ValueId,
+        step: ValueId,
+        element: &Index,
+        copy: usize,
+    ) -> Result<Value, CodegenError> {
+        let (seed, step, site) = (self.wide_scalar(seed)?, self.wide_scalar(step)?, self.integer(site as i64));
+        let [seed, site, step] = [self.halves(seed), self.halves(site), self.halves(step)];
+        let mut words = WordLanes { builder: &mut self.builder, vector: false };
+        let of_site = random::threefry(&mut words, seed, site);
+        let key = random::threefry(&mut words, of_site, step);
+        let key = key.map(|word| self.splat(types::I32X4, word));
+        let elements = self.element_words(element, copy)?;
+        if self.vector.bytes == 4 { self.draw_single(key, elements) } else { self.draw_double(key, elements) }
+    }
+
+    /// The numbers of the elements in the lanes as 32-bit words.
+    fn element_words(&mut self, element: &Index, copy: usize) -> Result<Value, CodegenError> {
+        let elements = self.index_vector(element, copy)?;
+        if self.vector.bytes == 4 {
+            return Ok(elements);
+        }
+        // The low words of two 64-bit lanes, side by side; the others repeat.
+        let words = self.bits(types::I32X4, elements);
+        let second = self.builder.ins().extractlane(words, 2);
+        Ok(self.builder.ins().insertlane(words, second, 1))
+    }
+
+    fn bits(&mut self, ty: cranelift_codegen::ir::Type, value: Value) -> Value {
+        let little = MemFlagsData::new().with_endianness(cranelift_codegen::ir::Endianness::Little);
+        self.builder.ins().bitcast(ty, little, value)
+    }
+
+    fn shifted(&mut self, words: Value, by: i64) -> Value {
+        let by = self.builder.ins().iconst(types::I32, by);
+        self.builder.ins().ushr(words, by)
+    }
+
+    /// Element i = 8·block + 4·half + j is word `half` of counter 4·block + j.
+    fn draw_single(&mut self, key: [Value; 2], elements: Value) -> Result<Value, CodegenError> {
+        let mut words = WordLanes { builder: &mut self.builder, vector: true };
+        let (three, four, zero) = (words.word(3), words.word(4), words.word(0));
+        let eighth = self.shifted(elements, 3);
+        let two = self.builder.ins().iconst(types::I32, 2);
+        let block = self.builder.ins().ishl(eighth, two);
+        let within = self.builder.ins().band(elements, three);
+        let counter = self.builder.ins().bor(block, within);
+        let mut words = WordLanes { builder: &mut self.builder, vector: true };
+        let [first, second] = random::threefry(&mut words, key, [counter, zero]);
+        let half = self.builder.ins().band(elements, four);
+        let is_first = self.lanes().int_eq(half, zero);
+        let bits = self.lanes().choose(is_first, first, second);
+        let top = self.shifted(bits, 8);
+        let number = self.builder.ins().fcvt_from_sint(types::F32X4, top);
+        let unit = self.lanes().float(1.0 / f64::from(1 << 24));
+        Ok(self.lanes().mul(number, unit))
+    }
+
+    /// Element i takes both words of counter i.
+    fn draw_double(&mut self, key: [Value; 2], elements: Value) -> Result<Value, CodegenError> {
+        let mut words = WordLanes { builder: &mut self.builder, vector: true };
+        let zero = words.word(0);
+        let [first, second] = random::threefry(&mut words, key, [elements, zero]);
+        let float = |e: &mut Self, words: Value, by: i64| {
+            let top = e.shifted(words, by);
+            let wide = e.builder.ins().swiden_low(top);
+            e.builder.ins().fcvt_from_sint(types::F64X2, wide)
+        };
+        let (high, low) = (float(self, first, 5), float(self, second, 6));
+        let mut lanes: Lanes = self.lanes();
+        let (coarse, fine) = (lanes.float(1.0 / (1_u64 << 27) as f64), lanes.float(1.0 / (1_u64 << 53) as f64));
+        let high = lanes.mul(high, coarse);
+        Ok(lanes.fma(low, fine, high))
+    }
+}

@@ -1,0 +1,170 @@
+//! Matrix products by the library, callable from compiled code.
+//!
+//! Input: addresses, sizes and strides in elements. Output: `out = lhs · rhs`, or `out += lhs · rhs`. Invariant: every
+//! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
+
+use gemm::Parallelism;
+
+/// Multiply-adds from which a product is shared among threads: below, waking them costs more than they save.
+const SHARED_FROM: usize = 1 << 22;
+
+/// One product, or `batch` of them: `out[b, i, j] = Σ_k lhs[b, i, k] · rhs[b, k, j]`. Strides are in elements.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Shape {
+    pub batch: usize,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Strides of the batch, the row and the column.
+    pub out: [isize; 3],
+    pub lhs: [isize; 3],
+    pub rhs: [isize; 3],
+    /// Whether `out` is added to rather than overwritten.
+    pub accumulate: usize,
+    /// How many threads may share a large product.
+    pub threads: usize,
+}
+
+/// # Safety
+/// Every element that `shape` reaches from `out`, `lhs` and `rhs` must be in memory that may be accessed, and those of
+/// `out` must be apart from each other and from the operands'.
+unsafe fn product<T: Copy + 'static>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, zero: T, one: T) {
+    let work = shape.m.saturating_mul(shape.n).saturating_mul(shape.k);
+    let shared = shape.threads > 1 && work >= SHARED_FROM;
+    let parallelism = if shared { Parallelism::Rayon(shape.threads) } else { Parallelism::None };
+    let accumulate = shape.accumulate != 0;
+    for b in 0..shape.batch as isize {
+        let at = |strides: &[isize; 3]| b * strides[0];
+        // SAFETY: what the caller guarantees is what `gemm` asks for; the offsets stay within what `shape` reaches.
+        unsafe {
+            gemm::gemm(
+                shape.m,
+                shape.n,
+                shape.k,
+                out.offset(at(&shape.out)),
+                shape.out[2],
+                shape.out[1],
+                accumulate,
+                lhs.offset(at(&shape.lhs)),
+                shape.lhs[2],
+                shape.lhs[1],
+                rhs.offset(at(&shape.rhs)),
+                shape.rhs[2],
+                shape.rhs[1],
+                if accumulate { one } else { zero },
+                one,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    }
+}
+
+/// The product of `f32` matrices.
+///
+/// # Safety
+/// `shape` must be valid; for the rest see `product`: every element reached must be accessible, and `out` apart from the operands.
+pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+    // SAFETY: passed on from the caller.
+    unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
+}
+
+/// The product of `f64` matrices.
+///
+/// # Safety
+/// As for [`product_f32`].
+pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
+    // SAFETY: passed on from the caller.
+    unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(len: usize, seed: u32) -> Vec<f32> {
+        let mut x = seed;
+        let next = || {
+            x = x.wrapping_mul(1664525).wrapping_add(1013904223);
+            (x >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        std::iter::repeat_with(next).take(len).collect()
+    }
+
+    fn row_major(shape: [usize; 3]) -> Shape {
+        let [m, n, k] = shape;
+        let strides = |rows: usize, columns: usize| [(rows * columns) as isize, columns as isize, 1];
+        Shape {
+            batch: 1,
+            m,
+            n,
+            k,
+            out: strides(m, n),
+            lhs: strides(m, k),
+            rhs: strides(k, n),
+            accumulate: 0,
+            threads: 1,
+        }
+    }
+
+    fn run(shape: &Shape, out: &mut [f32], lhs: &[f32], rhs: &[f32]) {
+        // SAFETY: the tests give as many elements as the shapes reach.
+        unsafe { product_f32(shape, out.as_mut_ptr(), lhs.as_ptr(), rhs.as_ptr()) }
+    }
+
+    #[test]
+    fn threads_do_not_change_bits() {
+        for dims in [[512, 512, 512], [2049, 130, 67], [100, 4096, 33], [1, 4097, 2048], [3000, 1, 2000]] {
+            let [m, n, k] = dims;
+            let (lhs, rhs) = (matrix(m * k, 1), matrix(k * n, 2));
+            let mut shape = row_major(dims);
+            let mut one = vec![0.0; m * n];
+            run(&shape, &mut one, &lhs, &rhs);
+            for threads in [2, 3, 8] {
+                shape.threads = threads;
+                let mut many = vec![0.0; m * n];
+                run(&shape, &mut many, &lhs, &rhs);
+                assert!(
+                    one.iter().zip(&many).all(|(a, b)| a.to_bits() == b.to_bits()),
+                    "{dims:?} on {threads} threads"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn products_of_every_stride_agree_with_the_definition() {
+        for dims in [[0, 3, 4], [1, 1, 1], [3, 5, 0], [5, 7, 9], [17, 33, 65], [1, 64, 9], [64, 1, 9], [8, 8, 1]] {
+            let [m, n, k] = dims;
+            for transposed in 0..8 {
+                for accumulate in [0, 1] {
+                    let (lhs, rhs) = (matrix(2 * m * k, 3), matrix(2 * k * n, 4));
+                    let mut shape = Shape { batch: 2, accumulate, ..row_major(dims) };
+                    for (bit, strides, rows) in [(1, &mut shape.lhs, m), (2, &mut shape.rhs, k), (4, &mut shape.out, m)]
+                    {
+                        if transposed & bit != 0 {
+                            *strides = [strides[0], 1, rows as isize];
+                        }
+                    }
+                    let mut out = matrix(2 * m * n, 5);
+                    let before = out.clone();
+                    run(&shape, &mut out, &lhs, &rhs);
+                    for (b, i, j) in (0..2).flat_map(|b| (0..m).flat_map(move |i| (0..n).map(move |j| (b, i, j)))) {
+                        let at = |s: &[isize; 3], r: usize, c: usize| {
+                            b * s[0] as usize + r * s[1] as usize + c * s[2] as usize
+                        };
+                        let sum: f64 = (0..k)
+                            .map(|l| f64::from(lhs[at(&shape.lhs, i, l)]) * f64::from(rhs[at(&shape.rhs, l, j)]))
+                            .sum();
+                        let place = at(&shape.out, i, j);
+                        let expected = sum + if accumulate == 1 { f64::from(before[place]) } else { 0.0 };
+                        assert!((f64::from(out[place]) - expected).abs() < 1e-4, "{shape:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Reductions against the promised order, written out.
+
+use super::*;
+use crate::schedule::kernel::{Combine, Order, Reduce, Reduction};
+
+/// The sum of `rows` as `ir` promises it: 16 lanes, chunks of 4096, Kahan between chunks, a tree at the end.
+fn lane_sum(rows: &[Vec<f32>]) -> f32 {
+    let (mut s, mut c) = ([0f32; 16], [0f32; 16]);
+    for row in rows {
+        for chunk in row.chunks(256 * 16) {
+            let mut acc = [0f32; 16];
+            for (j, x) in chunk.iter().enumerate() {
+                acc[j % 16] += x;
+            }
+            for l in 0..16 {
+                let y = acc[l] - c[l];
+                let t = s[l] + y;
+                c[l] = (t - s[l]) - y;
+                s[l] = t;
+            }
+        }
+    }
+    for half in [8, 4, 2, 1] {
+        for l in 0..half {
+            s[l] += s[l + half];
+        }
+    }
+    s[0]
+}
+
+fn sequential_sum(x: impl Iterator<Item = f32>) -> f32 {
+    let x: Vec<f32> = x.collect();
+    let (mut s, mut c) = (0f32, 0f32);
+    for chunk in x.chunks(256) {
+        let acc = chunk.iter().fold(0f32, |a, x| a + x);
+        let y = acc - c;
+        let t = s + y;
+        c = (t - s) - y;
+        s = t;
+    }
+    s
+}
+
+/// Reduces x[m, n] over both axes, or over the last one per row.
+fn reduce_lanes(m: u64, n: u64, both: bool, symbolic: bool, heavy: bool, x: &[f32]) -> Vec<Vec<u8>> {
+    let mut fixture = Fixture::new(DType::F32);
+    let n_size = if symbolic { Size::symbol("N") } else { size(n) };
+    let (i, j) = (fixture.axis(size(m)), fixture.axis(n_size.clone()));
+    let input = fixture.buffer(DType::F32, &[size(m), n_size.clone()]);
+    let out_dims: &[Size] = if both { &[] } else { &[size(m)] };
+    let sums = fixture.buffer(DType::F32, out_dims);
+    let maxima = fixture.buffer(DType::F32, out_dims);
+    let places = fixture.buffer(DType::I32, out_dims);
+    let at = Index::axis(i).scale(&n_size).add(&Index::axis(j));
+    let a = fixture.load(input, at, &[i, j]);
+    let mut body = vec![Stmt::Let(a)];
+    let mut operand = a;
+    // Twenty negations in pairs change nothing but the weight of the body.
+    for _ in 0..if heavy { 40 } else { 0 } {
+        let op = crate::schedule::kernel::ScalarOp::Neg;
+        operand = fixture.value(DType::F32, &[i, j], Expr::Scalar { op, args: vec![operand] });
+        body.push(Stmt::Let(operand));
+    }
+    let varies: &[AxisId] = if both { &[] } else { &[i] };
+    let sum = fixture.value(DType::F32, varies, Expr::Reduced);
+    let max = fixture.value(DType::F32, varies, Expr::Reduced);
+    let place = fixture.value(DType::I32, varies, Expr::Reduced);
+    let mut results = vec![
+        Reduction { combine: Combine::Sum, operand, result: sum },
+        Reduction { combine: Combine::Max, operand, result: max },
+    ];
+    if !both {
+        results.push(Reduction { combine: Combine::ArgMax, operand, result: place });
+    }
+    let axes = if both { vec![i, j] } else { vec![j] };
+    let reduce = Stmt::Reduce(Reduce { axes, order: Order::Lanes, body, results });
+    let index = if both { Index::default() } else { Index::axis(i) };
+    let mut stmts = vec![reduce, store(sums, index.clone(), sum), store(maxima, index.clone(), max)];
+    if !both {
+        stmts.push(store(places, index, place));
+    }
+    fixture.kernel.body = if both { stmts } else { vec![scalar_loop(i, stmts)] };
+    let len = if both { 4 } else { 4 * m as usize };
+    let capacity = if symbolic { rows(n) } else { Bindings::new() };
+    run(&fixture.program(&capacity), &[bytes_f32(x), vec![0; len], vec![0; len], vec![0; len]])
+}
+
+fn max(x: &[f32]) -> f32 {
+    x.iter().fold(f32::NEG_INFINITY, |a, b| if a < *b || b.is_nan() { *b } else { a })
+}
+
+fn argmax(x: &[f32]) -> i32 {
+    let mut best = 0;
+    for (k, v) in x.iter().enumerate() {
+        if x[best] < *v || v.is_nan() && !x[best].is_nan() {
+            best = k;
+        }
+    }
+    best as i32
+}
+
+#[test]
+fn rows_are_reduced_in_the_promised_order() {
+    let sizes: Vec<usize> = (0..68).chain([128, 1000, 4096, 4097, 9000]).collect();
+    for n in sizes {
+        for (symbolic, heavy) in [(false, false), (true, false), (false, true), (true, true)] {
+            if heavy && n > 40 && n < 1000 && n % 3 > 0 {
+                continue;
+            }
+            let m = if n > 100 { 1 } else { 3 };
+            let mut x = numbers(m * n, n as u32 + 1);
+            if n > 5 && m == 3 {
+                x[2 * n + 4] = f32::NAN;
+                x[n + 5] = x[n + 2];
+                x[5] = f32::INFINITY;
+                x[n - 1] = f32::INFINITY;
+            }
+            let after = reduce_lanes(m as u64, n as u64, false, symbolic, heavy, &x);
+            let row = |r: usize| &x[r * n..(r + 1) * n];
+            let sums: Vec<f32> = (0..m).map(|r| lane_sum(&[row(r).to_vec()])).collect();
+            let maxima: Vec<f32> = (0..m).map(|r| max(row(r))).collect();
+            assert_eq!(bits(&f32s(&after[1])), bits(&sums), "{n} {symbolic} {heavy}");
+            assert_eq!(bits(&f32s(&after[2])), bits(&maxima), "{n} {symbolic} {heavy}");
+            if n > 0 {
+                let places: Vec<i32> = (0..m).map(|r| argmax(row(r))).collect();
+                assert_eq!(i32s(&after[3]), places, "{n} {symbolic} {heavy}");
+            }
+        }
+    }
+}
+
+#[test]
+fn several_axes_are_chunks_of_the_last() {
+    for (m, n) in [(0, 5), (5, 0), (1, 7), (4, 10), (3, 16), (9, 67), (2, 4100), (300, 10)] {
+        for (symbolic, heavy) in [(false, false), (true, false), (false, true), (true, true)] {
+            let x = numbers(m * n, 3);
+            let after = reduce_lanes(m as u64, n as u64, true, symbolic, heavy, &x);
+            let rows: Vec<Vec<f32>> = (0..m).map(|r| x[r * n..(r + 1) * n].to_vec()).collect();
+            assert_eq!(bits(&f32s(&after[1])), bits(&[lane_sum(&rows)]), "{m}x{n} {symbolic} {heavy}");
+            assert_eq!(bits(&f32s(&after[2])), bits(&[max(&x)]), "{m}x{n} {symbolic} {heavy}");
+        }
+    }
+}
+
+/// Sums and maxima of x[m, p, n] over the leading axes, for each column.
+#[test]
+fn columns_are_reduced_one_after_another() {
+    let shapes = [(0u64, 1u64, 5u64), (1, 1, 1), (3, 1, 67), (64, 1, 10), (256, 1, 4), (257, 1, 33), (1000, 1, 3)];
+    for (m, p, n) in shapes.into_iter().chain([(5, 7, 9), (16, 16, 5), (20, 30, 3), (2, 128, 16)]) {
+        for symbolic in [false, true] {
+            let mut fixture = Fixture::new(DType::F32);
+            let m_size = if symbolic { Size::symbol("N") } else { size(m) };
+            let (i, q, j) = (fixture.axis(m_size.clone()), fixture.axis(size(p)), fixture.axis(size(n)));
+            let input = fixture.buffer(DType::F32, &[m_size, size(p), size(n)]);
+            let (sums, maxima) = (fixture.buffer(DType::F32, &[size(n)]), fixture.buffer(DType::F32, &[size(n)]));
+            let at = Index::axis(i).scale(&size(p * n)).add(&Index::axis(q).scale(&size(n))).add(&Index::axis(j));
+            let a = fixture.load(input, at, &[i, q, j]);
+            let sum = fixture.value(DType::F32, &[j], Expr::Reduced);
+            let max = fixture.value(DType::F32, &[j], Expr::Reduced);
+            let axes = if p == 1 { vec![i] } else { vec![i, q] };
+            let reduce = Stmt::Reduce(Reduce {
+                axes: axes.clone(),
+                order: Order::Sequential,
+                body: vec![Stmt::Let(a)],
+                results: vec![
+                    Reduction { combine: Combine::Sum, operand: a, result: sum },
+                    Reduction { combine: Combine::Max, operand: a, result: max },
+                ],
+            });
+            let stmts = vec![reduce, store(sums, Index::axis(j), sum), store(maxima, Index::axis(j), max)];
+            let inner = vector_loop(j, stmts);
+            fixture.kernel.body = if p == 1 { vec![scalar_loop(q, vec![inner])] } else { vec![inner] };
+            let x = numbers((m * p * n) as usize, 11);
+            let capacity = if symbolic { rows(m) } else { Bindings::new() };
+            let zero = vec![0; 4 * n as usize];
+            let after = run(&fixture.program(&capacity), &[bytes_f32(&x), zero.clone(), zero]);
+            for k in 0..n as usize {
+                let column = || x.iter().copied().skip(k).step_by(n as usize);
+                let got = (f32s(&after[1])[k].to_bits(), f32s(&after[2])[k].to_bits());
+                let largest = column().fold(f32::NEG_INFINITY, |a, b| if a < b { b } else { a });
+                assert_eq!(got, (sequential_sum(column()).to_bits(), largest.to_bits()), "{m}x{p}x{n} {symbolic}");
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Blocks of zeroed memory, aligned to cache lines, that never move.
+
+use super::RuntimeError;
+use crate::ir::Data;
+use crate::ir::{DType, Tensor};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+
+/// Every block starts on a cache line.
+const ALIGNMENT: usize = 64;
+
+/// Memory of a fixed length and address, freed on drop.
+pub(super) struct Block {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: a block owns its memory and hands out access only through borrows of itself.
+unsafe impl Send for Block {}
+// SAFETY: as above: shared borrows only read.
+unsafe impl Sync for Block {}
+
+impl Block {
+    pub fn new(bytes: u64) -> Result<Block, RuntimeError> {
+        let refused = || RuntimeError::OutOfMemory(bytes);
+        let size = usize::try_from(bytes.max(1)).map_err(|_| refused())?;
+        let layout = Layout::from_size_align(size, ALIGNMENT).map_err(|_| refused())?;
+        // SAFETY: the layout's size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
+        Ok(Block { start, layout })
+    }
+
+    /// The address, for compiled code.
+    pub fn address(&self) -> u64 {
+        self.start.as_ptr() as u64
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// The first elements.
+    pub fn elements<T: Element>(&self, len: usize) -> &[T] {
+        assert!(len * size_of::<T>() <= self.bytes());
+        // SAFETY: the memory is initialized (zeroed, then only written as numbers), aligned to 64 bytes, long enough, and
+        // every bit pattern is a number; it is borrowed with `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), len) }
+    }
+
+    pub fn elements_mut<T: Element>(&mut self, len: usize) -> &mut [T] {
+        assert!(len * size_of::<T>() <= self.bytes());
+        // SAFETY: as in `elements`; the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), len) }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout in `new`.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+    impl Sealed for i32 {}
+    impl Sealed for i64 {}
+}
+
+/// A number as it lies in memory: every bit pattern is one.
+pub trait Element: sealed::Sealed + Copy + 'static {
+    const DTYPE: DType;
+}
+
+impl Element for f32 {
+    const DTYPE: DType = DType::F32;
+}
+
+impl Element for f64 {
+    const DTYPE: DType = DType::F64;
+}
+
+impl Element for i32 {
+    const DTYPE: DType = DType::I32;
+}
+
+impl Element for i64 {
+    const DTYPE: DType = DType::I64;
+}
+
+/// Elements in memory, by type.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum View<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    I32(&'a [i32]),
+    I64(&'a [i64]),
+}
+
+impl View<'_> {
+    pub(super) fn of(block: &Block, dtype: DType, len: usize) -> View<'_> {
+        match dtype {
+            DType::F32 => View::F32(block.elements(len)),
+            DType::F64 => View::F64(block.elements(len)),
+            DType::I64 => View::I64(block.elements(len)),
+            DType::I32 | DType::Bool => View::I32(block.elements(len)),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        match self {
+            View::F32(x) => x.len(),
+            View::F64(x) => x.len(),
+            View::I32(x) => x.len(),
+            View::I64(x) => x.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An element as f64.
+    pub fn get(&self, k: usize) -> Option<f64> {
+        match self {
+            View::F32(x) => x.get(k).map(|v| f64::from(*v)),
+            View::F64(x) => x.get(k).copied(),
+            View::I32(x) => x.get(k).map(|v| f64::from(*v)),
+            View::I64(x) => x.get(k).map(|v| *v as f64),
+        }
+    }
+
+    /// A copy with the given dims.
+    pub fn to_tensor(&self, dims: Vec<usize>) -> Tensor {
+        let data = match self {
+            View::F32(x) => Data::F32(x.to_vec()),
+            View::F64(x) => Data::F64(x.to_vec()),
+            View::I32(x) => Data::I32(x.to_vec()),
+            View::I64(x) => Data::I64(x.to_vec()),
+        };
+        Tensor { dims, data }
+    }
+}

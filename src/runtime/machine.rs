@@ -1,0 +1,234 @@
+//! A compiled program with the memory it runs on.
+//!
+//! Input: a [`Compiled`] and the [`Memory`] of its parameters and state. Output: runs. Invariant: the table holds, for
+//! every buffer, the address of a live block as long as the buffer is at capacity.
+
+use super::RuntimeError;
+use super::block::{Block, Element, View};
+use super::tensors::Memory;
+use crate::codegen::Compiled;
+use crate::ir::{Bindings, DType, OutputRole, Role, Tensor};
+use crate::schedule::program::{Buffer, BufferId, Place, element_bytes};
+use std::time::{Duration, Instant};
+
+/// An input of one machine that is neither a parameter nor state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InputId(usize);
+
+/// A reported output of one machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutputId(usize);
+
+/// A buffer of the program that the machine owns: an input of a run, or an output.
+struct Owned {
+    name: String,
+    buffer: BufferId,
+    block: Block,
+}
+
+/// A program ready to run.
+pub struct Machine {
+    compiled: Compiled,
+    memory: u64,
+    table: Vec<u64>,
+    bindings: Bindings,
+    /// Whether a run with the present bindings was found to fit.
+    admitted: bool,
+    /// Bytes there are for each buffer.
+    room: Vec<u64>,
+    inputs: Vec<Owned>,
+    outputs: Vec<Owned>,
+    /// Kept for the addresses in the table.
+    arena: Block,
+}
+
+fn bytes(buffer: &Buffer, bindings: &Bindings) -> Result<u64, RuntimeError> {
+    let elements = buffer.elements().eval(bindings).map_err(RuntimeError::Undefined)?;
+    elements.checked_mul(element_bytes(buffer.elem)).ok_or(RuntimeError::OutOfMemory(u64::MAX))
+}
+
+fn dims(buffer: &Buffer, bindings: &Bindings) -> Result<Vec<usize>, RuntimeError> {
+    buffer.dims.iter().map(|d| Ok(d.eval(bindings).map_err(RuntimeError::Undefined)? as usize)).collect()
+}
+
+impl Machine {
+    /// Allocates everything runs will need; parameters and state are found or made in `memory`.
+    pub fn new(compiled: Compiled, memory: &mut Memory) -> Result<Machine, RuntimeError> {
+        let interface = compiled.interface();
+        let capacity = interface.capacity.clone();
+        let arena = Block::new(interface.arena)?;
+        let mut table = vec![0; compiled.layout().words()];
+        let (mut inputs, mut outputs, mut room) = (Vec::new(), Vec::new(), Vec::new());
+        for (k, buffer) in interface.buffers.iter().enumerate() {
+            let id = BufferId(k as u32);
+            let needed = bytes(buffer, &capacity)?;
+            let own = |name: &str, list: &mut Vec<Owned>| -> Result<(u64, u64), RuntimeError> {
+                let block = Block::new(needed)?;
+                let address = block.address();
+                list.push(Owned { name: name.to_string(), buffer: id, block });
+                Ok((address, needed))
+            };
+            let (address, there) = match &buffer.place {
+                Place::Input { name, role: Role::Parameter | Role::State, .. } => {
+                    let tensor = memory.reserve(name, buffer.elem, &dims(buffer, &capacity)?)?;
+                    (memory.address(tensor), needed)
+                }
+                Place::Input { name, .. } => own(name, &mut inputs)?,
+                Place::Output { name } => own(name, &mut outputs)?,
+                Place::Arena { offset, bytes } => {
+                    if offset.checked_add(*bytes).is_none_or(|end| end > arena.bytes() as u64) || needed > *bytes {
+                        return Err(RuntimeError::OutOfMemory(*bytes));
+                    }
+                    (arena.address() + offset, *bytes)
+                }
+            };
+            table[compiled.layout().buffer(id)] = address;
+            room.push(there);
+        }
+        let bindings = capacity;
+        let memory = memory.identity();
+        Ok(Machine { compiled, memory, table, bindings, admitted: false, room, inputs, outputs, arena })
+    }
+
+    pub fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// Bytes of intermediate results.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena.bytes()
+    }
+
+    /// Runs the step once; `values` are those of the program's symbols, in their order (the rows of the batch).
+    ///
+    /// # Errors
+    /// If a value is beyond the capacity, or the machine was built on another memory. Nothing has run then.
+    pub fn run(&mut self, memory: &mut Memory, values: &[u64]) -> Result<(), RuntimeError> {
+        self.admit(memory, values)?;
+        // SAFETY: every address in the table is that of a live block: the machine's own, or one of `memory`, which is the
+        // memory the machine was built on and is borrowed exclusively here. `admit` found every buffer to fit its room at
+        // these symbols. Blocks are apart, and buffers within the arena overlap only as planned.
+        unsafe { self.compiled.run(&self.table) }
+        Ok(())
+    }
+
+    /// Runs the step part by part and adds the time each took to `spent`, which has one entry per part.
+    pub fn profile(&mut self, memory: &mut Memory, values: &[u64], spent: &mut [Duration]) -> Result<(), RuntimeError> {
+        self.admit(memory, values)?;
+        for (part, spent) in spent.iter_mut().enumerate().take(self.compiled.interface().parts.len()) {
+            let start = Instant::now();
+            // SAFETY: as in `run`; parts run in order.
+            unsafe { self.compiled.run_part(part, &self.table) }
+            *spent += start.elapsed();
+        }
+        Ok(())
+    }
+
+    /// Puts the values of the symbols in place and checks what they ask for.
+    fn admit(&mut self, memory: &Memory, values: &[u64]) -> Result<(), RuntimeError> {
+        if memory.identity() != self.memory {
+            return Err(RuntimeError::OtherMemory);
+        }
+        let interface = self.compiled.interface();
+        if values.len() != interface.symbols.len() {
+            let (expected, got) = (interface.symbols.len(), values.len());
+            return Err(RuntimeError::Length { name: "the sizes of a run".into(), expected, got });
+        }
+        for (symbol, value) in interface.symbols.iter().zip(values) {
+            let most = interface.capacity.get(symbol).copied().unwrap_or(0);
+            if *value > most {
+                return Err(RuntimeError::Size { symbol: symbol.0.to_string(), value: *value, most });
+            }
+            if let Some(present) = self.bindings.get_mut(symbol)
+                && present != value
+            {
+                *present = *value;
+                self.admitted = false;
+            }
+        }
+        if self.admitted {
+            return Ok(());
+        }
+        for (buffer, room) in interface.buffers.iter().zip(&self.room) {
+            let needed = bytes(buffer, &self.bindings)?;
+            if needed > *room {
+                return Err(RuntimeError::OutOfMemory(needed));
+            }
+        }
+        for (symbol, value) in interface.symbols.iter().zip(values) {
+            if let Some(word) = self.compiled.layout().symbol(symbol) {
+                self.table[word] = *value;
+            }
+        }
+        self.admitted = true;
+        Ok(())
+    }
+
+    /// The input of this name: a column of the batch, the seed, the step or a setting.
+    pub fn input(&self, name: &str) -> Option<InputId> {
+        self.inputs.iter().position(|o| o.name == name).map(InputId)
+    }
+
+    /// The elements of an input, as many as there are at capacity; a run reads the first ones, row-major at its sizes.
+    pub fn input_mut<T: Element>(&mut self, id: InputId) -> Result<&mut [T], RuntimeError> {
+        let owned = &mut self.inputs[id.0];
+        let buffer = &self.compiled.interface().buffers[owned.buffer.index()];
+        if buffer.elem != T::DTYPE {
+            let name = owned.name.clone();
+            return Err(RuntimeError::Type { name, expected: buffer.elem, got: T::DTYPE });
+        }
+        let len = (self.room[owned.buffer.index()] / element_bytes(buffer.elem)) as usize;
+        Ok(owned.block.elements_mut(len))
+    }
+
+    /// The element type of an input.
+    pub fn input_dtype(&self, id: InputId) -> DType {
+        self.compiled.interface().buffers[self.inputs[id.0].buffer.index()].elem
+    }
+
+    /// Sets every element of an input, rounded to its type: for scalars.
+    pub fn set(&mut self, id: InputId, value: f64) {
+        let owned = &mut self.inputs[id.0];
+        let elem = self.compiled.interface().buffers[owned.buffer.index()].elem;
+        let len = (self.room[owned.buffer.index()] / element_bytes(elem)) as usize;
+        match elem {
+            DType::F32 => owned.block.elements_mut(len).fill(value as f32),
+            DType::F64 => owned.block.elements_mut(len).fill(value),
+            DType::I64 => owned.block.elements_mut(len).fill(value as i64),
+            DType::I32 | DType::Bool => owned.block.elements_mut(len).fill(value as i32),
+        }
+    }
+
+    /// Sets an integer scalar such as the seed or the step.
+    pub fn set_integer(&mut self, id: InputId, value: i64) -> Result<(), RuntimeError> {
+        self.input_mut::<i64>(id)?.fill(value);
+        Ok(())
+    }
+
+    /// The reported output of this name.
+    pub fn output(&self, name: &str) -> Option<OutputId> {
+        let outputs = &self.compiled.interface().outputs;
+        let found = outputs.iter().find(|o| o.role == OutputRole::Report && *o.name == *name)?;
+        self.outputs.iter().position(|o| o.buffer == found.buffer).map(OutputId)
+    }
+
+    /// What the last run left in an output, with its dims at the sizes of that run.
+    pub fn view(&self, id: OutputId) -> View<'_> {
+        let owned = &self.outputs[id.0];
+        let buffer = &self.compiled.interface().buffers[owned.buffer.index()];
+        let len = buffer.elements().eval(&self.bindings).unwrap_or(0);
+        View::of(&owned.block, buffer.elem, len as usize)
+    }
+
+    /// A copy of an output of the last run.
+    pub fn read(&self, name: &str) -> Option<Tensor> {
+        let id = self.output(name)?;
+        let buffer = &self.compiled.interface().buffers[self.outputs[id.0].buffer.index()];
+        Some(self.view(id).to_tensor(dims(buffer, &self.bindings).ok()?))
+    }
+
+    /// A scalar output of the last run.
+    pub fn report(&self, id: OutputId) -> f64 {
+        self.view(id).get(0).unwrap_or(f64::NAN)
+    }
+}
