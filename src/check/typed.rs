@@ -160,6 +160,8 @@ pub struct Definition {
     pub sizes: Vec<Symbol>,
     /// How many packs it has: `PackVar(0)..PackVar(packs)`. A call gives each its axes.
     pub packs: u32,
+    /// How each pack is written: `..`, and `..x` for an input `x` without a type.
+    pub pack_names: Vec<String>,
     pub inputs: Vec<Input>,
     pub options: Vec<OptionInput>,
     /// Every name bound anywhere in it; temporaries included.
@@ -574,7 +576,8 @@ pub fn match_axes(
                     Some(s) if !sizes.contains_key(s) => {
                         sizes.insert(s.clone(), found.clone());
                     }
-                    _ if size.substitute(&|s| sizes.get(s).cloned()) == *found => {}
+                    _ if size.symbols().iter().all(|s| sizes.contains_key(s))
+                        && size.substitute(&|s| sizes.get(s).cloned()) == *found => {}
                     _ => return None,
                 }
             }

@@ -1,37 +1,7 @@
 //! What type checking needs to know of a data set: names, shapes and kinds of its columns.
 
 use super::table::{Table, Values};
-
-/// The columns of a data set: first those stored, then the features of the matrix `x`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Schema {
-    pub rows: usize,
-    pub columns: Vec<ColumnSchema>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct ColumnSchema {
-    pub name: String,
-    /// The shape of one row.
-    pub shape: Vec<usize>,
-    pub kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Float,
-    /// Integers and the range they span.
-    Int {
-        min: i64,
-        max: i64,
-    },
-}
-
-impl Schema {
-    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
-        self.columns.iter().find(|column| column.name == name)
-    }
-}
+pub use crate::check::{ColumnKind as Kind, ColumnSchema, Schema};
 
 impl Table {
     pub fn schema(&self) -> Schema {

@@ -5,7 +5,7 @@ use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
     Axis, Expr, Initial, InputKind, LocalId, Param, Selection, SelectionItem, State, Train, match_axes,
 };
-use crate::ir::{NodeId, OutputRole, Size, Type};
+use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl<'p> Elaborator<'p> {
             Some(k) => self.point[k],
             None if self.purpose == Purpose::Start => {
                 let node = self.initial(frame, &param.init, &ty, &path)?;
-                self.builder.output(path.clone(), OutputRole::Next, node);
+                self.start(&path, Role::Parameter, &ty, node);
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
                 self.instances.parameters.push(Persistent { path, ty, span: param.span });
@@ -115,7 +115,7 @@ impl<'p> Elaborator<'p> {
             Some(k) => self.state[k],
             None if self.purpose == Purpose::Start => {
                 let node = self.tensor(frame, &state.init)?;
-                self.builder.output(path.clone(), OutputRole::Next, node);
+                self.start(&path, Role::State, &ty, node);
                 let k = self.instances.layer_state.len();
                 self.instances.state_at.insert(path.clone(), k);
                 self.instances.layer_state.push(Persistent { path, ty, span: state.span });
@@ -156,6 +156,12 @@ impl<'p> Elaborator<'p> {
             .help("apply the layer that keeps the state once, or give the second use an instance of its own"));
         }
         Ok(())
+    }
+
+    /// Makes `value` what a parameter or state holds before the first step.
+    pub(super) fn start(&mut self, path: &str, role: Role, ty: &Type, value: NodeId) {
+        self.builder.input(path, role, ty.clone());
+        self.builder.output(path, OutputRole::Next, value);
     }
 
     /// The type of a parameter or state, whose dims must not depend on the batch.

@@ -178,9 +178,15 @@ impl<'p> Elaborator<'p> {
     }
 }
 
-/// The graph that the outputs need: dead nodes go, dead inputs too.
+/// The graph that the outputs need: dead nodes go, dead inputs too unless an output is their next value.
 fn without_dead(graph: &Graph) -> Graph {
-    let live = graph.live();
+    let mut live = graph.live();
+    for id in graph.inputs() {
+        if let Op::Input(input) = graph.op(id) {
+            let assigned = |o: &crate::ir::Output| o.role == OutputRole::Next && o.name == input.name;
+            live[id.index()] |= graph.outputs().iter().any(assigned);
+        }
+    }
     let mut builder = Builder::new();
     let mut new: BTreeMap<NodeId, NodeId> = BTreeMap::new();
     for id in graph.ids().filter(|id| live[id.index()]) {
@@ -192,13 +198,4 @@ fn without_dead(graph: &Graph) -> Graph {
         builder.output(output.name.clone(), output.role.clone(), new[&output.node]);
     }
     builder.finish()
-}
-
-/// The columns of the batch that a graph reads, by input name.
-pub fn columns_read(graph: &Graph) -> Vec<Arc<str>> {
-    let data = graph.inputs().filter_map(|id| match graph.op(id) {
-        Op::Input(input) if input.role == Role::Data => Some(input.name.clone()),
-        _ => None,
-    });
-    data.collect()
 }

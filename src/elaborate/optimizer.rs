@@ -76,7 +76,7 @@ impl<'p> Elaborator<'p> {
         for (path, node) in members {
             let ty = self.builder.ty(node).clone();
             if self.purpose == Purpose::Start {
-                self.builder.output(path.as_str(), OutputRole::Next, node);
+                self.start(&path, Role::State, &ty, node);
                 self.instances.optimizer_state.push(Persistent { path: path.into(), ty, span: state.span });
                 nodes.push(node);
             } else {

@@ -92,6 +92,11 @@ impl Graph {
         (0..self.nodes.node_count() as u32).map(NodeId)
     }
 
+    /// The nodes that were added before `last`, and `last`.
+    pub fn ids_to(&self, last: NodeId) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
+        (0..=last.0).map(NodeId)
+    }
+
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.raw()]
     }

@@ -8,6 +8,7 @@ pub mod draw;
 mod graph;
 mod interpret;
 pub mod primitive;
+pub mod random_graph;
 pub mod reduction;
 pub mod sample;
 mod scalar_op;

@@ -16,11 +16,31 @@ pub enum Draw {
     /// Between -2 and 2, every value different from each other by the same distance. Draws with different offsets
     /// (between 0 and 1) have no value in common.
     Distinct(f64),
+    /// Values at which arithmetic has special cases (±0, ±∞, NaN, subnormals, the largest), among ordinary ones.
+    Special,
     /// Integers from 0 to below the bound.
     Index(u64),
     /// Booleans.
     Bool,
 }
+
+/// Where arithmetic has special cases, in f32 and f64.
+pub const SPECIAL: [f64; 14] = [
+    0.0,
+    -0.0,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+    1e-40,
+    -1e-40,
+    5e-324,
+    3.4e38,
+    -3.4e38,
+    1.0,
+    -1.0,
+    2.0,
+    0.5,
+];
 
 /// One application of a primitive to test it on.
 #[derive(Clone, Debug)]
@@ -53,8 +73,8 @@ impl Draw {
             Draw::Away(low, high, points) => {
                 let near = |x: f64| points.iter().any(|p| (x - p).abs() < 0.05);
                 let value = |k: usize| {
-                    let tries = (0..64).map(|t| low + (high - low) * unit(k + t * (count + 1)));
-                    tries.clone().find(|x| !near(*x)).or(tries.last()).unwrap_or(*low)
+                    let mut tries = (0..64).map(|t| low + (high - low) * unit(k + t * (count + 1)));
+                    tries.find(|x| !near(*x)).unwrap_or(*low)
                 };
                 (0..count).map(value).collect()
             }
@@ -63,6 +83,12 @@ impl Draw {
                 order.sort_by(|a, b| unit(*a).total_cmp(&unit(*b)));
                 order.into_iter().map(|k| -2.0 + 4.0 * (k as f64 + offset) / count as f64).collect()
             }
+            Draw::Special => (0..count)
+                .map(|k| match key.bits64(k as u64) as usize % (2 * SPECIAL.len()) {
+                    special if special < SPECIAL.len() => SPECIAL[special],
+                    _ => -3.0 + 6.0 * unit(k),
+                })
+                .collect(),
             Draw::Index(bound) => (0..count).map(|k| (*bound as f64 * unit(k)).floor()).collect(),
             Draw::Bool => (0..count).map(|k| f64::from(unit(k) < 0.5)).collect(),
         };

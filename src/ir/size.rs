@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Mul, Neg, Sub};
 use std::sync::Arc;
 
 /// The name of a size known only later: `N`, the rows of a batch.
@@ -193,6 +193,14 @@ impl Size {
     }
 }
 
+fn product(a: &Monomial, b: &Monomial) -> Monomial {
+    let mut powers: BTreeMap<Atom, u32> = a.iter().cloned().collect();
+    for (atom, p) in b {
+        *powers.entry(atom.clone()).or_insert(0) += p;
+    }
+    powers.into_iter().collect()
+}
+
 impl Add for &Size {
     type Output = Size;
     fn add(self, other: &Size) -> Size {
@@ -205,10 +213,17 @@ impl Add for &Size {
     }
 }
 
+impl Neg for &Size {
+    type Output = Size;
+    fn neg(self) -> Size {
+        Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), -c)).collect() }
+    }
+}
+
 impl Sub for &Size {
     type Output = Size;
     fn sub(self, other: &Size) -> Size {
-        self + &Size { terms: other.terms.iter().map(|(m, c)| (m.clone(), -c)).collect() }
+        self.add(&-other)
     }
 }
 
@@ -218,11 +233,7 @@ impl Mul for &Size {
         let mut map: BTreeMap<Monomial, i128> = BTreeMap::new();
         for (ma, ca) in &self.terms {
             for (mb, cb) in &other.terms {
-                let mut powers: BTreeMap<Atom, u32> = ma.iter().cloned().collect();
-                for (atom, p) in mb {
-                    *powers.entry(atom.clone()).or_insert(0) += p;
-                }
-                let e = map.entry(powers.into_iter().collect()).or_insert(0);
+                let e = map.entry(product(ma, mb)).or_insert(0);
                 *e = e.saturating_add(ca.saturating_mul(*cb));
             }
         }

@@ -119,6 +119,16 @@ the new value its own name.
 "`x |> f(a)` means `f(x, a)`: on the right of `|>` stands the name of a function, layer or net,
 with its further arguments if there are any.
 ";
+    UNKNOWN_NAME = 201, "a name that nothing defines",
+"Every name is an input, an option, an equation of the same block, a constant or a definition of
+the file or of the standard library. Names are case-sensitive; θ and theta are the same name.
+In a `train` block the columns of the data are in scope as well.
+";
+    DUPLICATE_NAME = 202, "a name that is defined twice",
+"Definitions are equations, so a name has one value. Nothing is changed in place: for a value
+that changes from step to step, declare a `state v = ...` and write `v' = ...`. A file may
+define a name of the standard library anew; its own definition is then the one meant.
+";
     SHAPE_MISMATCH = 203, "these shapes do not fit",
 "An operation meets two shapes that do not go together. Both are shown, with the places they
 come from. Shapes are compared where a function is defined, for all sizes at once: axes with
@@ -129,6 +139,105 @@ Sizes that are not proved equal count as different. If two axes are meant to be 
 them the same name; if every pairing of two axes is meant, write index notation:
 
     y[n, m] = a[n] + b[m]
+";
+    AMBIGUOUS_BROADCAST = 204, "shapes that fit in more than one way",
+"A shape is stretched into another only if its axes fit in exactly one way. With `[64, 64]` and
+`[64]` either axis could be meant. Say which:
+
+    y[i, j] = a[i, j] + b[j]
+
+or give the axes labels: with `a: [row: 64, column: 64]` and `b: [column: 64]` there is one way.
+";
+    WRONG_KIND = 205, "a definition of another kind is wanted",
+"What a definition may be used for is said by the word it starts with: `using` wants an
+`optimizer`, a parameter starts with an `init`, layers are applied inside layers and nets, and
+a net, loss, penalty, metric or fn is applied like a function.
+";
+    WRONG_ARGUMENTS = 206, "arguments that do not match the definition",
+"Inputs are given in order, options by name: `dense(x, 128, bias: ones)`. Options may also be
+given in order, after the inputs. An option without a default must be given.
+";
+    CYCLE = 207, "equations in a circle",
+"Equations may stand in any order, but no value may depend on itself. A value that depends on
+its own value of the step before is a state: `state v = 0` and `v' = ... v ...`.
+";
+    RECURSION = 208, "a definition that uses itself",
+"Definitions are expanded where they are used, so none may use itself, directly or through
+others: there would be no end to it.
+";
+    NO_SUCH_AXIS = 209, "no axis of this name",
+"A reduction names the axis it runs over by its label: `sum(x over K)`. `[N, K]` has the axes N
+and K, `[rows: 64]` has the axis rows, and a literal size such as `[64]` has no label; give it
+one, or use index notation. `..` means all axes of the pack.
+";
+    WRONG_INDEX = 210, "an index that points into another axis",
+"An index says which axis it points into: `y: index(K)[N]` selects along an axis of size K.
+`e[y]` needs exactly one such axis in `e`.
+";
+    WRONG_TYPE = 211, "a value of another type is wanted",
+"Numbers, integers, truth values, positions, parameter sets and functions are different things.
+Integers turn into numbers by themselves; a truth value becomes a number by `where(c, 1, 0)`.
+A state that starts as an integer (`state t = 0`) stays one; write `0.0` for a number.
+";
+    NOT_ALLOWED_HERE = 212, "not allowed in this kind of definition",
+"Parameters belong to layers and nets; state to layers, nets and optimizers. A `fn`, `loss`,
+`penalty` or `metric` owns neither, and so cannot apply a layer either.
+";
+    UNASSIGNED = 213, "a next value that nothing assigns",
+"`v'` is the value of `v` after the step. An optimizer has to say what becomes of the parameters:
+`θ' = θ - lr*grad(J)(θ)`. Assign `v'` in the block where it is read, or in one around it.
+";
+    NOT_A_SCALAR = 214, "a single number is wanted",
+"A derivative is taken of a single number, and a loss, a penalty or a metric is one. Reduce the
+value: `mean(e)`, `sum(e over N, K)`.
+";
+    BAD_GRADIENT_TARGET = 215, "a derivative with respect to something that is no variable",
+"`grad(e, x)` differentiates with respect to a name: an input, a parameter or an equation of the
+block. To differentiate with respect to an expression, give it a name first and use the name:
+
+    z = 2*x
+    grad(sum(z^2), z)
+";
+    UNKNOWN_SIZE = 216, "a size that nothing determines",
+"Each size variable has to be determined by the inputs: an axis on which it stands alone
+(`[N, K]`), or a size input (`layer dense(x: [.., I], O)`). In `[4*H]` the H is checked, not
+determined.
+";
+    BAD_INDEX_NOTATION = 217, "index notation that does not add up",
+"In `y[n, o] = sum(i) x[n, i] * W[i, o]` every index stands for one axis, has one size wherever
+it is used, and is either on the left or summed over.
+";
+    MISSING_CLAUSE = 218, "a `train` block that lacks something",
+"Training needs to know what to minimize, on which data, with which optimizer and for how long:
+
+    train {
+        minimize cross_entropy(classifier(x), label)
+        on       digits.train, batch 64
+        using    adam(lr: 1e-3)
+        epochs   20
+    }
+";
+    DUPLICATE_CLAUSE = 219, "a clause that stands twice",
+"Each clause of a `train` block stands at most once, and a file has at most one `train` block.
+`epochs` and `steps` exclude each other.
+";
+    NOT_A_CONSTANT = 220, "a number known before training is wanted",
+"Batch sizes, epochs, seeds and top-level constants are made of numbers, other constants and
++ - * / ^. Sizes are made of whole numbers, size variables and + - *.
+";
+    NOT_AVAILABLE = 221, "a part of the language that this version does not have",
+"The word is reserved and its meaning is settled, but this version cannot compile it.
+";
+    UNKNOWN_PARAMETER = 222, "no such parameter",
+"A parameter's path is the net, then the applications that lead to it, then its name:
+`classifier.hidden.W` is W of `hidden = dense(x, 128)` in the net classifier. An application
+that has no name of its own goes by the definition's, numbered if there are several:
+`classifier.dense_1.W`. `weights`, `biases` and `all` are sets of parameters.
+";
+    BAD_SIGNATURE = 223, "a signature this kind of definition cannot have",
+"An optimizer's first two inputs are the objective and the parameter set. An init's first input
+stands for the parameter it fills, and it returns that shape. A loss, a penalty and a metric
+return one number.
 ";
     UNREADABLE_FILE = 301, "a data file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths

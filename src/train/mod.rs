@@ -3,6 +3,7 @@
 //! Input: losses and metrics of batches. Output: means over a part, the decision to stop, and events for programs or
 //! people. Results go to standard output, everything else to standard error.
 
+mod build;
 pub mod divergence;
 mod event;
 mod metrics;

@@ -1,0 +1,852 @@
+//! Applications: arguments arranged to inputs and options, size variables and packs bound, instances named.
+
+use super::globals::Global;
+use super::scope::{Binding, Checker, poison, size_value};
+use super::shape::{Names, Substitution, implied_label};
+use super::typed::{
+    Axis, Call, DefId, Definition, Element, Expr, ExprKind, FunctionType, FunctionValue, InputKind, Instance, Kind,
+    Member, Requirement, TensorType, Type, match_axes, same_extent,
+};
+use super::uses;
+use crate::ir::{Size, Symbol};
+use crate::source::{Diagnostic, Span, codes, closest};
+use crate::syntax::ast::{self, ExprKind as Ast};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// An argument as written: its name, if it has one, and its value.
+pub type Given<'a> = (Option<&'a ast::Name>, &'a ast::Expr);
+
+impl Checker<'_> {
+    /// `f(a, b: c over N)` and `x |> f(a)`.
+    pub fn application(&mut self, e: &ast::Expr) -> Expr {
+        let mut given: Vec<Given> = Vec::new();
+        let mut over = None;
+        let mut callee = e;
+        if let Ast::Pipe { value, callee: piped } = &e.kind {
+            given.push((None, value));
+            callee = piped;
+        }
+        // `x |> f` has no call of its own; `x |> f(a)` and `f(a)` do.
+        if let Ast::Call { callee: inner, args, over: written } = &callee.kind {
+            given.extend(args.iter().map(|a| (a.name.as_ref(), &a.value)));
+            over = written.as_ref();
+            callee = inner;
+        }
+        match &callee.kind {
+            Ast::Name(name) => self.named_application(name, callee.span, &given, over, e.span),
+            Ast::Call { callee: derivative, args, over: None } if over.is_none() => {
+                match (derivative.as_name(), args.as_slice()) {
+                    (Some(word @ ("grad" | "hvp")), [objective]) => {
+                        self.objective_derivative(word, &objective.value, &given, e.span)
+                    }
+                    _ => self.not_a_function(callee.span, e.span),
+                }
+            }
+            _ => self.not_a_function(callee.span, e.span),
+        }
+    }
+
+    fn not_a_function(&mut self, callee: Span, span: Span) -> Expr {
+        let error = Diagnostic::new(codes::WRONG_KIND, "this cannot be applied")
+            .at(callee, "the name of a definition is wanted here");
+        self.fail(span, error)
+    }
+
+    fn named_application(
+        &mut self,
+        name: &str,
+        callee: Span,
+        given: &[Given],
+        over: Option<&ast::Over>,
+        span: Span,
+    ) -> Expr {
+        let local = match self.lookup(name) {
+            Some((Binding::Local(id), _)) => Some(*id),
+            Some((Binding::Error, _)) if self.global(name).is_none() => {
+                self.check_all(given);
+                return poison(span);
+            }
+            _ => None,
+        };
+        if let Some(id) = local {
+            match self.local(id).ty.clone() {
+                Type::Function(f) => return self.call_local(id, &f, name, given, span),
+                Type::Objective => return self.evaluate_objective(id, given, span),
+                Type::Error => {
+                    self.check_all(given);
+                    return poison(span);
+                }
+                _ => {}
+            }
+        }
+        let like = given.iter().any(|(n, _)| n.is_some_and(|n| n.text == "like"));
+        if over.is_none()
+            && !like
+            && let Some(global) = self.global(name)
+        {
+            return match global {
+                Global::Definition(id) => self.call(id, callee, given, span),
+                Global::Constant(c) => {
+                    let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a constant"))
+                        .at(callee, "it cannot be applied")
+                        .at(c.span, "defined here");
+                    self.fail(span, error)
+                }
+                Global::Error => poison(span),
+            };
+        }
+        if let Some(result) = self.builtin(name, callee, given, over, span) {
+            return result;
+        }
+        self.check_all(given);
+        if let Some(id) = local {
+            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is no function"))
+                .at(callee, format!("it is {}", self.show(&self.local(id).ty)))
+                .at(self.local(id).span, "defined here");
+            return self.fail(span, error);
+        }
+        if let Some(Global::Definition(_)) = self.global(name) {
+            let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` is no reduction"))
+                .at(over.map_or(callee, |o| o.span), "`over` belongs to sum, mean, max, min, argmax and norm");
+            return self.fail(span, error);
+        }
+        self.unknown(name, callee)
+    }
+
+    /// Arguments of something in error: their own errors are still reported.
+    pub fn check_all(&mut self, given: &[Given]) {
+        for (_, value) in given {
+            if !matches!(value.kind, Ast::Name(_)) {
+                self.expression(value);
+            }
+        }
+    }
+
+    // ---------------------------------------------------------------------------------------------- arguments
+
+    /// Arguments by input and by option of a definition; the first `skip` inputs are not among them.
+    #[allow(clippy::type_complexity)]
+    pub fn arrange<'a>(
+        &mut self,
+        def: DefId,
+        given: &[Given<'a>],
+        callee: Span,
+        span: Span,
+        skip: usize,
+    ) -> Option<(Vec<&'a ast::Expr>, Vec<Option<&'a ast::Expr>>)> {
+        let d: &Definition = &self.definitions[def.0 as usize];
+        let names: Vec<&str> = d
+            .inputs
+            .iter()
+            .skip(skip)
+            .map(|i| i.name.as_str())
+            .chain(d.options.iter().map(|o| o.name.as_str()))
+            .collect();
+        let count = d.inputs.len().saturating_sub(skip);
+        let mut slots: Vec<Option<&'a ast::Expr>> = vec![None; names.len()];
+        let mut errors = Vec::new();
+        let mut position = 0;
+        for (name, value) in given {
+            let slot = match name {
+                None => {
+                    position += 1;
+                    position - 1
+                }
+                Some(name) => match names.iter().position(|n| *n == name.text) {
+                    Some(k) => k,
+                    None => {
+                        let mut error = Diagnostic::new(
+                            codes::WRONG_ARGUMENTS,
+                            format!("`{}` has no option `{}`", d.name, name.text),
+                        )
+                        .at(name.span, "unknown here")
+                        .at(d.span, format!("`{}` is defined here", d.name));
+                        error = match closest(&name.text, names.iter().copied()) {
+                            Some(near) => error.help(format!("did you mean `{near}`?")),
+                            None if d.options.is_empty() => error.note("it has no options"),
+                            None => error.note(format!("its options are {}", list(&names[count..]))),
+                        };
+                        errors.push(error);
+                        continue;
+                    }
+                },
+            };
+            match slots.get_mut(slot) {
+                None => {
+                    let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("too many arguments for `{}`", d.name))
+                        .at(value.span, "one too many")
+                        .at(d.span, format!("`{}` takes {}", d.name, counted(count, "input")))
+                        .help(format!("write `{}`", usage(d, skip)));
+                    errors.push(error);
+                    break;
+                }
+                Some(Some(first)) => {
+                    let error = Diagnostic::new(
+                        codes::WRONG_ARGUMENTS,
+                        format!("`{}` is given twice", names.get(slot).copied().unwrap_or_default()),
+                    )
+                    .at(value.span, "a second time here")
+                    .at(first.span, "the first time here");
+                    errors.push(error);
+                }
+                Some(free) => *free = Some(*value),
+            }
+        }
+        let failed = !errors.is_empty();
+        if !failed {
+            let missing: Vec<&str> = (0..slots.len())
+                .filter(|k| slots[*k].is_none() && (*k < count || d.options[*k - count].default.is_none()))
+                .map(|k| names[k])
+                .collect();
+            if !missing.is_empty() {
+                errors.push(
+                    Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{}` also needs {}", d.name, list(&missing)))
+                        .at(if given.is_empty() { span } else { callee }, "an argument is missing here")
+                        .at(d.span, format!("`{}` is defined here", d.name))
+                        .help(format!("write `{}`", usage(d, skip))),
+                );
+            }
+        }
+        if !errors.is_empty() {
+            self.errors.append(&mut errors);
+            return None;
+        }
+        let options = slots.split_off(count);
+        Some((slots.into_iter().flatten().collect(), options))
+    }
+
+    /// Values for the options of a definition.
+    pub fn option_values(&mut self, def: DefId, given: Vec<Option<&ast::Expr>>) -> Vec<Option<Expr>> {
+        let d = &self.definitions[def.0 as usize];
+        let mut out = Vec::with_capacity(given.len());
+        for (option, value) in d.options.iter().zip(given) {
+            let wanted = &d.local(option.local).ty;
+            out.push(value.map(|e| self.option_value(&d.name, &option.name, option.span, wanted, e)));
+        }
+        out
+    }
+
+    fn option_value(&mut self, def: &str, name: &str, place: Span, wanted: &Type, e: &ast::Expr) -> Expr {
+        if *wanted == Type::Init {
+            return match self.init_value(e) {
+                Some(value) => value,
+                None => {
+                    let mut error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` of `{def}` wants an init"))
+                        .at(e.span, "this is none")
+                        .at(place, "the option is declared here");
+                    let inits: Vec<&str> =
+                        self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
+                    error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
+                        Some(near) => error.help(format!("did you mean `{near}`?")),
+                        None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
+                    };
+                    self.fail(e.span, error)
+                }
+            };
+        }
+        let value = self.expression(e);
+        let boolean = matches!(wanted, Type::Tensor(t) if t.element == Element::Bool);
+        let what = format!("`{name}` of `{def}` is");
+        let value = if boolean {
+            self.boolean(value, &what)
+        } else {
+            let value = self.numeric(value, &what);
+            self.float(value)
+        };
+        if value.ty.is_error() || (value.axes().is_empty() && matches!(value.ty, Type::Tensor(_))) {
+            return value;
+        }
+        let error = Diagnostic::new(codes::NOT_A_SCALAR, format!("`{name}` of `{def}` is a single number"))
+            .at(value.span, format!("this is {}", self.show(&value.ty)))
+            .at(place, "the option is declared here");
+        self.fail(e.span, error)
+    }
+
+    // -------------------------------------------------------------------------------------------------- calls
+
+    fn call(&mut self, def: DefId, callee_span: Span, given: &[Given], span: Span) -> Expr {
+        let definitions = self.definitions;
+        let callee = &definitions[def.0 as usize];
+        if !self.may_apply(callee, callee_span) {
+            self.check_all(given);
+            return poison(span);
+        }
+        if callee.result.is_error() {
+            self.check_all(given);
+            return poison(span);
+        }
+        let Some((inputs, options)) = self.arrange(def, given, callee_span, span, 0) else {
+            self.check_all(given);
+            return poison(span);
+        };
+        let mut s = Substitution::default();
+        let mut args: Vec<Expr> = Vec::with_capacity(inputs.len());
+        let mut failed = false;
+        for (input, e) in callee.inputs.iter().zip(&inputs) {
+            let arg = match &input.kind {
+                InputKind::Size(symbol) => match self.size(e, false) {
+                    Some(size) => {
+                        s.labels.insert(symbol.clone(), implied_label(&size));
+                        s.sizes.insert(symbol.clone(), size.clone());
+                        size_value(size, e.span)
+                    }
+                    None => poison(e.span),
+                },
+                InputKind::Value(local) => match &callee.local(*local).ty {
+                    // A function is looked at last, when the sizes are known.
+                    Type::Function(_) => Expr { kind: ExprKind::Error, ty: Type::Nothing, span: e.span },
+                    Type::Set(_) => self.set_argument(e),
+                    _ => self.expression(e),
+                },
+            };
+            failed |= arg.ty.is_error();
+            args.push(arg);
+        }
+        let options = self.option_values(def, options);
+        failed |= options.iter().flatten().any(|o| o.ty.is_error());
+        if failed {
+            return poison(span);
+        }
+        // Axes on which a variable stands alone bind it; the others are compared afterwards.
+        let mut order: Vec<usize> = (0..args.len()).collect();
+        order.sort_by_key(|k| match declared_type(callee, *k) {
+            Some(Type::Tensor(t)) if lone(&t.axes) => 0,
+            Some(Type::Tensor(_)) => 1,
+            Some(Type::Function(_)) => 2,
+            _ => 3,
+        });
+        for k in order {
+            let Some(declared) = declared_type(callee, k) else { continue };
+            let arg = std::mem::replace(&mut args[k], poison(span));
+            args[k] = match declared {
+                Type::Function(f) => self.function_argument(inputs[k], &f.clone(), &mut s, callee, k),
+                Type::Tensor(t) => self.fit_argument(arg, t, &mut s, callee, k),
+                other if arg.ty == *other || matches!((&arg.ty, other), (Type::Set(_), Type::Set(_))) => arg,
+                other => {
+                    let other = other.clone();
+                    self.wrong_argument(arg, &other, callee, k)
+                }
+            };
+            failed |= args[k].ty.is_error();
+        }
+        if failed {
+            return poison(span);
+        }
+        for k in 0..args.len() {
+            if let Some(Type::Tensor(TensorType { element: Element::Index(size), .. })) = declared_type(callee, k) {
+                let arg = std::mem::replace(&mut args[k], poison(span));
+                args[k] = self.fit_index(arg, size, &mut s, callee, k);
+                failed |= args[k].ty.is_error();
+            }
+        }
+        if failed || !self.all_bound(callee, &s, callee_span) {
+            return poison(span);
+        }
+        let instance = self.instance(def, callee, callee_span);
+        let ty = s.ty(&callee.result);
+        let packs = (0..callee.packs).map(|p| s.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default());
+        let call = Call { def, packs: packs.collect(), sizes: s.sizes, args, options, site: self.site(), instance };
+        Expr { kind: ExprKind::Call(Box::new(call)), ty, span }
+    }
+
+    /// Whether a definition of this kind may be applied here.
+    fn may_apply(&mut self, callee: &Definition, span: Span) -> bool {
+        let owner = matches!(self.kind, Some(Kind::Layer | Kind::Net));
+        let error = match callee.kind {
+            Kind::Optimizer => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an optimizer", callee.name))
+                .at(span, "it has no value, so it cannot stand in a formula")
+                .help(format!("write it in the `train` block: `using {}`", callee.name)),
+            Kind::Init => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an init", callee.name))
+                .at(span, "only a parameter can start with it")
+                .help(match callee.name.as_str() {
+                    name @ ("zeros" | "ones" | "uniform" | "normal") => {
+                        format!("a value in the shape of x is `{name}(like: x)`")
+                    }
+                    name => format!("write `param W: [I, O] = {name}`"),
+                }),
+            Kind::Layer if !owner => {
+                let place = self.place();
+                Diagnostic::new(
+                    codes::NOT_ALLOWED_HERE,
+                    format!("`{}` is a layer, which may own parameters", callee.name),
+                )
+                .at(span, format!("{place} cannot own them"))
+                .help("apply layers inside a `layer` or a `net`, and apply the net here")
+            }
+            _ => return true,
+        };
+        let error = error.at(callee.span, "defined here");
+        self.report(error);
+        false
+    }
+
+    fn instance(&mut self, def: DefId, callee: &Definition, span: Span) -> Instance {
+        match callee.kind {
+            Kind::Net => Instance::Net,
+            Kind::Layer => {
+                let segment = self.segments.get(&span).cloned().unwrap_or_else(|| callee.name.clone());
+                self.members.push(Member::Application { segment: segment.clone(), def });
+                Instance::New(segment)
+            }
+            _ => Instance::None,
+        }
+    }
+
+    /// A tensor argument as the input wants it: number converted, axes matched. Indices are left to `fit_index`.
+    fn fit_argument(&mut self, arg: Expr, t: &TensorType, s: &mut Substitution, callee: &Definition, k: usize) -> Expr {
+        let Type::Tensor(actual) = &arg.ty else {
+            return self.wrong_argument(arg, &Type::Tensor(t.clone()), callee, k);
+        };
+        let fits = match (&actual.element, &t.element) {
+            (Element::Bool, Element::Bool) => true,
+            (Element::Bool, _) | (_, Element::Bool) => false,
+            (Element::Float, Element::Float) => true,
+            (Element::Float, _) => false,
+            _ => true,
+        };
+        let before = s.clone();
+        if !fits || !bind(&t.axes, &actual.axes, s) {
+            *s = before;
+            return self.misfit_argument(arg, t, s, callee, k);
+        }
+        match t.element {
+            Element::Float => self.float(arg),
+            Element::Int => self.convert(arg, Element::Int),
+            _ => arg,
+        }
+    }
+
+    /// An argument for `index(K)`: an index of that size, or an integer column, of which it is then required.
+    fn fit_index(&mut self, arg: Expr, size: &Size, s: &mut Substitution, callee: &Definition, k: usize) -> Expr {
+        let Type::Tensor(actual) = &arg.ty else { return arg };
+        let input = &callee.inputs[k];
+        match &actual.element {
+            Element::Index(found) => {
+                if let Some(symbol) = size.as_symbol()
+                    && !s.sizes.contains_key(symbol)
+                {
+                    s.labels.insert(symbol.clone(), implied_label(found));
+                    s.sizes.insert(symbol.clone(), found.clone());
+                }
+                let wanted = s.size(size);
+                if wanted == *found {
+                    return arg;
+                }
+                let error = Diagnostic::new(codes::WRONG_INDEX, "this index points into another axis")
+                    .at(arg.span, format!("it points into an axis of size {found}"))
+                    .at(input.span, format!("`{}` of `{}` points into one of size {wanted}", input.name, callee.name));
+                let error = self.trace(error, &arg);
+                self.fail(arg.span, error)
+            }
+            _ => {
+                let column = match &arg.kind {
+                    ExprKind::Local(id) => self.columns.get(id).cloned(),
+                    _ => None,
+                };
+                let wanted = s.size(size);
+                match (column, wanted.as_constant()) {
+                    (Some((data, column)), Some(n)) => {
+                        let requirement = Requirement { data, column, size: n, span: arg.span };
+                        let known = |r: &Requirement| (r.data, &r.column, r.size) == (data, &requirement.column, n);
+                        if !self.requirements.iter().any(known) {
+                            self.requirements.push(requirement);
+                        }
+                        let (axes, span) = (arg.axes().to_vec(), arg.span);
+                        super::scope::tensor(ExprKind::ToIndex(Box::new(arg)), Element::Index(wanted), axes, span)
+                    }
+                    (Some(_), None) => {
+                        let error =
+                            Diagnostic::new(codes::UNKNOWN_SIZE, "how many classes there are is not determined")
+                                .at(arg.span, "this column is used as an index")
+                                .at(input.span, format!("into an axis of size {wanted}"))
+                                .help("the other arguments must have an axis of that size");
+                        self.fail(arg.span, error)
+                    }
+                    _ => {
+                        let error = Diagnostic::new(codes::WRONG_INDEX, "an index is wanted, and this is an integer")
+                            .at(arg.span, format!("this is {}", self.show(&arg.ty)))
+                            .at(input.span, format!("`{}` of `{}` is an index", input.name, callee.name))
+                            .help("declare it as an index where it comes in: `y: index(K)[N]`");
+                        let error = self.trace(error, &arg);
+                        self.fail(arg.span, error)
+                    }
+                }
+            }
+        }
+    }
+
+    fn misfit_argument(&mut self, arg: Expr, t: &TensorType, s: &Substitution, callee: &Definition, k: usize) -> Expr {
+        let input = &callee.inputs[k];
+        let names = Names(&callee.pack_names);
+        let mut error =
+            Diagnostic::new(codes::SHAPE_MISMATCH, format!("this does not fit the input of `{}`", callee.name))
+                .at(arg.span, format!("this is {}", self.show(&arg.ty)))
+                .at(input.span, format!("`{}` is {}", input.name, names.tensor(t)));
+        error = self.trace(error, &arg);
+        for symbol in t.axes.iter().filter_map(|a| match a {
+            Axis::Sized { size, .. } => Some(size.symbols()),
+            Axis::Pack(_) => None,
+        }) {
+            for symbol in symbol {
+                if let Some(value) = s.sizes.get(&symbol) {
+                    error = error.note(format!("{} is {value} by the other arguments", symbol.0));
+                }
+            }
+        }
+        for axis in &t.axes {
+            if let Axis::Pack(p) = axis
+                && let Some(axes) = s.packs.get(p)
+            {
+                error = error.note(format!("`..` is {} by the other arguments", self.show_axes(axes)));
+            }
+        }
+        let found = arg.ty.tensor().map(|a| a.element.clone());
+        error = match (found, &t.element) {
+            (Some(Element::Bool), Element::Float | Element::Int) => {
+                error.help("turn a truth value into a number with `where(c, 1, 0)`")
+            }
+            (Some(Element::Float), Element::Index(_)) => {
+                error.help("an index is an integer column, an input `y: index(K)[N]`, or the value of `argmax`")
+            }
+            (Some(_), Element::Float) if arg.axes().len() != t.axes.len() => {
+                error.help("the axes of an argument match those of the input one by one; `..` stands for any number")
+            }
+            _ => error,
+        };
+        self.fail(arg.span, error)
+    }
+
+    fn wrong_argument(&mut self, arg: Expr, wanted: &Type, callee: &Definition, k: usize) -> Expr {
+        if arg.ty.is_error() {
+            return arg;
+        }
+        let input = &callee.inputs[k];
+        let wanted = Names(&callee.pack_names).ty(wanted);
+        let error = Diagnostic::new(codes::WRONG_TYPE, format!("`{}` wants another kind of value", callee.name))
+            .at(arg.span, format!("this is {}", self.describe(&arg.ty)))
+            .at(input.span, format!("`{}` is {wanted}", input.name));
+        let error = self.trace(error, &arg);
+        self.fail(arg.span, error)
+    }
+
+    fn all_bound(&mut self, callee: &Definition, s: &Substitution, span: Span) -> bool {
+        let missing: Vec<String> =
+            callee.sizes.iter().filter(|x| !s.sizes.contains_key(*x)).map(|x| x.0.to_string()).collect();
+        if missing.is_empty() {
+            return true;
+        }
+        let error = Diagnostic::new(
+            codes::UNKNOWN_SIZE,
+            format!("the arguments of `{}` do not determine {}", callee.name, missing.join(", ")),
+        )
+        .at(span, "applied here")
+        .at(callee.span, "defined here");
+        self.report(error);
+        false
+    }
+
+    // ------------------------------------------------------------------------------------- functions as values
+
+    /// An argument for an input with a function type.
+    fn function_argument(
+        &mut self,
+        e: &ast::Expr,
+        wanted: &Arc<FunctionType>,
+        s: &mut Substitution,
+        callee: &Definition,
+        k: usize,
+    ) -> Expr {
+        let input = &callee.inputs[k];
+        let Some(name) = e.as_name() else {
+            let error = Diagnostic::new(codes::WRONG_KIND, "the name of a function or net is wanted")
+                .at(e.span, "this is an expression")
+                .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
+            return self.fail(e.span, error);
+        };
+        if let Some((binding, _)) = self.lookup(name).cloned() {
+            if let Binding::Local(id) = binding
+                && let Type::Function(f) = self.local(id).ty.clone()
+            {
+                let fits = f.inputs.len() == wanted.inputs.len()
+                    && wanted.inputs.iter().zip(&f.inputs).all(|(w, g)| bind(&w.axes, &g.axes, s))
+                    && bind(&wanted.result.axes, &f.result.axes, s);
+                let value = self.read(id, e.span);
+                return if fits { value } else { self.misfit_function(e.span, &value.ty, wanted, s, callee, k) };
+            }
+            let value = self.expression(e);
+            return self.wrong_argument(value, &Type::Function(wanted.clone()), callee, k);
+        }
+        let definitions = self.definitions;
+        let def = match self.global(name) {
+            Some(Global::Definition(def)) => def,
+            Some(_) => {
+                let value = self.expression(e);
+                return self.wrong_argument(value, &Type::Function(wanted.clone()), callee, k);
+            }
+            None => return self.unknown(name, e.span),
+        };
+        let f = &definitions[def.0 as usize];
+        if f.result.is_error() {
+            return poison(e.span);
+        }
+        if !matches!(f.kind, Kind::Fn | Kind::Net) {
+            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {}", f.kind))
+                .at(e.span, "a function or a net is wanted here")
+                .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
+            return self.fail(e.span, error);
+        }
+        let mut t = Substitution::default();
+        let tensors: Vec<&TensorType> =
+            (0..f.inputs.len()).filter_map(|k| declared_type(f, k).and_then(Type::tensor)).collect();
+        let result = f.result.tensor();
+        let required = f.options.iter().any(|o| o.default.is_none());
+        let fits = tensors.len() == f.inputs.len()
+            && tensors.len() == wanted.inputs.len()
+            && !required
+            && wanted.inputs.iter().zip(&tensors).all(|(w, g)| {
+                settle(&w.axes, &g.axes, s);
+                bound_axes(&w.axes, s) && bind(&g.axes, &s.axes(&w.axes), &mut t)
+            })
+            && f.sizes.iter().all(|x| t.sizes.contains_key(x))
+            && result.is_some_and(|r| bind(&wanted.result.axes, &t.axes(&r.axes), s));
+        if !fits {
+            let ty = match result {
+                Some(r) if tensors.len() == f.inputs.len() => Type::Function(Arc::new(FunctionType {
+                    inputs: tensors.into_iter().cloned().collect(),
+                    result: r.clone(),
+                })),
+                _ => Type::Nothing,
+            };
+            return self.misfit_function(e.span, &ty, wanted, s, callee, k);
+        }
+        let instance = self.instance(def, f, e.span);
+        let packs = (0..f.packs).map(|p| t.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default()).collect();
+        let options = vec![None; f.options.len()];
+        let value = FunctionValue { def, sizes: t.sizes, packs, options, instance };
+        let ty = Type::Function(Arc::new(FunctionType {
+            inputs: wanted.inputs.iter().map(|w| s.tensor(w)).collect(),
+            result: s.tensor(&wanted.result),
+        }));
+        Expr { kind: ExprKind::Function(Box::new(value)), ty, span: e.span }
+    }
+
+    fn misfit_function(
+        &mut self,
+        span: Span,
+        found: &Type,
+        wanted: &Arc<FunctionType>,
+        s: &Substitution,
+        callee: &Definition,
+        k: usize,
+    ) -> Expr {
+        let input = &callee.inputs[k];
+        let wanted = Names(&callee.pack_names).ty(&Type::Function(wanted.clone()));
+        let text = match found {
+            Type::Nothing => "its inputs cannot be those".to_string(),
+            _ => format!("this is {}", self.show(found)),
+        };
+        let mut error = Diagnostic::new(codes::SHAPE_MISMATCH, "this function has another type")
+            .at(span, text)
+            .at(input.span, format!("`{}` of `{}` is {wanted}", input.name, callee.name));
+        for (symbol, value) in &s.sizes {
+            error = error.note(format!("{} is {value} by the other arguments", symbol.0));
+        }
+        self.fail(span, error)
+    }
+
+    fn call_local(
+        &mut self,
+        function: super::typed::LocalId,
+        f: &FunctionType,
+        name: &str,
+        given: &[Given],
+        span: Span,
+    ) -> Expr {
+        let args: Vec<Expr> = given.iter().map(|(_, e)| self.expression(e)).collect();
+        let declared = self.local(function).span;
+        if args.len() != f.inputs.len() || given.iter().any(|(n, _)| n.is_some()) {
+            let error =
+                Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes {}", counted(f.inputs.len(), "input")))
+                    .at(span, format!("{} given", args.len()))
+                    .at(declared, "its type is declared here");
+            return self.fail(span, error);
+        }
+        let mut fitted = Vec::with_capacity(args.len());
+        for (arg, wanted) in args.into_iter().zip(&f.inputs) {
+            let Type::Tensor(t) = &arg.ty else {
+                if !arg.ty.is_error() {
+                    let error = Diagnostic::new(codes::WRONG_TYPE, format!("`{name}` wants another kind of value"))
+                        .at(arg.span, format!("this is {}", self.describe(&arg.ty)))
+                        .at(declared, "its type is declared here");
+                    self.report(error);
+                }
+                return poison(span);
+            };
+            let same = t.axes.len() == wanted.axes.len()
+                && t.axes.iter().zip(&wanted.axes).all(|(a, b)| same_extent(a, b))
+                && (t.element == wanted.element
+                    || (wanted.element == Element::Float && matches!(t.element, Element::Int | Element::Index(_))));
+            if !same {
+                let shown = Names(&self.pack_names).tensor(wanted);
+                let error = Diagnostic::new(codes::SHAPE_MISMATCH, format!("this does not fit the input of `{name}`"))
+                    .at(arg.span, format!("this is {}", self.show(&arg.ty)))
+                    .at(declared, format!("`{name}` takes {shown}"));
+                let error = self.trace(error, &arg);
+                return self.fail(span, error);
+            }
+            fitted.push(self.convert(arg, wanted.element.clone()));
+        }
+        let site = self.site();
+        let ty = Type::Tensor(f.result.clone());
+        Expr { kind: ExprKind::CallLocal { function, args: fitted, site }, ty, span }
+    }
+
+    /// Path segments for the applications of layers in a body: the name of the equation whose right side the
+    /// application is, else the layer's name, numbered where it stands more than once.
+    pub fn name_applications(&mut self, body: &ast::Block) {
+        let mut found: Vec<(Span, String, bool)> = Vec::new();
+        self.collect_applications(body, &mut found);
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        for (span, name, own) in found.iter().filter(|f| f.2) {
+            let mut segment = name.clone();
+            let mut k = 1;
+            while !used.insert(segment.clone()) {
+                k += 1;
+                segment = format!("{name}_{k}");
+            }
+            let _ = own;
+            self.segments.insert(*span, segment);
+        }
+        let rest: Vec<&(Span, String, bool)> = found.iter().filter(|f| !f.2).collect();
+        let mut counts: std::collections::BTreeMap<&str, (usize, usize)> = Default::default();
+        for (_, name, _) in &rest {
+            counts.entry(name).or_default().0 += 1;
+        }
+        for (span, name, _) in &rest {
+            let Some((total, next)) = counts.get_mut(name.as_str()) else { continue };
+            let mut segment = name.clone();
+            if *total > 1 || used.contains(&segment) {
+                loop {
+                    *next += 1;
+                    segment = format!("{name}_{next}");
+                    if !used.contains(&segment) {
+                        break;
+                    }
+                }
+            }
+            used.insert(segment.clone());
+            self.segments.insert(*span, segment);
+        }
+    }
+
+    fn collect_applications(&self, b: &ast::Block, out: &mut Vec<(Span, String, bool)>) {
+        let layer = |name: &str| match self.global(name) {
+            Some(Global::Definition(id)) => self.globals.kind(id) == Kind::Layer,
+            _ => false,
+        };
+        let mut own: BTreeSet<Span> = BTreeSet::new();
+        for s in &b.statements {
+            if let ast::StatementKind::Let { name, value } = &s.kind
+                && let Some((callee, span)) = uses::applied_name(value)
+                && layer(callee)
+            {
+                own.insert(span);
+                out.push((span, name.text.clone(), true));
+            }
+        }
+        uses::block(b, &mut |u| {
+            if let uses::Use::Callee(name, span) = u
+                && layer(name)
+                && !own.contains(&span)
+            {
+                out.push((span, name.to_string(), false));
+            }
+        });
+    }
+}
+
+/// The type of an input that is a value.
+pub fn declared_type(d: &Definition, k: usize) -> Option<&Type> {
+    match &d.inputs.get(k)?.kind {
+        InputKind::Value(local) => Some(&d.local(*local).ty),
+        InputKind::Size(_) => None,
+    }
+}
+
+/// Every size is a lone variable or known.
+fn lone(axes: &[Axis]) -> bool {
+    axes.iter().all(|a| match a {
+        Axis::Pack(_) => true,
+        Axis::Sized { size, .. } => size.as_symbol().is_some() || size.symbols().is_empty(),
+    })
+}
+
+fn bound_axes(axes: &[Axis], s: &Substitution) -> bool {
+    axes.iter().all(|a| match a {
+        Axis::Pack(p) => s.packs.contains_key(p),
+        Axis::Sized { size, .. } => size.symbols().iter().all(|x| s.sizes.contains_key(x)),
+    })
+}
+
+/// Binds variables of `wanted` that are still free where the function itself has a fixed size.
+fn settle(wanted: &[Axis], given: &[Axis], s: &mut Substitution) {
+    if wanted.len() != given.len() {
+        return;
+    }
+    for (w, g) in wanted.iter().zip(given) {
+        if let (Axis::Sized { size: w, .. }, Axis::Sized { size: g, .. }) = (w, g)
+            && let Some(symbol) = w.as_symbol()
+            && !s.sizes.contains_key(symbol)
+            && g.as_constant().is_some()
+        {
+            s.sizes.insert(symbol.clone(), g.clone());
+        }
+    }
+}
+
+/// Matches axes by position and remembers the labels that variables were bound with.
+pub fn bind(declared: &[Axis], actual: &[Axis], s: &mut Substitution) -> bool {
+    let known: BTreeSet<Symbol> = s.sizes.keys().cloned().collect();
+    if match_axes(declared, actual, &mut s.sizes, &mut s.packs).is_none() {
+        return false;
+    }
+    let mut at = 0;
+    for axis in declared {
+        match axis {
+            Axis::Pack(p) => at += s.packs.get(p).map_or(0, Vec::len),
+            Axis::Sized { size, .. } => {
+                if let (Some(symbol), Some(Axis::Sized { label, .. })) = (size.as_symbol(), actual.get(at))
+                    && !known.contains(symbol)
+                {
+                    s.labels.entry(symbol.clone()).or_insert_with(|| label.clone());
+                }
+                at += 1;
+            }
+        }
+    }
+    true
+}
+
+fn list(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => "none".into(),
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("one {what}"),
+        _ => format!("{n} {what}s"),
+    }
+}
+
+/// How a definition is applied: `dense(x, O, init: ...)`.
+fn usage(d: &Definition, skip: usize) -> String {
+    let mut parts: Vec<String> = d.inputs.iter().skip(skip).map(|i| i.name.clone()).collect();
+    parts.extend(d.options.iter().map(|o| format!("{}: ...", o.name)));
+    format!("{}({})", d.name, parts.join(", "))
+}

@@ -1,0 +1,330 @@
+//! The names of the top level: definitions, constants, data sets. A file's own definition hides the prelude's of the
+//! same name, but not from the prelude itself.
+
+use super::constant::{self, Value};
+use super::typed::{Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Type};
+use crate::source::{Diagnostic, FileId, Span, codes, closest};
+use crate::syntax::ast::{self, ExprKind, ItemKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub struct Globals<'a> {
+    /// The prelude's definitions, then the user's; `DefId` counts these.
+    pub definitions: Vec<(&'a ast::Definition, &'a [String])>,
+    prelude: BTreeMap<&'a str, DefId>,
+    user: BTreeMap<&'a str, DefId>,
+    user_file: FileId,
+    pub constants: Vec<Constant>,
+    /// Constants whose value is in error.
+    poisoned: BTreeSet<String>,
+    pub data: Vec<DataSet>,
+    pub train: Option<&'a ast::Train>,
+}
+
+/// What a name of the top level means.
+#[derive(Clone, Copy, Debug)]
+pub enum Global<'g> {
+    Definition(DefId),
+    Constant(&'g Constant),
+    /// Reported already.
+    Error,
+}
+
+impl<'a> Globals<'a> {
+    pub fn collect(
+        prelude: &[&'a ast::File],
+        user: &'a ast::File,
+        settings: &[(String, f64)],
+        errors: &mut Vec<Diagnostic>,
+    ) -> Globals<'a> {
+        let mut globals = Globals {
+            definitions: Vec::new(),
+            prelude: BTreeMap::new(),
+            user: BTreeMap::new(),
+            user_file: user.span.file,
+            constants: Vec::new(),
+            poisoned: BTreeSet::new(),
+            data: Vec::new(),
+            train: None,
+        };
+        let mut constants: BTreeMap<&'a str, &'a ast::Constant> = BTreeMap::new();
+        let mut data: Vec<&'a ast::Data> = Vec::new();
+        let mut splits: Vec<&'a ast::Split> = Vec::new();
+        let mut seen: BTreeMap<(bool, &'a str), Span> = BTreeMap::new();
+        for (file, is_user) in prelude.iter().map(|f| (*f, false)).chain([(user, true)]) {
+            for item in &file.items {
+                match &item.kind {
+                    ItemKind::Definition(d) => {
+                        if let Some(first) = seen.insert((is_user, &d.name.text), d.name.span) {
+                            errors.push(duplicate(&d.name, first));
+                        }
+                        let id = DefId(globals.definitions.len() as u32);
+                        globals.definitions.push((d, &item.doc));
+                        let names = if is_user { &mut globals.user } else { &mut globals.prelude };
+                        names.insert(&d.name.text, id);
+                    }
+                    ItemKind::Constant(c) => {
+                        if let Some(first) = seen.insert((is_user, &c.name.text), c.name.span) {
+                            errors.push(duplicate(&c.name, first));
+                        }
+                        constants.insert(&c.name.text, c);
+                    }
+                    ItemKind::Data(d) => data.push(d),
+                    ItemKind::Split(s) => splits.push(s),
+                    ItemKind::Train(t) => match globals.train {
+                        None => globals.train = Some(t),
+                        Some(first) => errors.push(
+                            Diagnostic::new(codes::DUPLICATE_CLAUSE, "a file has one `train` block")
+                                .at(t.keyword, "this is the second")
+                                .at(first.keyword, "the first one"),
+                        ),
+                    },
+                }
+            }
+        }
+        globals.take_constants(&constants, settings, errors);
+        globals.take_data(&data, errors);
+        globals.take_splits(&splits, errors);
+        globals
+    }
+
+    fn take_constants(
+        &mut self,
+        items: &BTreeMap<&'a str, &'a ast::Constant>,
+        settings: &[(String, f64)],
+        errors: &mut Vec<Diagnostic>,
+    ) {
+        let mut given: BTreeMap<String, Value> = BTreeMap::new();
+        for (name, value) in settings {
+            if items.contains_key(name.as_str()) {
+                let integer = value.fract() == 0.0 && value.abs() < 9e15;
+                given.insert(name.clone(), Value { number: *value, integer });
+            } else {
+                let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no constant is called `{name}`"))
+                    .note("a setting from the command line replaces a top-level constant of the file");
+                if let Some(near) = closest(name, items.keys().copied()) {
+                    error = error.help(format!("did you mean `{near}`?"));
+                }
+                errors.push(error);
+            }
+        }
+        let mut values = given.clone();
+        for name in constant::order(items, errors) {
+            let Some(item) = items.get(name) else { continue };
+            let written = constant::evaluate(&item.value, &values, &self.poisoned, errors);
+            match (given.get(name), written) {
+                (Some(value), Some(default)) => {
+                    // A setting keeps the kind of number that the file has.
+                    let integer = value.integer && default.integer;
+                    values.insert(name.to_string(), Value { number: value.number, integer });
+                }
+                (None, Some(value)) => {
+                    values.insert(name.to_string(), value);
+                }
+                (_, None) => {
+                    self.poisoned.insert(name.to_string());
+                }
+            }
+        }
+        for (name, item) in items {
+            match values.get(*name) {
+                Some(v) if !self.poisoned.contains(*name) => self.constants.push(Constant {
+                    name: name.to_string(),
+                    value: v.number,
+                    integer: v.integer,
+                    span: item.name.span,
+                }),
+                _ => {
+                    self.poisoned.insert(name.to_string());
+                }
+            }
+        }
+    }
+
+    fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
+        for item in items {
+            if let Some(first) = self.data.iter().find(|d| d.name == item.name.text) {
+                errors.push(duplicate(&item.name, first.span));
+                continue;
+            }
+            let (reader, args) = match &item.source.kind {
+                ExprKind::Call { callee, args, over: None } => (callee.as_name(), args.as_slice()),
+                _ => (None, [].as_slice()),
+            };
+            let Some(reader) = reader else {
+                errors.push(
+                    Diagnostic::new(codes::WRONG_ARGUMENTS, "data comes from a reader")
+                        .at(item.source.span, "this does not name one")
+                        .help("write `csv(\"file.csv\", target: column)` or `npy(x: \"x.npy\", y: \"y.npy\")`"),
+                );
+                continue;
+            };
+            let mut arguments = Vec::new();
+            for arg in args {
+                let value = match &arg.value.kind {
+                    ExprKind::Str(text) => DataValue::Text(text.clone()),
+                    ExprKind::Name(name) => DataValue::Name(name.clone()),
+                    ExprKind::Int(n) => DataValue::Number(*n as f64),
+                    ExprKind::Float(n) => DataValue::Number(*n),
+                    ExprKind::Bool(b) => DataValue::Bool(*b),
+                    _ => {
+                        errors.push(
+                            Diagnostic::new(codes::WRONG_ARGUMENTS, "a reader takes names, texts and numbers")
+                                .at(arg.value.span, "this is none of them"),
+                        );
+                        continue;
+                    }
+                };
+                let name = arg.name.as_ref().map(|n| n.text.clone());
+                arguments.push(DataArgument { name, value, span: arg.span });
+            }
+            self.data.push(DataSet {
+                name: item.name.text.clone(),
+                span: item.name.span,
+                reader: reader.to_string(),
+                arguments,
+                parts: Vec::new(),
+                split_seed: None,
+            });
+        }
+    }
+
+    fn take_splits(&mut self, items: &[&'a ast::Split], errors: &mut Vec<Diagnostic>) {
+        for item in items {
+            let Some(id) = self.data_named(&item.data, errors) else { continue };
+            let seed = match &item.seed {
+                Some(e) => self.whole_number(e, "a seed", errors),
+                None => None,
+            };
+            let mut parts: Vec<Part> = Vec::new();
+            for part in &item.parts {
+                if let Some(first) = parts.iter().find(|p| p.name == part.name.text) {
+                    errors.push(duplicate(&part.name, first.span));
+                } else if part.percent <= 0.0 || part.percent.is_nan() {
+                    errors.push(
+                        Diagnostic::new(codes::BAD_SPLIT, "a part takes more than 0% of the rows")
+                            .at(part.span, "this one is empty"),
+                    );
+                } else {
+                    parts.push(Part { name: part.name.text.clone(), percent: part.percent, span: part.name.span });
+                }
+            }
+            let total: f64 = parts.iter().map(|p| p.percent).sum();
+            if let Some(last) = item.parts.last().filter(|_| total > 100.0 + 1e-9) {
+                errors.push(
+                    Diagnostic::new(codes::BAD_SPLIT, format!("the parts add up to {total}%"))
+                        .at(last.span, "more than 100% from here on")
+                        .help("let the percentages add up to 100"),
+                );
+            }
+            let data = &mut self.data[id.0 as usize];
+            if let Some(first) = data.parts.first() {
+                errors.push(
+                    Diagnostic::new(codes::DUPLICATE_NAME, format!("`{}` is split twice", data.name))
+                        .at(item.data.span, "a second time here")
+                        .at(first.span, "it has parts already"),
+                );
+                continue;
+            }
+            data.parts = parts;
+            data.split_seed = seed;
+        }
+    }
+
+    /// The data set of this name, or an error.
+    pub fn data_named(&self, name: &ast::Name, errors: &mut Vec<Diagnostic>) -> Option<DataId> {
+        if let Some(k) = self.data.iter().position(|d| d.name == name.text) {
+            return Some(DataId(k as u32));
+        }
+        let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no data set is called `{}`", name.text))
+            .at(name.span, "not declared by a `data` line");
+        if let Some(near) = closest(&name.text, self.data.iter().map(|d| d.name.as_str())) {
+            error = error.help(format!("did you mean `{near}`?"));
+        } else if self.data.is_empty() {
+            error = error.help(format!("declare it: `data {} = csv(\"file.csv\", target: column)`", name.text));
+        }
+        errors.push(error);
+        None
+    }
+
+    /// A whole number made of constants.
+    pub fn whole_number(&self, e: &ast::Expr, what: &str, errors: &mut Vec<Diagnostic>) -> Option<u64> {
+        let values = self.constant_values();
+        let value = constant::evaluate(e, &values, &self.poisoned, errors)?;
+        if value.number < 0.0 || value.number.fract() != 0.0 || value.number > 9e15 {
+            errors.push(
+                Diagnostic::new(codes::NOT_A_CONSTANT, format!("{what} is a whole number"))
+                    .at(e.span, format!("this is {}", value.number)),
+            );
+            return None;
+        }
+        Some(value.number as u64)
+    }
+
+    fn constant_values(&self) -> BTreeMap<String, Value> {
+        self.constants.iter().map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
+    }
+
+    /// What a name means where no local has it, seen from a file.
+    pub fn find(&self, name: &str, from: FileId) -> Option<Global<'_>> {
+        if from == self.user_file {
+            if let Some(id) = self.user.get(name) {
+                return Some(Global::Definition(*id));
+            }
+            if let Some(c) = self.constants.iter().find(|c| c.name == name) {
+                return Some(Global::Constant(c));
+            }
+            if self.poisoned.contains(name) {
+                return Some(Global::Error);
+            }
+        }
+        self.prelude.get(name).map(|id| Global::Definition(*id))
+    }
+
+    /// Every name that [`Globals::find`] knows, sorted.
+    pub fn visible(&self, from: FileId) -> Vec<&str> {
+        let mut names: Vec<&str> = self.prelude.keys().copied().collect();
+        if from == self.user_file {
+            names.extend(self.user.keys().copied());
+            names.extend(self.constants.iter().map(|c| c.name.as_str()));
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Every definition with its signature unknown, so that an id is an index from the start.
+    pub fn placeholders(&self) -> Vec<Definition> {
+        let one = |(d, doc): &(&ast::Definition, &[String])| placeholder(d, doc);
+        self.definitions.iter().map(one).collect()
+    }
+
+    pub fn kind(&self, id: DefId) -> Kind {
+        self.definitions[id.0 as usize].0.kind
+    }
+}
+
+/// A definition that could not be checked: its result is in error.
+fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
+    Definition {
+        kind: d.kind,
+        name: d.name.text.clone(),
+        span: d.name.span,
+        doc: doc.to_vec(),
+        sizes: Vec::new(),
+        packs: 0,
+        pack_names: Vec::new(),
+        inputs: Vec::new(),
+        options: Vec::new(),
+        locals: Vec::new(),
+        result: Type::Error,
+        body: Block { statements: Vec::new(), result: None },
+        optimizer: None,
+        members: Vec::new(),
+    }
+}
+
+pub fn duplicate(name: &ast::Name, first: Span) -> Diagnostic {
+    Diagnostic::new(codes::DUPLICATE_NAME, format!("`{}` is defined twice", name.text))
+        .at(name.span, "a second time here")
+        .at(first, "the first time here")
+}

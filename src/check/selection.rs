@@ -1,0 +1,174 @@
+//! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
+
+use super::globals::Global;
+use super::scope::{Checker, poison};
+use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
+use crate::source::{Diagnostic, Span, codes, closest};
+use crate::syntax::ast::{self, ExprKind as Ast};
+
+const WORDS: [&str; 4] = ["weights", "biases", "all", "params"];
+
+impl Checker<'_> {
+    pub fn is_set_word(&self, name: &str) -> bool {
+        WORDS.contains(&name)
+    }
+
+    pub fn selection_word(&mut self, name: &str, span: Span) -> Expr {
+        let item = match name {
+            "weights" => SelectionItem::Weights,
+            "biases" => SelectionItem::Biases,
+            _ => SelectionItem::All,
+        };
+        selected(vec![item], span)
+    }
+
+    /// The parameters that an expression names, where a set is wanted; `None` if it is something else.
+    pub fn selection_expression(&mut self, e: &ast::Expr) -> Option<Expr> {
+        if self.kind.is_some() {
+            return None;
+        }
+        if let Some(name) = e.as_name() {
+            if self.lookup(name).is_some() {
+                return None;
+            }
+            if self.is_set_word(name) && self.global(name).is_none() {
+                return Some(self.selection_word(name, e.span));
+            }
+            if !matches!(self.global(name), Some(Global::Definition(id)) if self.globals.kind(id) == Kind::Net) {
+                return None;
+            }
+        } else if !matches!(e.kind, Ast::Field { .. } | Ast::Wildcard { .. }) {
+            return None;
+        }
+        Some(match self.selection_item(e) {
+            Some(item) => selected(vec![item], e.span),
+            None => poison(e.span),
+        })
+    }
+
+    /// `a.b.c` and `a.*` in an expression.
+    pub fn path_expression(&mut self, e: &ast::Expr) -> Expr {
+        if self.kind.is_none() {
+            return match self.selection_item(e) {
+                Some(item) => selected(vec![item], e.span),
+                None => poison(e.span),
+            };
+        }
+        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "parameters are reached by their path in `train` only")
+            .at(e.span, format!("{} sees its inputs and its own parameters", self.place()))
+            .help("make the value an input of this definition");
+        self.fail(e.span, error)
+    }
+
+    /// `over weights, classifier.hidden`
+    pub fn selection(&mut self, items: &[ast::Expr]) -> Option<Selection> {
+        let span = items.first()?.span.to(items.last()?.span);
+        let mut found = Vec::new();
+        for e in items {
+            let item = match e.as_name() {
+                Some("weights") => Some(SelectionItem::Weights),
+                Some("biases") => Some(SelectionItem::Biases),
+                Some("all" | "params") => Some(SelectionItem::All),
+                _ => self.selection_item(e),
+            };
+            found.push(item?);
+        }
+        Some(Selection { items: found, span })
+    }
+
+    fn selection_item(&mut self, e: &ast::Expr) -> Option<SelectionItem> {
+        let mut parts: Vec<(String, Span)> = Vec::new();
+        let mut at = e;
+        let mut wildcard = false;
+        loop {
+            match &at.kind {
+                Ast::Wildcard { base } if parts.is_empty() && !wildcard => {
+                    wildcard = true;
+                    at = base;
+                }
+                Ast::Field { base, name } => {
+                    parts.push((name.text.clone(), name.span));
+                    at = base;
+                }
+                Ast::Name(name) => {
+                    parts.push((name.clone(), at.span));
+                    break;
+                }
+                _ => {
+                    let error = Diagnostic::new(codes::UNKNOWN_PARAMETER, "parameters are named by a path")
+                        .at(at.span, "this is no name")
+                        .help("write `weights`, `biases`, `all`, or a path such as `classifier.hidden.W`");
+                    self.report(error);
+                    return None;
+                }
+            }
+        }
+        parts.reverse();
+        self.resolve_path(&parts)?;
+        let path = parts.into_iter().map(|(name, _)| name).collect();
+        Some(if wildcard { SelectionItem::Wildcard(path) } else { SelectionItem::Path(path) })
+    }
+
+    fn resolve_path(&mut self, parts: &[(String, Span)]) -> Option<()> {
+        let definitions = self.definitions;
+        let (net, net_span) = parts.first()?;
+        let mut at: DefId = match self.global(net) {
+            Some(Global::Definition(id)) if self.globals.kind(id) == Kind::Net => id,
+            Some(Global::Error) => return None,
+            _ => {
+                let nets: Vec<&str> =
+                    definitions.iter().filter(|d| d.kind == Kind::Net).map(|d| d.name.as_str()).collect();
+                let mut error = Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("no net is called `{net}`"))
+                    .at(*net_span, "a path starts with a net");
+                let words = nets.iter().copied().chain(WORDS);
+                error = match (closest(net, words), nets.as_slice()) {
+                    (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                    (None, []) => error,
+                    (None, nets) => error.note(format!("the nets are {}", nets.join(", "))),
+                };
+                self.report(error);
+                return None;
+            }
+        };
+        let mut inside = true;
+        for (k, (part, span)) in parts.iter().enumerate().skip(1) {
+            let d = &definitions[at.0 as usize];
+            if d.result.is_error() {
+                return None;
+            }
+            let member = d.members.iter().find(|m| inside && member_name(m) == part);
+            match member {
+                Some(Member::Application { def, .. }) => at = *def,
+                Some(Member::Param { .. }) => inside = false,
+                None => {
+                    let path: Vec<&str> = parts[..k].iter().map(|p| p.0.as_str()).collect();
+                    let path = path.join(".");
+                    let names: Vec<&str> =
+                        if inside { d.members.iter().map(member_name).collect() } else { Vec::new() };
+                    let mut error = Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("`{path}` has no part `{part}`"))
+                        .at(*span, "no parameter or application of this name")
+                        .at(d.span, format!("`{}` is defined here", d.name));
+                    error = match (closest(part, names.iter().copied()), names.as_slice()) {
+                        (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                        (None, []) => error.note(format!("`{path}` is a parameter")),
+                        (None, names) => error.note(format!("its parts are {}", names.join(", "))),
+                    };
+                    self.report(error);
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn member_name(m: &Member) -> &str {
+    match m {
+        Member::Param { name, .. } => name,
+        Member::Application { segment, .. } => segment,
+    }
+}
+
+fn selected(items: Vec<SelectionItem>, span: Span) -> Expr {
+    Expr { kind: ExprKind::Selection(Selection { items, span }), ty: Type::Set(Element::Float), span }
+}

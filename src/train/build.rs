@@ -1,0 +1,159 @@
+//! Graphs to machines: optimize, schedule, compile, and the memory they share.
+//!
+//! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
+
+use crate::codegen::{self, CodegenError};
+use crate::elaborate::Model;
+use crate::ir::{Bindings, DType, Graph, Op, Role, Symbol};
+use crate::optimize::{self, OptimizeError};
+use crate::runtime::{Machine, Memory, RuntimeError};
+use crate::schedule::{self, ScheduleError};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How to compile a program.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub dtype: DType,
+    pub threads: usize,
+    pub seed: u64,
+    /// Optimization passes left out.
+    pub off: BTreeSet<String>,
+}
+
+/// Why there is no machine.
+#[derive(Debug)]
+pub enum BuildError {
+    Optimize(OptimizeError),
+    Schedule(ScheduleError),
+    Codegen(CodegenError),
+    Runtime(RuntimeError),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Optimize(e) => write!(f, "{e}"),
+            BuildError::Schedule(e) => write!(f, "{e}"),
+            BuildError::Codegen(e) => write!(f, "{e}"),
+            BuildError::Runtime(e) => write!(f, "{e}"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl From<OptimizeError> for BuildError {
+    fn from(e: OptimizeError) -> BuildError {
+        BuildError::Optimize(e)
+    }
+}
+
+impl From<ScheduleError> for BuildError {
+    fn from(e: ScheduleError) -> BuildError {
+        BuildError::Schedule(e)
+    }
+}
+
+impl From<CodegenError> for BuildError {
+    fn from(e: CodegenError) -> BuildError {
+        BuildError::Codegen(e)
+    }
+}
+
+impl From<RuntimeError> for BuildError {
+    fn from(e: RuntimeError) -> BuildError {
+        BuildError::Runtime(e)
+    }
+}
+
+/// The values of the symbols when a batch has so many rows.
+pub fn bindings(rows: u64) -> Bindings {
+    Bindings::from([(crate::check::typed::Train::batch_symbol(), rows)])
+}
+
+/// Compiles a graph for batches of up to `rows` rows.
+pub fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
+    let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
+    let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
+    let plan = schedule::Options { capacity: bindings(rows), ..schedule::Options::default() };
+    let program = schedule::schedule(&graph, &plan)?;
+    let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
+    let compiled = codegen::compile(&program, &options)?;
+    Ok(Machine::new(compiled, memory)?)
+}
+
+/// A machine for batches, with the inputs a run of it needs.
+pub struct Batched {
+    pub machine: Machine,
+    /// The columns it reads, by input name.
+    pub columns: Vec<String>,
+    /// Whether its graph mentions the rows of the batch.
+    symbols: Vec<Symbol>,
+    rows: u64,
+}
+
+impl Batched {
+    /// Compiles a graph for batches of up to `rows` rows.
+    pub fn new(
+        graph: &Graph,
+        rows: u64,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Batched, BuildError> {
+        let machine = machine(graph, rows, settings, memory)?;
+        let columns = graph.inputs().filter_map(|id| match graph.op(id) {
+            Op::Input(input) if input.role == Role::Data => Some(input.name.to_string()),
+            _ => None,
+        });
+        let symbols = machine.compiled().interface().symbols.clone();
+        let mut batched = Batched { columns: columns.collect(), symbols, rows, machine };
+        batched.set("seed", settings.seed as i64)?;
+        batched.set("step", 0)?;
+        Ok(batched)
+    }
+
+    /// The most rows a run can have.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Sets the seed or the step, if the graph reads it.
+    pub fn set(&mut self, name: &str, value: i64) -> Result<(), RuntimeError> {
+        match self.machine.input(name) {
+            Some(id) => self.machine.set_integer(id, value),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs once over the first `rows` rows of the input buffers.
+    pub fn run(&mut self, memory: &mut Memory, rows: u64) -> Result<(), RuntimeError> {
+        let values = [rows];
+        self.machine.run(memory, &values[..self.symbols.len()])
+    }
+}
+
+/// Everything a run computes with.
+pub struct Engine {
+    pub memory: Memory,
+    pub step: Batched,
+    pub evaluate: Batched,
+    /// From the graphs to machines ready to run.
+    pub compile_time: Duration,
+}
+
+impl Engine {
+    /// Compiles a model for training batches of `batch` rows and evaluation in chunks of `chunk`, and gives parameters
+    /// and state their starting values.
+    pub fn new(model: &Model, batch: u64, chunk: u64, settings: &Settings) -> Result<Engine, BuildError> {
+        let start = Instant::now();
+        let mut memory = Memory::new();
+        let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
+        let step = Batched::new(&model.step, batch, settings, &mut memory)?;
+        let evaluate = Batched::new(&model.evaluate, chunk, settings, &mut memory)?;
+        let compile_time = start.elapsed();
+        init.run(&mut memory, 1)?;
+        Ok(Engine { memory, step, evaluate, compile_time })
+    }
+}
