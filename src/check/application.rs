@@ -9,7 +9,7 @@ use super::typed::{
 };
 use super::uses;
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span, codes, closest};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 use std::collections::BTreeSet;
 use std::sync::Arc;

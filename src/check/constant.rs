@@ -1,6 +1,6 @@
 //! Numbers known before anything runs: top-level constants, epochs, batch sizes.
 
-use crate::source::{Diagnostic, codes, closest};
+use crate::source::{Diagnostic, closest, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind, UnaryOp};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 
 use super::constant::{self, Value};
 use super::typed::{Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Type};
-use crate::source::{Diagnostic, FileId, Span, codes, closest};
+use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind, ItemKind};
 use std::collections::{BTreeMap, BTreeSet};
 

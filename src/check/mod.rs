@@ -22,7 +22,7 @@ mod order;
 mod parameters;
 
 mod prelude;
-mod print;
+pub mod print;
 mod schema;
 mod scope;
 mod selection;
@@ -31,8 +31,7 @@ mod train;
 pub mod typed;
 mod uses;
 
-
-pub use prelude::prelude;
+pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::Diagnostic;

@@ -1,27 +1,30 @@
-//! The standard library: sources in the language itself, embedded, parsed with every program.
+//! The standard library: the files of `lang/std`, part of the binary.
 
 use crate::source::Files;
 use crate::syntax::{ast, parse};
 
-/// Paths and texts, in the order in which they are checked.
-pub const SOURCES: [(&str, &str); 8] = [
-    ("std/inits.dl", include_str!("../../lang/std/inits.dl")),
-    ("std/activations.dl", include_str!("../../lang/std/activations.dl")),
-    ("std/layers.dl", include_str!("../../lang/std/layers.dl")),
-    ("std/noise.dl", include_str!("../../lang/std/noise.dl")),
-    ("std/losses.dl", include_str!("../../lang/std/losses.dl")),
-    ("std/penalties.dl", include_str!("../../lang/std/penalties.dl")),
-    ("std/optimizers.dl", include_str!("../../lang/std/optimizers.dl")),
-    ("std/metrics.dl", include_str!("../../lang/std/metrics.dl")),
-];
+macro_rules! library {
+    ($($name:literal),+ $(,)?) => {
+        /// Name and text of every file.
+        pub const LIBRARY: &[(&str, &str)] =
+            &[$((concat!("lang/std/", $name), include_str!(concat!("../../lang/std/", $name)))),+];
+    };
+}
 
-/// Adds the library's sources to the files and parses them. They have no errors; the tests hold this.
+library! {
+    "activations.dl", "inits.dl", "layers.dl", "losses.dl", "metrics.dl", "noise.dl", "optimizers.dl", "penalties.dl",
+}
+
+/// The parsed library; its texts join `files`.
+///
+/// # Panics
+/// If a file of the library does not parse: a bug that every test would show.
 pub fn prelude(files: &mut Files) -> Vec<ast::File> {
-    SOURCES
-        .iter()
-        .map(|(path, text)| {
-            let file = files.add(*path, *text);
-            parse(file, text).0
-        })
-        .collect()
+    let parsed = LIBRARY.iter().map(|(name, text)| {
+        let file = files.add(*name, *text);
+        let (tree, errors) = parse(file, text);
+        assert!(errors.is_empty(), "this is a bug in dlc: {name} does not parse: {errors:?}");
+        tree
+    });
+    parsed.collect()
 }

@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 /// but the target, one axis) and each column by its name; array files give each array by its name.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Schema {
-    pub rows: usize,
+    pub rows: u64,
     pub columns: Vec<ColumnSchema>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct ColumnSchema {
     pub name: String,
-    /// The shape of one row.
-    pub shape: Vec<usize>,
+    /// The sizes of the axes after the rows.
+    pub axes: Vec<u64>,
     pub kind: ColumnKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum ColumnKind {
     Float,
     /// Every value is an integer.

@@ -7,7 +7,7 @@ use super::typed::{
     TensorType, Type,
 };
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, FileId, Span, codes, closest};
+use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a name in a scope means.

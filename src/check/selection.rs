@@ -3,7 +3,7 @@
 use super::globals::Global;
 use super::scope::{Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
-use crate::source::{Diagnostic, Span, codes, closest};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 
 const WORDS: [&str; 4] = ["weights", "biases", "all", "params"];

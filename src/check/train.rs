@@ -10,7 +10,7 @@ use super::typed::{
 };
 use super::uses;
 use crate::ir::Size;
-use crate::source::{Diagnostic, Span, codes, closest};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ClauseKind};
 
 /// The clauses of a block, each at most once.
@@ -199,7 +199,7 @@ impl Checker<'_> {
         for column in &schema.columns {
             let rows = Size::symbol(&Train::batch_symbol().0);
             let mut axes = vec![Axis::Sized { label: implied_label(&rows), size: rows }];
-            axes.extend(column.shape.iter().map(|n| Axis::Sized { label: None, size: Size::constant(*n as u64) }));
+            axes.extend(column.axes.iter().map(|n| Axis::Sized { label: None, size: Size::constant(*n) }));
             let element = match column.kind {
                 ColumnKind::Float => Element::Float,
                 ColumnKind::Int { .. } => Element::Int,

@@ -27,8 +27,12 @@ pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
             expression(left, visit);
             expression(right, visit);
         }
-        ExprKind::Call { callee, args, .. } => {
-            applied(callee, visit);
+        ExprKind::Call { callee, args, over } => {
+            // Draws (`normal(like: x)`) and reductions over axes are the language's own.
+            let built_in = over.is_some() || args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like"));
+            if !(built_in && callee.as_name().is_some()) {
+                applied(callee, visit);
+            }
             args.iter().for_each(|a| expression(&a.value, visit));
         }
         ExprKind::Pipe { value, callee } => {
