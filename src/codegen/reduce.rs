@@ -46,10 +46,10 @@ struct State<'r> {
 
 impl Emitter<'_, '_> {
     pub fn reduce(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
-        match reduce.order {
-            Order::Lanes => self.reduce_lanes(reduce),
-            Order::Sequential => self.reduce_sequentially(reduce),
-        }
+        self.with_keys(&reduce.body, |e| match reduce.order {
+            Order::Lanes => e.reduce_lanes(reduce),
+            Order::Sequential => e.reduce_sequentially(reduce),
+        })
     }
 
     fn is_float_sum(&self, reduction: &Reduction) -> bool {
@@ -373,7 +373,8 @@ impl Emitter<'_, '_> {
                 return Ok(());
             }
             e.chunks(extent, chunk, &mut |e, start, end| {
-                e.sweep(&state, *axis, start, Extent { value: end, known: None })?;
+                // Chunks are multiples of a block, so the last one leaves what the axis leaves.
+                e.sweep(&state, *axis, start, Extent { value: end, known: None, ..extent })?;
                 e.fold(&state);
                 Ok(())
             })
@@ -410,13 +411,14 @@ impl Emitter<'_, '_> {
                     position = self.builder.ins().iadd_imm_s(position, rest as i64);
                 }
             }
+            _ if light && end.left(block) < lanes => {}
             _ => {
                 position = self.range(position, end.value, lanes, &mut |e, position| {
                     e.in_lanes(lane(1, false), position, |e| e.accumulate_masked(state, axis, start, position))
                 })?;
             }
         }
-        if end.known.is_none_or(|n| n % lanes > 0) {
+        if end.left(lanes) > 0 {
             self.range(position, end.value, 1, &mut |e, position| {
                 e.in_lanes(lane(1, true), position, |e| e.accumulate_masked(state, axis, start, position))
             })?;

@@ -77,7 +77,7 @@ pub fn bindings(rows: u64) -> Bindings {
 pub fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
-    let plan = schedule::Options { capacity: bindings(rows), ..schedule::Options::default() };
+    let plan = schedule::Options::new(bindings(rows));
     let program = schedule::schedule(&graph, &plan)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
     let compiled = codegen::compile(&program, &options)?;
