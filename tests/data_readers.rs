@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dlc::data::{Array, FloatType, Kind, Source, Values, csv, npy, safetensors};
+use dlc::check::ColumnKind;
+use dlc::data::{Array, FloatType, Source, Values, csv, npy, safetensors};
 use dlc::ir::{DType, Data, Tensor};
 use proptest::prelude::*;
 
@@ -19,9 +20,9 @@ fn digits() {
     assert_eq!(schema.rows, 1797);
     assert_eq!(schema.columns.len(), 2 + 64);
     let x = schema.column("x").unwrap();
-    assert_eq!((x.shape.as_slice(), x.kind), (&[64][..], Kind::Float));
-    assert_eq!(schema.column("label").unwrap().kind, Kind::Int { min: 0, max: 9 });
-    assert_eq!(schema.column("p03").unwrap().kind, Kind::Int { min: 0, max: 16 });
+    assert_eq!((x.axes.as_slice(), x.kind), (&[64][..], ColumnKind::Float));
+    assert_eq!(schema.column("label").unwrap().kind, ColumnKind::Int { min: 0, max: 9 });
+    assert_eq!(schema.column("p03").unwrap().kind, ColumnKind::Int { min: 0, max: 16 });
     let Values::F32(x) = &table.stored("x").unwrap().values else { panic!("x is of the run's float type") };
     assert_eq!(x.len(), 1797 * 64);
     assert_eq!(x[..8], [0.0, 0.0, 5.0, 13.0, 9.0, 1.0, 0.0, 0.0]);
@@ -34,9 +35,9 @@ fn digits() {
 fn floats_and_integers_are_told_apart() {
     let table = example("breast_cancer.csv", "benign").read(FloatType::F64).unwrap();
     let schema = table.schema();
-    assert_eq!((schema.rows, schema.column("x").unwrap().shape[0]), (569, 30));
-    assert_eq!(schema.column("benign").unwrap().kind, Kind::Int { min: 0, max: 1 });
-    assert_eq!(schema.column("mean_radius").unwrap().kind, Kind::Float);
+    assert_eq!((schema.rows, schema.column("x").unwrap().axes[0]), (569, 30));
+    assert_eq!(schema.column("benign").unwrap().kind, ColumnKind::Int { min: 0, max: 1 });
+    assert_eq!(schema.column("mean_radius").unwrap().kind, ColumnKind::Float);
     let Values::F64(radius) = &table.column("mean_radius").unwrap().values else { panic!("a float column") };
     assert_eq!(radius[0], 17.99);
     let table = example("diabetes.csv", "progression").read(FloatType::F32).unwrap();
@@ -78,7 +79,7 @@ fn the_matrix_hides_a_column_called_x() {
 #[test]
 fn integers_a_float_cannot_hold_are_floats_in_the_matrix_and_exact_as_target() {
     let table = csv::parse(b"id,y\n16777217,16777217\n", Path::new("d.csv"), Some("y"), FloatType::F32).unwrap();
-    assert_eq!(table.schema().column("id").unwrap().kind, Kind::Float);
+    assert_eq!(table.schema().column("id").unwrap().kind, ColumnKind::Float);
     assert_eq!(table.column("y").unwrap().values, Values::I64(vec![16777217]));
 }
 
@@ -140,7 +141,7 @@ fn data_sets_from_npy_and_safetensors() {
         assert_eq!(table.rows(), 2);
         let x = table.stored("x").unwrap();
         assert_eq!((x.shape.as_slice(), &x.values), (&[3][..], &Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])));
-        assert_eq!(table.schema().column("y").unwrap().kind, Kind::Int { min: 0, max: 1 });
+        assert_eq!(table.schema().column("y").unwrap().kind, ColumnKind::Int { min: 0, max: 1 });
     }
 }
 

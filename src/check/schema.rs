@@ -28,6 +28,12 @@ pub enum ColumnKind {
     },
 }
 
+impl Schema {
+    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
 /// Schemas by data set name. A data set that is missing here could not be read (its error is reported by its
 /// reader); names that may have been its columns are then not reported.
 pub type Schemas = BTreeMap<String, Schema>;

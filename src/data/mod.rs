@@ -21,7 +21,6 @@ pub use batch::{Batches, Order, Position};
 pub use declaration::source;
 pub use error::{DataError, Place, Problem};
 pub use file::replace;
-pub use schema::{ColumnSchema, Kind, Schema};
 pub use source::Source;
 pub use split::{Part, Share, split};
 pub use table::{Array, Column, Feature, FloatType, Lines, MATRIX, Origin, Table, Values};

@@ -23,7 +23,9 @@ impl Program {
             Work::Product(product) => {
                 let (reads, writes) = accesses(step);
                 let bytes = |b: &BufferId| buffer_bytes(self.buffer(*b), &self.capacity).unwrap_or(u64::MAX);
-                let sum = |all: std::collections::BTreeSet<BufferId>| all.iter().fold(0u64, |n, b| n.saturating_add(bytes(b)));
+                let sum = |all: std::collections::BTreeSet<BufferId>| {
+                    all.iter().fold(0u64, |n, b| n.saturating_add(bytes(b)))
+                };
                 Cost { flops: super::product::flops(product, &self.capacity), read: sum(reads), written: sum(writes) }
             }
             Work::Kernel(kernel) => self.kernel_cost(kernel),

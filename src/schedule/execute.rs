@@ -1,7 +1,7 @@
 //! Running a program in plain Rust, one element at a time: slow, obvious, and the oracle of the emitters.
 //!
 //! Input: a tensor per input, by name. Output: the program's outputs. Invariant: reductions are combined in the order
-//! kernel IR promises, and every access is checked against the size of its buffer.
+//! kernel IR promises, a library product as along a last axis, and every access is checked against the size of its buffer.
 
 use super::kernel::{Combine, Expr, Guard, Index, Kernel, Order, Reduce, Stmt, ValueId};
 use super::program::{BufferId, Place, Product, Program, Work, element_bytes};
@@ -169,7 +169,8 @@ pub fn execute(
     let tensor = |id: BufferId| {
         let buffer = program.buffer(id);
         let dims = buffer.dims.iter().map(|d| Ok(d.eval(sizes)? as usize)).collect::<Result<Vec<_>, SizeError>>()?;
-        let content: Vec<Number> = (0..machine.bytes.buffers[id.index()].count).map(|at| machine.bytes.get(id, at)).collect();
+        let content: Vec<Number> =
+            (0..machine.bytes.buffers[id.index()].count).map(|at| machine.bytes.get(id, at)).collect();
         Ok(match buffer.elem.is_float() {
             true => Tensor::from_f64(buffer.elem, dims, content.iter().map(|x| x.float()).collect()),
             false => Tensor::from_i64(buffer.elem, dims, content.iter().map(|x| x.integer()).collect()),
@@ -209,7 +210,8 @@ impl Machine<'_> {
         let (m, n, k) = (self.size(&p.m)?, self.size(&p.n)?, self.size(&p.k)?);
         let dtype = self.program.dtype;
         for batch in crate::ir::positions(&extents.iter().map(|e| *e as usize).collect::<Vec<_>>()) {
-            let (mut l, mut r, mut o) = (self.size(&p.lhs.offset)?, self.size(&p.rhs.offset)?, self.size(&p.out.offset)?);
+            let (mut l, mut r, mut o) =
+                (self.size(&p.lhs.offset)?, self.size(&p.rhs.offset)?, self.size(&p.out.offset)?);
             for (axis, position) in p.batch.iter().zip(&batch) {
                 let position = *position as i64;
                 l += position * self.size(&axis.lhs)?;
@@ -222,10 +224,15 @@ impl Machine<'_> {
             for i in 0..m {
                 for j in 0..n {
                     let at = self.at(p.out.buffer, o + i * or + j * oc)?;
-                    let mut sum = if p.accumulate { self.bytes.get(p.out.buffer, at).float() } else { 0.0 };
+                    let mut products = Vec::new();
                     for c in 0..k {
                         let a = self.read(p.lhs.buffer, l + i * lr + c * lc)?.float();
-                        sum += a * self.read(p.rhs.buffer, r + c * rr + j * rc)?.float();
+                        let b = self.read(p.rhs.buffer, r + c * rr + j * rc)?.float();
+                        products.push(Number::Float(rounded(a * b, dtype)));
+                    }
+                    let mut sum = combined(&products, Combine::Sum, Order::Lanes, k as usize, dtype).float();
+                    if p.accumulate {
+                        sum += self.bytes.get(p.out.buffer, at).float();
                     }
                     self.bytes.set(p.out.buffer, at, Number::Float(rounded(sum, dtype)));
                 }
@@ -235,11 +242,8 @@ impl Machine<'_> {
     }
 
     fn kernel(&mut self, kernel: &Kernel) -> Result<(), ExecuteError> {
-        let mut frame = Frame {
-            kernel,
-            positions: vec![0; kernel.axes.len()],
-            values: vec![None; kernel.values.len()],
-        };
+        let mut frame =
+            Frame { kernel, positions: vec![0; kernel.axes.len()], values: vec![None; kernel.values.len()] };
         self.block(&mut frame, &kernel.body)
     }
 
@@ -272,8 +276,7 @@ impl Machine<'_> {
     }
 
     fn reduce(&mut self, frame: &mut Frame, reduce: &Reduce) -> Result<(), ExecuteError> {
-        let extents =
-            reduce.axes.iter().map(|a| self.size(frame.kernel.extent(*a))).collect::<Result<Vec<_>, _>>()?;
+        let extents = reduce.axes.iter().map(|a| self.size(frame.kernel.extent(*a))).collect::<Result<Vec<_>, _>>()?;
         let mut seen: Vec<Vec<Number>> = vec![Vec::new(); reduce.results.len()];
         for at in crate::ir::positions(&extents.iter().map(|e| *e as usize).collect::<Vec<_>>()) {
             reduce.axes.iter().zip(&at).for_each(|(axis, p)| frame.positions[axis.index()] = *p as i64);

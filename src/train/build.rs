@@ -6,6 +6,7 @@ use crate::codegen::{self, CodegenError};
 use crate::elaborate::Model;
 use crate::ir::{Bindings, DType, Graph, Op, Role, Symbol};
 use crate::optimize::{self, OptimizeError};
+use crate::runtime::memory::available_bytes;
 use crate::runtime::{Machine, Memory, RuntimeError};
 use crate::schedule::{self, ScheduleError};
 use std::collections::BTreeSet;
@@ -77,7 +78,10 @@ pub fn bindings(rows: u64) -> Bindings {
 pub fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
-    let plan = schedule::Options::new(bindings(rows));
+    let mut plan = schedule::Options::new(bindings(rows));
+    if let Some(bytes) = available_bytes() {
+        plan.memory_limit = bytes;
+    }
     let program = schedule::schedule(&graph, &plan)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
     let compiled = codegen::compile(&program, &options)?;
@@ -96,12 +100,7 @@ pub struct Batched {
 
 impl Batched {
     /// Compiles a graph for batches of up to `rows` rows.
-    pub fn new(
-        graph: &Graph,
-        rows: u64,
-        settings: &Settings,
-        memory: &mut Memory,
-    ) -> Result<Batched, BuildError> {
+    pub fn new(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
         let machine = machine(graph, rows, settings, memory)?;
         let columns = graph.inputs().filter_map(|id| match graph.op(id) {
             Op::Input(input) if input.role == Role::Data => Some(input.name.to_string()),
