@@ -99,7 +99,8 @@ fn doubling_and_long_chains_cost_linear_time() {
 fn mangled_sources_never_panic() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources: Vec<String> = check::LIBRARY.iter().map(|(_, text)| text.to_string()).collect();
-    let mut cases: Vec<_> = std::fs::read_dir(root.join("tests/golden/check")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut cases: Vec<_> =
+        std::fs::read_dir(root.join("tests/golden/check")).unwrap().map(|e| e.unwrap().path()).collect();
     cases.retain(|p| p.extension().is_some_and(|e| e == "dl"));
     cases.sort();
     sources.extend(cases.iter().map(|p| std::fs::read_to_string(p).unwrap()));

@@ -502,13 +502,14 @@ impl Checker<'_> {
             }
         }
         let found = arg.ty.tensor().map(|a| a.element.clone());
-        let single = |axes: &[Axis]| {
-            matches!(axes.last(), Some(Axis::Sized { size, .. }) if size.as_constant() == Some(1))
-        };
+        let single =
+            |axes: &[Axis]| matches!(axes.last(), Some(Axis::Sized { size, .. }) if size.as_constant() == Some(1));
         let column = s.packs.values().any(|p| p.len() == arg.axes().len() + 1 && single(p))
             || (single(arg.axes()) && s.packs.values().any(|p| p.len() + 1 == arg.axes().len()));
         error = match (found, &t.element) {
-            _ if column => error.help("an axis of size 1 is still an axis: end with `affine(x)`, which gives one number a row"),
+            _ if column => {
+                error.help("an axis of size 1 is still an axis: end with `affine(x)`, which gives one number a row")
+            }
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
@@ -597,9 +598,12 @@ impl Checker<'_> {
             return poison(e.span);
         }
         if !matches!(f.kind, Kind::Fn | Kind::Net) {
-            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is {} {}", super::expression::article(f.kind), f.kind))
-                .at(e.span, "a function or a net is wanted here")
-                .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
+            let error = Diagnostic::new(
+                codes::WRONG_KIND,
+                format!("`{name}` is {} {}", super::expression::article(f.kind), f.kind),
+            )
+            .at(e.span, "a function or a net is wanted here")
+            .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
             return self.fail(e.span, error);
         }
         let mut t = Substitution::default();

@@ -6,9 +6,9 @@
 use super::CodegenError;
 use super::kernel::Emitter;
 use super::lanes::Lanes;
+use crate::ir::Size;
 use crate::scalar::Lane;
 use crate::scalar::random::{self, Words};
-use crate::ir::Size;
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Stmt, ValueId};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::FunctionBuilder;

@@ -4,8 +4,8 @@
 //! test on entry, so that a pass takes one branch.
 
 use super::CodegenError;
-use crate::ir::Size;
 use super::kernel::{Emitter, LaneAxis, MOST_COPIES};
+use crate::ir::{Atom, Bindings, Size};
 use crate::scalar::Function;
 use crate::schedule::kernel::{Along, AxisId, Expr, Loop, ScalarOp, Stmt, ValueId};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -18,6 +18,8 @@ pub(super) struct Extent {
     pub known: Option<u64>,
     /// It is a multiple of this, whatever the values of symbols: 64 rows of 10 and N rows of 64 leave no tail.
     pub multiple_of: u64,
+    /// It never exceeds this, if the program's capacity bounds it.
+    pub most: Option<u64>,
 }
 
 impl Extent {
@@ -39,10 +41,17 @@ fn divisor(size: &Size) -> u64 {
     size.terms().fold(0, |d, (c, _)| gcd(d, u64::try_from(c.unsigned_abs()).unwrap_or(1))).max(1)
 }
 
+/// The greatest value of a size that grows with every symbol.
+fn most(size: &Size, capacity: &Bindings) -> Option<u64> {
+    let grows = size.terms().all(|(c, atoms)| c >= 0 && atoms.iter().all(|(a, _)| matches!(a, Atom::Symbol(_))));
+    if grows { size.eval(capacity).ok() } else { None }
+}
+
 impl Emitter<'_, '_> {
     pub fn extent(&mut self, axis: AxisId) -> Result<Extent, CodegenError> {
         let size = self.kernel.extent(axis);
-        Ok(Extent { value: self.size(size)?, known: size.as_constant(), multiple_of: divisor(size) })
+        let most = most(size, &self.program.capacity);
+        Ok(Extent { value: self.size(size)?, known: size.as_constant(), multiple_of: divisor(size), most })
     }
 
     /// Runs `f` for `start`, `start + step`, … as long as a whole step fits below `end`; gives the first position left over.
