@@ -257,14 +257,17 @@ impl Emitter<'_, '_> {
         let single = self.lane.is_none_or(|l| l.single);
         for copy in 0..copies {
             let value = self.value(store.value, copy)?;
-            if self.is_wide(elem) || (step == Step::Next && !single) {
+            if step == Step::Next && !single && !self.is_wide(elem) {
                 let address = self.address(store.buffer, &store.index, copy, 0)?;
                 self.put(address, value, store.accumulate);
                 continue;
             }
             for lane in 0..if single { 1 } else { self.vector.lanes } {
                 let address = self.address(store.buffer, &store.index, copy, lane)?;
-                let element = self.builder.ins().extractlane(value, lane as u8);
+                let element = match self.is_wide(elem) {
+                    true => value,
+                    false => self.builder.ins().extractlane(value, lane as u8),
+                };
                 self.put(address, element, store.accumulate);
             }
         }

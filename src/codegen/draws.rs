@@ -6,10 +6,12 @@
 use super::CodegenError;
 use super::kernel::Emitter;
 use super::lanes::Lanes;
+use super::sizes::fixed;
 use crate::ir::Size;
 use crate::scalar::Lane;
 use crate::scalar::random::{self, Words};
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Stmt, ValueId};
+use crate::schedule::program::BufferId;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
@@ -80,11 +82,29 @@ impl Emitter<'_, '_> {
         [self.builder.ins().ireduce(types::I32, value), self.builder.ins().ireduce(types::I32, high)]
     }
 
-    /// A uniform i64 value as a scalar.
+    /// The seed or the step as a scalar. Where it is a scalar in memory it is read anew: it is the same everywhere, so that
+    /// guards on it say only where the draw is used.
     fn wide_scalar(&mut self, id: ValueId) -> Result<Value, CodegenError> {
+        if let Some(buffer) = self.scalar_in_memory(id) {
+            let base = self.base(buffer)?;
+            return Ok(self.builder.ins().load(types::I64, fixed(), base, 0));
+        }
         let value = self.value(id, 0)?;
         let scalar = self.builder.func.dfg.value_type(value) == types::I64;
         Ok(if scalar { value } else { self.builder.ins().extractlane(value, 0) })
+    }
+
+    fn scalar_in_memory(&self, id: ValueId) -> Option<BufferId> {
+        match &self.kernel.value(id).expr {
+            Expr::Load { buffer, index, .. }
+                if *index == Index::default()
+                    && self.program.buffer(*buffer).dims.is_empty()
+                    && !self.is_written(*buffer) =>
+            {
+                Some(*buffer)
+            }
+            _ => None,
+        }
     }
 
     fn derive_key(&mut self, site: u64, seed: ValueId, step: ValueId) -> Result<[Value; 2], CodegenError> {
@@ -107,7 +127,7 @@ impl Emitter<'_, '_> {
         let mut added = Vec::new();
         for id in draws {
             let Expr::Random { site, seed, step, .. } = &self.kernel.value(id).expr else { continue };
-            let known = |id: &ValueId| self.is_held(*id) && !defines(body, *id);
+            let known = |id: &ValueId| self.scalar_in_memory(*id).is_some() || self.is_held(*id) && !defines(body, *id);
             if self.keys.contains_key(&id) || !known(seed) || !known(step) {
                 continue;
             }

@@ -85,7 +85,8 @@ impl Emitter<'_, '_> {
     pub fn run_loop(&mut self, l: &Loop) -> Result<(), CodegenError> {
         let extent = self.extent(l.axis)?;
         self.with_keys(&l.body, |e| {
-            if l.vector && !l.ordered {
+            // Wide integers have no lanes: what varies in them runs one position after another.
+            if l.vector && !l.ordered && !e.has_wide(l.axis, &l.body) {
                 return e.vector_loop(l, extent);
             }
             let zero = e.integer(0);
@@ -127,6 +128,16 @@ impl Emitter<'_, '_> {
             pass(self, position, 1, true)?;
         }
         Ok(())
+    }
+
+    /// Whether a body computes a wide integer that varies along the axis.
+    pub fn has_wide(&self, axis: AxisId, body: &[Stmt]) -> bool {
+        body.iter().any(|stmt| match stmt {
+            Stmt::Let(id) => self.is_wide(self.dtype(*id)) && self.kernel.varies_along(*id, axis),
+            Stmt::Loop(l) => self.has_wide(axis, &l.body),
+            Stmt::Reduce(r) => self.has_wide(axis, &r.body),
+            Stmt::Store(_) => false,
+        })
     }
 
     /// How often a body is repeated in an unrolled loop: light bodies wait for their own results unless several run side

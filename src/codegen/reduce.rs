@@ -47,6 +47,10 @@ struct State<'r> {
 impl Emitter<'_, '_> {
     pub fn reduce(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
         self.with_keys(&reduce.body, |e| match reduce.order {
+            // The order of integers does not matter, and wide ones have no lanes.
+            Order::Lanes if reduce.results.iter().all(|r| e.is_wide(e.dtype(r.operand))) => {
+                e.reduce_sequentially(reduce)
+            }
             Order::Lanes => e.reduce_lanes(reduce),
             Order::Sequential => e.reduce_sequentially(reduce),
         })

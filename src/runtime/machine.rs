@@ -42,9 +42,18 @@ pub struct Machine {
     arena: Block,
 }
 
+/// The number of elements, without building the polynomial of their number.
+fn elements(buffer: &Buffer, bindings: &Bindings) -> Result<u64, RuntimeError> {
+    let mut elements = 1u64;
+    for dim in &buffer.dims {
+        let dim = dim.eval(bindings).map_err(RuntimeError::Undefined)?;
+        elements = elements.checked_mul(dim).ok_or(RuntimeError::OutOfMemory(u64::MAX))?;
+    }
+    Ok(elements)
+}
+
 fn bytes(buffer: &Buffer, bindings: &Bindings) -> Result<u64, RuntimeError> {
-    let elements = buffer.elements().eval(bindings).map_err(RuntimeError::Undefined)?;
-    elements.checked_mul(element_bytes(buffer.elem)).ok_or(RuntimeError::OutOfMemory(u64::MAX))
+    elements(buffer, bindings)?.checked_mul(element_bytes(buffer.elem)).ok_or(RuntimeError::OutOfMemory(u64::MAX))
 }
 
 fn dims(buffer: &Buffer, bindings: &Bindings) -> Result<Vec<usize>, RuntimeError> {
@@ -216,7 +225,7 @@ impl Machine {
     pub fn view(&self, id: OutputId) -> View<'_> {
         let owned = &self.outputs[id.0];
         let buffer = &self.compiled.interface().buffers[owned.buffer.index()];
-        let len = buffer.elements().eval(&self.bindings).unwrap_or(0);
+        let len = elements(buffer, &self.bindings).unwrap_or(0);
         View::of(&owned.block, buffer.elem, len as usize)
     }
 
