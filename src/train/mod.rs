@@ -7,6 +7,7 @@ mod build;
 mod dataset;
 pub mod divergence;
 mod event;
+pub mod gradient_check;
 mod metrics;
 mod progress;
 mod run;
