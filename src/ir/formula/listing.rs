@@ -56,13 +56,13 @@ impl<'g> Listing<'g> {
         for _ in 0..4 {
             let labels = listing.axes.wanted();
             let (shared, softmaxes) = (listing.shared.clone(), listing.softmaxes.clone());
-            listing.round(&order);
+            listing.round(&order, outputs);
             listing.learn(outputs);
             if (labels, &shared, &softmaxes) == (listing.axes.wanted(), &listing.shared, &listing.softmaxes) {
                 break;
             }
         }
-        listing.round(&order);
+        listing.round(&order, outputs);
         listing
     }
 
@@ -86,7 +86,7 @@ impl<'g> Listing<'g> {
         seen.into_iter().collect()
     }
 
-    fn round(&mut self, order: &[NodeId]) {
+    fn round(&mut self, order: &[NodeId], outputs: &[NodeId]) {
         self.forms = vec![None; self.graph.len()];
         self.bindings.clear();
         self.written.clear();
@@ -103,6 +103,19 @@ impl<'g> Listing<'g> {
                 self.bind(id);
             }
         }
+        for output in outputs {
+            let form = self.operand(*output);
+            let axes = self.axes.of(*output).to_vec();
+            if form.axes.len() < axes.len() && !self.axes.fits(&form.axes, &axes) {
+                let whole = self.whole(*output);
+                self.forms[output.index()] = Some(whole);
+            }
+        }
+    }
+
+    /// The node whose form an output is.
+    pub fn written_as(&self, output: NodeId) -> NodeId {
+        if self.forms[output.index()].is_some() { output } else { core(self.graph, output) }
     }
 
     /// Counts the names that the outputs really need; what is needed once is not named in the next round.
@@ -110,7 +123,7 @@ impl<'g> Listing<'g> {
         let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut pending = Vec::new();
         for output in outputs {
-            if let Some(form) = &self.forms[core(self.graph, *output).index()] {
+            if let Some(form) = &self.forms[self.written_as(*output).index()] {
                 form.references(&mut pending);
             }
         }
