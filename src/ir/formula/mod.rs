@@ -12,9 +12,11 @@
 //! differently from the graph. Invariant: the same text for the same graph.
 
 mod axes;
+mod elementwise;
 mod form;
 mod listing;
 mod names;
+mod softmax;
 mod view;
 
 use crate::ir::{Graph, NodeId, Op, Role};
