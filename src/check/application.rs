@@ -7,9 +7,9 @@ use super::typed::{
     Axis, Call, DefId, Definition, Element, Expr, ExprKind, FunctionType, FunctionValue, InputKind, Instance, Kind,
     Member, Requirement, TensorType, Type, match_axes, same_extent,
 };
-use super::{nearest, uses};
+use super::uses;
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -162,7 +162,7 @@ impl Checker<'_> {
                         )
                         .at(name.span, "unknown here")
                         .at(d.span, format!("`{}` is defined here", d.name));
-                        error = match nearest(&name.text, names.iter().copied()) {
+                        error = match closest(&name.text, names.iter().copied()) {
                             Some(near) => error.help(format!("did you mean `{near}`?")),
                             None if d.options.is_empty() => error.note("it has no options"),
                             None => error.note(format!("its options are {}", list(&names[count..]))),
@@ -237,7 +237,7 @@ impl Checker<'_> {
                         .at(place, "the option is declared here");
                     let inits: Vec<&str> =
                         self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
-                    error = match e.as_name().and_then(|n| nearest(n, inits.iter().copied())) {
+                    error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
                         Some(near) => error.help(format!("did you mean `{near}`?")),
                         None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
                     };
@@ -489,7 +489,7 @@ impl Checker<'_> {
             Axis::Pack(_) => None,
         }) {
             for symbol in symbol {
-                if let Some(value) = s.sizes.get(&symbol) {
+                if let Some(value) = s.sizes.get(&symbol).filter(|v| v.as_symbol() != Some(&symbol)) {
                     error = error.note(format!("{} is {value} by the other arguments", symbol.0));
                 }
             }
@@ -502,7 +502,13 @@ impl Checker<'_> {
             }
         }
         let found = arg.ty.tensor().map(|a| a.element.clone());
+        let single = |axes: &[Axis]| {
+            matches!(axes.last(), Some(Axis::Sized { size, .. }) if size.as_constant() == Some(1))
+        };
+        let column = s.packs.values().any(|p| p.len() == arg.axes().len() + 1 && single(p))
+            || (single(arg.axes()) && s.packs.values().any(|p| p.len() + 1 == arg.axes().len()));
         error = match (found, &t.element) {
+            _ if column => error.help("an axis of size 1 is still an axis: end with `affine(x)`, which gives one number a row"),
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
@@ -591,7 +597,7 @@ impl Checker<'_> {
             return poison(e.span);
         }
         if !matches!(f.kind, Kind::Fn | Kind::Net) {
-            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {}", f.kind))
+            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is {} {}", super::expression::article(f.kind), f.kind))
                 .at(e.span, "a function or a net is wanted here")
                 .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
             return self.fail(e.span, error);
@@ -649,7 +655,7 @@ impl Checker<'_> {
         let mut error = Diagnostic::new(codes::SHAPE_MISMATCH, "this function has another type")
             .at(span, text)
             .at(input.span, format!("`{}` of `{}` is {wanted}", input.name, callee.name));
-        for (symbol, value) in &s.sizes {
+        for (symbol, value) in s.sizes.iter().filter(|(symbol, value)| value.as_symbol() != Some(symbol)) {
             error = error.note(format!("{} is {value} by the other arguments", symbol.0));
         }
         self.fail(span, error)

@@ -2,6 +2,7 @@
 
 use super::application::Given;
 use super::elementwise::unary;
+use super::expression::is_boolean;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
 use super::typed::{Axis, Draw, Element, Expr, ExprKind, ReduceOp, TensorType, Type, same_extent};
@@ -124,10 +125,7 @@ impl Checker<'_> {
         if condition.ty.is_error() || a.ty.is_error() || b.ty.is_error() {
             return poison(span);
         }
-        let boolean = |e: &Expr| {
-            matches!(e.ty, Type::Tensor(TensorType { element: Element::Bool, .. }) | Type::Set(Element::Bool))
-        };
-        if boolean(&a) && boolean(&b) {
+        if is_boolean(&a) && is_boolean(&b) {
             return self.apply(Op::Select(p::Select), vec![condition, a, b], Element::Bool, span);
         }
         let (a, b) = (self.numeric(a, "`where` takes"), self.numeric(b, "`where` takes"));
@@ -182,7 +180,7 @@ impl Checker<'_> {
                         [] => error.note("none of its axes has a label"),
                         some => error.note(format!("its axes are {}", some.join(", "))),
                     };
-                    error = match super::nearest(&name, labels.iter().map(String::as_str)) {
+                    error = match crate::source::closest(&name, labels.iter().map(String::as_str)) {
                         Some(near) => error.help(format!("did you mean `{near}`?")),
                         None if t.axes.iter().any(|a| matches!(a, Axis::Sized { label: None, .. })) => error.help(
                             "give the axis a label where the value comes from (`x: [N, D: 64]`), or use index notation",

@@ -1,7 +1,6 @@
 //! Numbers known before anything runs: top-level constants, epochs, batch sizes.
 
-use super::nearest;
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, closest, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind, UnaryOp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +27,7 @@ pub fn evaluate(
             if !poisoned.contains(name) {
                 let mut error = Diagnostic::new(codes::NOT_A_CONSTANT, format!("`{name}` is no constant"))
                     .at(e.span, "a number known before training is wanted here");
-                if let Some(near) = nearest(name, values.keys().map(String::as_str)) {
+                if let Some(near) = closest(name, values.keys().map(String::as_str)) {
                     error = error.help(format!("did you mean `{near}`?"));
                 }
                 errors.push(error);

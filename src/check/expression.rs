@@ -164,7 +164,7 @@ impl Checker<'_> {
             Some(Global::Error) => poison(span),
             Some(Global::Definition(id)) => {
                 let kind = self.globals.kind(id);
-                let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {kind}, not a value"))
+                let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is {} {kind}, not a value", article(kind)))
                     .at(span, "a value is wanted here")
                     .at(self.globals.definitions[id.0 as usize].0.name.span, "defined here")
                     .help(match kind {
@@ -229,16 +229,13 @@ impl Checker<'_> {
         if x.ty.is_error() || y.ty.is_error() {
             return None;
         }
-        let boolean = |e: &Expr| {
-            matches!(e.ty, Type::Tensor(TensorType { element: Element::Bool, .. }) | Type::Set(Element::Bool))
-        };
         match (&x.ty, &y.ty) {
-            (Type::Tensor(_) | Type::Set(_), Type::Tensor(_) | Type::Set(_)) if boolean(&x) == boolean(&y) => {
+            (Type::Tensor(_) | Type::Set(_), Type::Tensor(_) | Type::Set(_)) if is_boolean(&x) == is_boolean(&y) => {
                 let equal = match (&x.ty, &y.ty) {
                     (Type::Tensor(a), Type::Tensor(b)) => a.element == b.element,
                     _ => false,
                 };
-                let (x, y) = if equal || boolean(&x) {
+                let (x, y) = if equal || is_boolean(&x) {
                     (x, y)
                 } else {
                     let (x, y, _) = self.same_numbers(x, y);
@@ -311,11 +308,16 @@ impl Checker<'_> {
                 self.apply(op, vec![a, b], Element::Bool, span)
             }
             Lt | Le | Gt | Ge | Eq | Ne => {
-                let (a, b) = (self.numeric(left, &what), self.numeric(right, &what));
+                let truth = matches!(op, Eq | Ne) && is_boolean(&left) && is_boolean(&right);
+                let (a, b) = match truth {
+                    true => (self.float(left), self.float(right)),
+                    false => (self.numeric(left, &what), self.numeric(right, &what)),
+                };
                 if a.ty.is_error() || b.ty.is_error() {
                     return poison(span);
                 }
                 let (a, b, _) = self.same_numbers(a, b);
+                let negated = op == Ne;
                 let (op, operands) = match op {
                     Lt => (Op::Less(p::Less), vec![a, b]),
                     Le => (Op::LessEqual(p::LessEqual), vec![a, b]),
@@ -324,7 +326,7 @@ impl Checker<'_> {
                     _ => (Op::Equal(p::Equal), vec![a, b]),
                 };
                 let result = self.apply(op, operands, Element::Bool, span);
-                if what.contains("!=") {
+                if negated {
                     return self.apply(Op::Not(p::Not), vec![result], Element::Bool, span);
                 }
                 result
@@ -552,4 +554,17 @@ impl Checker<'_> {
             _ => poison(span),
         }
     }
+}
+
+/// The article before a kind's keyword.
+pub fn article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        _ => "a",
+    }
+}
+
+/// Truth values, one or many.
+pub fn is_boolean(e: &Expr) -> bool {
+    matches!(e.ty, Type::Tensor(TensorType { element: Element::Bool, .. }) | Type::Set(Element::Bool))
 }

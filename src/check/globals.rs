@@ -2,9 +2,8 @@
 //! same name, but not from the prelude itself.
 
 use super::constant::{self, Value};
-use super::nearest;
 use super::typed::{Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Type};
-use crate::source::{Diagnostic, FileId, Span, codes};
+use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind, ItemKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,7 +101,7 @@ impl<'a> Globals<'a> {
             } else {
                 let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no constant is called `{name}`"))
                     .note("a setting from the command line replaces a top-level constant of the file");
-                if let Some(near) = nearest(name, items.keys().copied()) {
+                if let Some(near) = closest(name, items.keys().copied()) {
                     error = error.help(format!("did you mean `{near}`?"));
                 }
                 errors.push(error);
@@ -238,7 +237,7 @@ impl<'a> Globals<'a> {
         }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no data set is called `{}`", name.text))
             .at(name.span, "not declared by a `data` line");
-        if let Some(near) = nearest(&name.text, self.data.iter().map(|d| d.name.as_str())) {
+        if let Some(near) = closest(&name.text, self.data.iter().map(|d| d.name.as_str())) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.data.is_empty() {
             error = error.help(format!("declare it: `data {} = csv(\"file.csv\", target: column)`", name.text));

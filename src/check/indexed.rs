@@ -275,7 +275,7 @@ impl Checker<'_> {
                         Diagnostic::new(codes::BAD_INDEX_NOTATION, "an index is a name of the left side or of a sum")
                             .at(index.span, "this is neither");
                     if let Some(near) =
-                        index.as_name().and_then(|n| super::nearest(n, known.iter().map(String::as_str)))
+                        index.as_name().and_then(|n| crate::source::closest(n, known.iter().map(String::as_str)))
                     {
                         error = error.help(format!("did you mean `{near}`?"));
                     } else if let Some(name) = index.as_name() {

@@ -179,7 +179,7 @@ impl Checker<'_> {
         let known: Vec<String> = self.sizes.iter().map(|s| s.0.to_string()).collect();
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no size is called `{name}`"))
             .at(span, "not an axis of an input, a size input or a constant");
-        error = match super::nearest(name, known.iter().map(String::as_str)) {
+        error = match crate::source::closest(name, known.iter().map(String::as_str)) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None if known.is_empty() => error,
             None => error.note(format!("the sizes of this definition are {}", known.join(", "))),

@@ -1,14 +1,13 @@
 //! The state of checking one definition or the `train` block: its locals, size variables and scopes.
 
 use super::globals::{Global, Globals};
-use super::nearest;
 use super::shape::Names;
 use super::typed::{
     Axis, Definition, Element, Expr, ExprKind, Kind, Local, LocalId, Member, Origin, PackVar, Requirement, SiteId,
     TensorType, Type,
 };
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, FileId, Span, codes};
+use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a name in a scope means.
@@ -170,7 +169,7 @@ impl<'c> Checker<'c> {
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();
         known.extend(self.globals.visible(self.file));
         known.extend(super::expression::BUILTINS);
-        if let Some(near) = nearest(name, known) {
+        if let Some(near) = closest(name, known) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.kind.is_none() && !self.columns.is_empty() {
             let names: Vec<String> = self.columns.values().map(|(_, n)| format!("`{n}`")).take(12).collect();

@@ -1,10 +1,9 @@
 //! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
 
 use super::globals::Global;
-use super::nearest;
 use super::scope::{Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 
 const WORDS: [&str; 4] = ["weights", "biases", "all", "params"];
@@ -122,7 +121,7 @@ impl Checker<'_> {
                 let mut error = Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("no net is called `{net}`"))
                     .at(*net_span, "a path starts with a net");
                 let words = nets.iter().copied().chain(WORDS);
-                error = match (nearest(net, words), nets.as_slice()) {
+                error = match (closest(net, words), nets.as_slice()) {
                     (Some(near), _) => error.help(format!("did you mean `{near}`?")),
                     (None, []) => error,
                     (None, nets) => error.note(format!("the nets are {}", nets.join(", "))),
@@ -149,7 +148,7 @@ impl Checker<'_> {
                     let mut error = Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("`{path}` has no part `{part}`"))
                         .at(*span, "no parameter or application of this name")
                         .at(d.span, format!("`{}` is defined here", d.name));
-                    error = match (nearest(part, names.iter().copied()), names.as_slice()) {
+                    error = match (closest(part, names.iter().copied()), names.as_slice()) {
                         (Some(near), _) => error.help(format!("did you mean `{near}`?")),
                         (None, []) => error.note(format!("`{path}` is a parameter")),
                         (None, names) => error.note(format!("its parts are {}", names.join(", "))),

@@ -8,9 +8,9 @@ use super::typed::{
     Axis, Column, DataId, DefId, Definition, Duration, Element, Expr, Kind, Measure, OptimizerCall, Origin, Rows, Stop,
     StopMetric, TensorType, Train, Type,
 };
-use super::{nearest, uses};
+use super::uses;
 use crate::ir::Size;
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ClauseKind};
 
 /// The clauses of a block, each at most once.
@@ -168,7 +168,7 @@ impl Checker<'_> {
                         Diagnostic::new(codes::UNKNOWN_NAME, format!("`{}` has no part `{}`", set.name, name.text))
                             .at(name.span, "unknown here")
                             .at(set.span, format!("`{}` is declared here", set.name));
-                    error = match (nearest(&name.text, names.iter().copied()), names.as_slice()) {
+                    error = match (closest(&name.text, names.iter().copied()), names.as_slice()) {
                         (Some(near), _) => error.help(format!("did you mean `{near}`?")),
                         (None, []) => {
                             error.help(format!("split it: `split {} into train 70%, valid 15%, test 15%`", set.name))
@@ -250,7 +250,7 @@ impl Checker<'_> {
             Some(Global::Definition(def)) if self.globals.kind(def) == Kind::Optimizer => def,
             Some(Global::Definition(def)) => {
                 let kind = self.globals.kind(def);
-                return self.no_optimizer(place, &format!("a {kind}"));
+                return self.no_optimizer(place, &format!("{} {kind}", super::expression::article(kind)));
             }
             Some(Global::Constant(_)) => return self.no_optimizer(place, "a constant"),
             Some(Global::Error) => return None,
@@ -259,7 +259,7 @@ impl Checker<'_> {
                     self.definitions.iter().filter(|d| d.kind == Kind::Optimizer).map(|d| d.name.as_str()).collect();
                 let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("no optimizer is called `{name}`"))
                     .at(place, "not defined here or in the standard library");
-                error = match nearest(name, optimizers.iter().copied()) {
+                error = match closest(name, optimizers.iter().copied()) {
                     Some(near) => error.help(format!("did you mean `{near}`?")),
                     None => error.note(format!("the optimizers are {}", optimizers.join(", "))),
                 };
@@ -330,7 +330,7 @@ impl Checker<'_> {
             let mut error =
                 Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing measured is called `{}`", metric.text))
                     .at(metric.span, "unknown here");
-            error = match nearest(&metric.text, names.iter().copied()) {
+            error = match closest(&metric.text, names.iter().copied()) {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error.note(format!("measured are {}", names.join(", "))),
             };

@@ -2,9 +2,13 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc.
 
+mod bench;
+mod check;
 mod explain;
 mod failure;
+mod load;
 mod options;
+mod run;
 
 pub use failure::Failure;
 pub use options::{Cli, Command};
@@ -17,6 +21,9 @@ use std::process::ExitCode;
 pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
     let result = match &cli.command {
         Command::ExplainError(options) => explain::execute(options),
+        Command::Run(options) => run::execute(options, &clock),
+        Command::Check(options) => check::execute(options),
+        Command::Bench(options) => bench::execute(options, &clock),
         _ => Ok(()),
     };
     match result {
