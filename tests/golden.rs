@@ -3,6 +3,7 @@
 //! `DLC_BLESS=1 cargo test --test golden` writes the `.out` files anew. A stage is a function from a source to
 //! its text in a module of its own below; to add one, add its folder, its function and its `#[test]`.
 
+use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
 use dlc::source::{FileId, Files, render};
 use dlc::syntax;
 use std::fmt::Write;
@@ -62,5 +63,28 @@ fn errors() {
         let (_, errors) = syntax::parse(file, files.text(file));
         assert!(!errors.is_empty(), "{} has no errors", files.path(file).display());
         render(files, &errors, false)
+    });
+}
+
+/// The typed program, or the errors; cases that train do so on `digits`, which has x, label and target.
+#[test]
+fn check() {
+    golden("check", |files, file| {
+        let mut all = Files::default();
+        let user = all.add(files.path(file), files.text(file));
+        let (tree, errors) = syntax::parse(user, all.text(user));
+        assert!(errors.is_empty(), "a case of this stage has no errors of syntax:\n{}", render(&all, &errors, false));
+        let prelude = check::prelude(&mut all);
+        let prelude: Vec<_> = prelude.iter().collect();
+        let column = |name: &str, axes: &[u64], kind| ColumnSchema { name: name.into(), axes: axes.to_vec(), kind };
+        let columns = vec![
+            column("x", &[64], ColumnKind::Float),
+            column("label", &[], ColumnKind::Int { min: 0, max: 9 }),
+            column("target", &[], ColumnKind::Float),
+        ];
+        let schemas = Schemas::from([("digits".to_string(), Schema { rows: 1797, columns })]);
+        let (program, errors) = check::check(&prelude, &tree, &schemas, &[]);
+        let library = prelude.iter().flat_map(|f| &f.items).count();
+        if errors.is_empty() { check::print::print(&program, library) } else { render(&all, &errors, false) }
     });
 }

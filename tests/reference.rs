@@ -136,7 +136,8 @@ fn programs_train() {
         let path = write(&folder, &snippet);
         let run = dlc().args(["run", "--max-steps", "3", "--json"]).arg(path).output().unwrap();
         let stdout = String::from_utf8_lossy(&run.stdout);
-        let last: serde_json::Value = stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
+        let last: serde_json::Value =
+            stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
         assert!(
             run.status.success() && last["event"] == "done",
             "line {}: {}{stdout}",

@@ -561,8 +561,8 @@ fn naive_formulas_are_finite_and_right_in_f64() {
 #[test]
 fn naive_formulas_are_finite_whatever_is_switched_off() {
     let optional: Vec<&str> = passes().iter().filter(|p| !p.mandatory).map(|p| p.name).collect();
-    for case in cases() {
-        check(&case, DType::F32, &optional);
+    cases().for_each(|case| check(&case, DType::F32, &optional));
+    for case in sigmoids() {
         optional.iter().for_each(|name| check(&case, DType::F32, &[name]));
     }
 }

@@ -68,3 +68,6 @@ fn derived(from: &Origin, prefix: &str) -> Origin {
 fn accumulate(b: &mut Builder, total: Option<NodeId>, term: NodeId) -> NodeId {
     total.map_or(term, |sum| b.add(sum, term))
 }
+
+#[cfg(test)]
+mod tests;

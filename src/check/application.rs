@@ -489,7 +489,7 @@ impl Checker<'_> {
             Axis::Pack(_) => None,
         }) {
             for symbol in symbol {
-                if let Some(value) = s.sizes.get(&symbol) {
+                if let Some(value) = s.sizes.get(&symbol).filter(|v| v.as_symbol() != Some(&symbol)) {
                     error = error.note(format!("{} is {value} by the other arguments", symbol.0));
                 }
             }
@@ -502,7 +502,14 @@ impl Checker<'_> {
             }
         }
         let found = arg.ty.tensor().map(|a| a.element.clone());
+        let single =
+            |axes: &[Axis]| matches!(axes.last(), Some(Axis::Sized { size, .. }) if size.as_constant() == Some(1));
+        let column = s.packs.values().any(|p| p.len() == arg.axes().len() + 1 && single(p))
+            || (single(arg.axes()) && s.packs.values().any(|p| p.len() + 1 == arg.axes().len()));
         error = match (found, &t.element) {
+            _ if column => {
+                error.help("an axis of size 1 is still an axis: end with `affine(x)`, which gives one number a row")
+            }
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
@@ -591,9 +598,12 @@ impl Checker<'_> {
             return poison(e.span);
         }
         if !matches!(f.kind, Kind::Fn | Kind::Net) {
-            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {}", f.kind))
-                .at(e.span, "a function or a net is wanted here")
-                .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
+            let error = Diagnostic::new(
+                codes::WRONG_KIND,
+                format!("`{name}` is {} {}", super::expression::article(f.kind), f.kind),
+            )
+            .at(e.span, "a function or a net is wanted here")
+            .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
             return self.fail(e.span, error);
         }
         let mut t = Substitution::default();
@@ -649,7 +659,7 @@ impl Checker<'_> {
         let mut error = Diagnostic::new(codes::SHAPE_MISMATCH, "this function has another type")
             .at(span, text)
             .at(input.span, format!("`{}` of `{}` is {wanted}", input.name, callee.name));
-        for (symbol, value) in &s.sizes {
+        for (symbol, value) in s.sizes.iter().filter(|(symbol, value)| value.as_symbol() != Some(symbol)) {
             error = error.note(format!("{} is {value} by the other arguments", symbol.0));
         }
         self.fail(span, error)

@@ -267,7 +267,7 @@ impl Checker<'_> {
                 let whole = |e: &Element| matches!(e, Element::Int | Element::Index(_));
                 if t.element == Element::Float && whole(&w.element) {
                     let error = Diagnostic::new(codes::WRONG_TYPE, format!("`{name}` is an integer state"))
-                        .at(value.span, format!("its next value is {}, not an integer", self.show(&value.ty)))
+                        .at(value.span, format!("its next value is {}, not an integer", self.describe(&value.ty)))
                         .at(declared, format!("`{name}` starts as an integer here"))
                         .help("start it with a number that is none, such as `0.0`, or keep the counter whole");
                     return self.fail(span, error);

@@ -69,6 +69,12 @@ impl Checker<'_> {
         let shown = self.show(ty);
         match ty {
             Type::Function(_) => format!("a function, {shown}"),
+            Type::Tensor(t) if t.axes.is_empty() => match t.element {
+                Element::Float => "a number".into(),
+                Element::Int => "an integer".into(),
+                Element::Bool => "a truth value".into(),
+                Element::Index(_) => shown,
+            },
             Type::Objective => "an objective, to be applied to parameters: `J(θ)`".into(),
             Type::Init => "an init, which only a parameter can start with".into(),
             Type::Nothing => "no value".into(),
@@ -245,7 +251,7 @@ fn suggestion(a: &[Axis], b: &[Axis]) -> String {
     }
     let all: Vec<String> = letters[..used].iter().map(|s| s.to_string()).collect();
     format!(
-        "if every pair of axes is meant, write index notation: `y[{}] = a[{}] + b[{}]`",
+        "say which axes go together in index notation: `y[{}] = a[{}] + b[{}]`",
         all.join(", "),
         left.join(", "),
         right.join(", ")

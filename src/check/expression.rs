@@ -164,14 +164,15 @@ impl Checker<'_> {
             Some(Global::Error) => poison(span),
             Some(Global::Definition(id)) => {
                 let kind = self.globals.kind(id);
-                let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a {kind}, not a value"))
-                    .at(span, "a value is wanted here")
-                    .at(self.globals.definitions[id.0 as usize].0.name.span, "defined here")
-                    .help(match kind {
-                        Kind::Optimizer => format!("an optimizer stands in `using {name}`"),
-                        Kind::Init => format!("a parameter starts with it: `param W: [I, O] = {name}`"),
-                        _ => format!("apply it: `{name}(x)`"),
-                    });
+                let error =
+                    Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is {} {kind}, not a value", article(kind)))
+                        .at(span, "a value is wanted here")
+                        .at(self.globals.definitions[id.0 as usize].0.name.span, "defined here")
+                        .help(match kind {
+                            Kind::Optimizer => format!("an optimizer stands in `using {name}`"),
+                            Kind::Init => format!("a parameter starts with it: `param W: [I, O] = {name}`"),
+                            _ => format!("apply it: `{name}(x)`"),
+                        });
                 self.fail(span, error)
             }
             None if self.kind.is_none() && self.is_set_word(name) => self.selection_word(name, span),
@@ -553,6 +554,14 @@ impl Checker<'_> {
             },
             _ => poison(span),
         }
+    }
+}
+
+/// The article before a kind's keyword.
+pub fn article(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        _ => "a",
     }
 }
 

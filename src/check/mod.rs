@@ -9,18 +9,16 @@
 
 mod application;
 mod block;
-
+mod builtin;
 mod constant;
 mod definition;
 mod elementwise;
 mod expression;
-mod builtin;
 mod globals;
 mod indexed;
 mod objective;
 mod order;
 mod parameters;
-
 mod prelude;
 pub mod print;
 mod schema;
@@ -34,12 +32,32 @@ mod uses;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, codes};
 use crate::syntax::ast;
 use globals::Globals;
 
+/// Recursion is as deep as the source nests, which the parser bounds; this holds it in builds without optimization.
+const STACK: usize = 64 << 20;
+
+/// The most diagnostics reported in one run.
+const MAX_ERRORS: usize = 100;
+
 /// The typed program of the prelude's files and the user's, with every error.
 pub fn check(
+    prelude: &[&ast::File],
+    user: &ast::File,
+    schemas: &Schemas,
+    settings: &[(String, f64)],
+) -> (typed::Program, Vec<Diagnostic>) {
+    let run = || check_files(prelude, user, schemas, settings);
+    // A thread of its own has the stack that a caller's thread may lack.
+    std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
+        Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        Err(_) => run(),
+    })
+}
+
+fn check_files(
     prelude: &[&ast::File],
     user: &ast::File,
     schemas: &Schemas,
@@ -55,6 +73,14 @@ pub fn check(
     let train = globals.train.and_then(|t| train::check(&globals, &definitions, t, schemas, &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
+    if errors.len() > MAX_ERRORS {
+        let rest = errors.len() - MAX_ERRORS;
+        errors.truncate(MAX_ERRORS);
+        errors.push(
+            Diagnostic::new(codes::TOO_MANY_ERRORS, format!("{rest} more errors are not shown"))
+                .help("most of them tend to follow from the first few"),
+        );
+    }
     let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train };
     (program, errors)
 }

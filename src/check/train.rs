@@ -250,7 +250,7 @@ impl Checker<'_> {
             Some(Global::Definition(def)) if self.globals.kind(def) == Kind::Optimizer => def,
             Some(Global::Definition(def)) => {
                 let kind = self.globals.kind(def);
-                return self.no_optimizer(place, &format!("a {kind}"));
+                return self.no_optimizer(place, &format!("{} {kind}", super::expression::article(kind)));
             }
             Some(Global::Constant(_)) => return self.no_optimizer(place, "a constant"),
             Some(Global::Error) => return None,

@@ -171,7 +171,7 @@ pub struct Definition {
     pub body: Block,
     /// In an optimizer, what its first two inputs are.
     pub optimizer: Option<OptimizerRoles>,
-    /// Its parameters and the applications that own parameters or state, by path segment, in textual order.
+    /// Its parameters and the applications that own parameters or state, by path segment, in order of application.
     pub members: Vec<Member>,
 }
 

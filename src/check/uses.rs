@@ -1,4 +1,4 @@
-//! Which names an expression, a block or a definition mentions, in textual order.
+//! Which names an expression, a block or a definition mentions, arguments before what is applied to them.
 
 use crate::source::Span;
 use crate::syntax::ast::{Block, Definition, Expr, ExprKind, Statement, StatementKind};
@@ -30,10 +30,10 @@ pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
         ExprKind::Call { callee, args, over } => {
             // Draws (`normal(like: x)`) and reductions over axes are the language's own.
             let built_in = over.is_some() || args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like"));
+            args.iter().for_each(|a| expression(&a.value, visit));
             if !(built_in && callee.as_name().is_some()) {
                 applied(callee, visit);
             }
-            args.iter().for_each(|a| expression(&a.value, visit));
         }
         ExprKind::Pipe { value, callee } => {
             expression(value, visit);

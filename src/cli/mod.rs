@@ -2,9 +2,18 @@
 //!
 //! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc.
 
+mod bench;
+mod check;
+mod dump;
 mod explain;
 mod failure;
+mod grad;
+mod graph;
+mod load;
 mod options;
+mod run;
+mod stages;
+mod test;
 
 pub use failure::Failure;
 pub use options::{Cli, Command};
@@ -17,7 +26,13 @@ use std::process::ExitCode;
 pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
     let result = match &cli.command {
         Command::ExplainError(options) => explain::execute(options),
-        _ => Ok(()),
+        Command::Run(options) => run::execute(options, &clock),
+        Command::Check(options) => check::execute(options),
+        Command::Bench(options) => bench::execute(options, &clock),
+        Command::Grad(options) => grad::execute(options),
+        Command::Dump(options) => dump::execute(options),
+        Command::Graph(options) => graph::execute(options),
+        Command::Test(options) => test::execute(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

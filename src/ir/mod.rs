@@ -5,6 +5,7 @@
 mod attributes;
 mod builder;
 pub mod draw;
+pub mod formula;
 mod graph;
 mod interpret;
 pub mod primitive;

@@ -4,7 +4,7 @@
 
 use super::primitive::{Gradient, Region, Scan, Tag, Tangent, While};
 use super::{Graph, NodeId, Op, OutputRole, Type};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the graph has been through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +91,8 @@ fn project_fits(graph: &Graph, of: NodeId, index: usize, ty: &Type) -> Result<()
 
 fn outputs(graph: &Graph) -> Result<(), String> {
     let mut next = BTreeSet::new();
+    let name = |id: NodeId| if let Op::Input(input) = graph.op(id) { Some((input.name.clone(), id)) } else { None };
+    let inputs: BTreeMap<_, NodeId> = graph.inputs().filter_map(name).collect();
     for output in graph.outputs() {
         if output.node.index() >= graph.len() {
             return Err(format!("output {}: {} does not exist", output.name, output.node));
@@ -98,8 +100,7 @@ fn outputs(graph: &Graph) -> Result<(), String> {
         if output.role != OutputRole::Next {
             continue;
         }
-        let of_input = |id: &NodeId| matches!(graph.op(*id), Op::Input(i) if i.name == output.name);
-        let input = graph.inputs().find(of_input);
+        let input = inputs.get(&output.name).copied();
         let input = input.ok_or_else(|| format!("output {}: no input has this name", output.name))?;
         if graph.ty(input) != graph.ty(output.node) {
             return Err(format!("output {}: {} for {}", output.name, graph.ty(output.node), graph.ty(input)));

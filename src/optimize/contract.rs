@@ -12,7 +12,7 @@
 //! sum of rows) becomes a contraction, since as a fused loop it reads its operands only once.
 //! Limits: reshapes between factors are not looked through; the order of contraction is greedy.
 
-use super::rewrite::{arranged, axis_map, operands2, rewrite};
+use super::rewrite::{Regions, arranged, axis_map, operands2};
 use super::simplify::simplified;
 use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
@@ -22,12 +22,22 @@ use crate::ir::{Builder, Graph, NodeId, Op, Size};
 const FACTORS: usize = 6;
 
 pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
-    Ok(rewrite(graph, &mut |b, op, operands| {
-        let planned = match (&op, operands) {
+    Ok(planned(graph))
+}
+
+fn planned(graph: &Graph) -> Graph {
+    let mut regions = Regions::default();
+    let output = |id| graph.outputs().iter().any(|o| o.node == id);
+    graph.rebuild(|b, id, operands| {
+        let op = regions.map(graph.op(id), &mut planned);
+        let contracted = match (&op, operands) {
             (Op::ReduceSum(sum), [x]) => reduction(b, &sum.axes, *x),
             (Op::Contraction(c), [l, r]) => absorbed(b, c, *l, *r, None),
             (Op::Permute(p), [x]) => match b.graph().op(*x).clone() {
-                Op::Contraction(c) => {
+                // A product that is wanted in both orders is computed once.
+                Op::Contraction(c)
+                    if graph.users(graph.operands(id)[0]).len() == 1 && !output(graph.operands(id)[0]) =>
+                {
                     let sides = b.graph().operands(*x);
                     absorbed(b, &c, sides[0], sides[1], Some(&p.order))
                 }
@@ -35,8 +45,8 @@ pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
             },
             _ => None,
         };
-        planned.unwrap_or_else(|| simplified(b, op, operands))
-    }))
+        contracted.unwrap_or_else(|| simplified(b, op, operands))
+    })
 }
 
 /// A tensor seen from the axes of a product: axis `k` of the product is axis `map[k]` of the node, if it has it.

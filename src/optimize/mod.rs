@@ -9,7 +9,6 @@ mod contract;
 mod dead;
 mod differentiate;
 mod fold;
-mod one_hot;
 mod rewrite;
 mod simplify;
 mod stabilize;
@@ -63,13 +62,6 @@ pub fn passes() -> &'static [Pass] {
             exact: true,
             mandatory: false,
             run: canonicalize::run,
-        },
-        Pass {
-            name: "one-hot",
-            about: "writes a scatter of one update per row as a comparison with the position",
-            exact: true,
-            mandatory: false,
-            run: one_hot::run,
         },
         Pass {
             name: "fold",

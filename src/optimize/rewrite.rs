@@ -132,3 +132,37 @@ pub(super) fn work(graph: &Graph) -> Vec<&'static str> {
         .map(|id| graph.op(id).primitive().name())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::{DType, OutputRole, Role, Type};
+
+    #[test]
+    fn regions_are_rewritten_once_and_calls_of_them_still_merge() {
+        let ty = Type::new(DType::F32, vec![Size::symbol("N")]);
+        let mut inner = Builder::new();
+        let x = inner.input("x", Role::Bound, ty.clone());
+        let one = inner.full_like(x, 1.0);
+        let product = inner.mul(x, one);
+        let y = inner.exp(product);
+        inner.output("y", OutputRole::Report, y);
+        let body = Region(Arc::new(inner.finish()));
+
+        let mut b = Builder::new();
+        let (p, q) = (b.input("p", Role::Data, ty.clone()), b.input("q", Role::Data, ty.clone()));
+        for (name, operand) in [("first", p), ("second", q), ("third", p)] {
+            let call = b.push(Call { body: body.clone() }, &[operand]);
+            let result = b.push(Project { index: 0, ty: ty.clone() }, &[call]);
+            b.output(name, OutputRole::Report, result);
+        }
+        let after = super::super::simplify::run(&b.finish()).unwrap();
+        let bodies: Vec<&Region> = after
+            .ids()
+            .filter_map(|id| if let Op::Call(call) = after.op(id) { Some(&call.body) } else { None })
+            .collect();
+        assert_eq!(bodies.len(), 2, "the first and the third call are one");
+        assert_eq!(bodies[0], bodies[1]);
+        assert_eq!(work(&bodies[0].0), ["exp"]);
+    }
+}

@@ -151,6 +151,42 @@ pub fn expm1<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     lane.select(is_zero, x, result)
 }
 
+/// A sum and, in double precision, what rounding took from it.
+struct Sum<L: Lane> {
+    rounded: L::F,
+    lost: L::F,
+}
+
+/// a·b + c for |c| ≥ |a·b|.
+fn product_plus<L: Lane>(lane: &mut L, a: L::F, b: L::F, c: L::F) -> Sum<L> {
+    let rounded = lane.fma(a, b, c);
+    let lost = match lane.width() {
+        Width::Single => lane.float(0.0),
+        Width::Double => {
+            let part = lane.sub(c, rounded);
+            lane.fma(a, b, part)
+        }
+    };
+    Sum { rounded, lost }
+}
+
+/// The quotient of two sums; in double precision of what they stood for, to keep the result within two units.
+fn divide<L: Lane>(lane: &mut L, a: Sum<L>, b: Sum<L>) -> L::F {
+    match lane.width() {
+        Width::Single => lane.div(a.rounded, b.rounded),
+        Width::Double => {
+            let one = lane.float(1.0);
+            let reciprocal = lane.div(one, b.rounded);
+            let quotient = lane.mul(a.rounded, reciprocal);
+            let minus_quotient = lane.neg(quotient);
+            let remainder = lane.fma(minus_quotient, b.rounded, a.rounded);
+            let remainder = lane.fma(minus_quotient, b.lost, remainder);
+            let remainder = lane.add(remainder, a.lost);
+            lane.fma(remainder, reciprocal, quotient)
+        }
+    }
+}
+
 /// tanh |x| = -d / (d + 2) with d = e^(-2|x|) - 1.
 pub fn tanh<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     // From here on the result rounds to one.
@@ -167,10 +203,10 @@ pub fn tanh<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     let reduced = lane.fma(square, q, r);
     // d and d + 2 each from exact parts, so that their roundings do not add up.
     let rest = lane.sub(power, one);
-    let d = lane.fma(power, reduced, rest);
+    let d = product_plus(lane, power, reduced, rest);
     let rest = lane.add(power, one);
-    let divisor = lane.fma(power, reduced, rest);
-    let quotient = lane.div(d, divisor);
+    let divisor = product_plus(lane, power, reduced, rest);
+    let quotient = divide(lane, d, divisor);
     let quotient = lane.abs(quotient);
     lane.with_sign_of(quotient, x)
 }
@@ -183,6 +219,6 @@ pub fn sigmoid<L: Lane>(lane: &mut L, x: L::F) -> L::F {
     let e = exp_not_high(lane, exponent);
     let negative = lane.lt(x, zero);
     let numerator = lane.select(negative, e, one);
-    let divisor = lane.add(one, e);
-    lane.div(numerator, divisor)
+    let divisor = product_plus(lane, e, one, one);
+    divide(lane, Sum { rounded: numerator, lost: zero }, divisor)
 }

@@ -6,18 +6,19 @@
 use super::exponential::exp_not_high;
 use super::lane::{Lane, Polynomial, Width};
 
-/// q with log(1 + f) = f + f²·q(f) on [√½ - 1, √2 - 1]; error relative to the logarithm 2^-26.2.
+/// q with log(1 + f) = f + f²·q(f) on [√½ - 1, √2 - 1]; error relative to the logarithm 2^-28.4.
 const LOG_SINGLE: Polynomial = Polynomial {
     single: &[
-        -0.07169508,
-        0.12660152,
-        -0.13285957,
-        0.14217125,
-        -0.16610745,
-        0.20000963,
-        -0.25001377,
-        0.33333316,
-        -0.4999999,
+        0.057240173,
+        -0.11125439,
+        0.12102572,
+        -0.12538515,
+        0.14203654,
+        -0.16656739,
+        0.20002668,
+        -0.2500038,
+        0.33333305,
+        -0.49999997,
     ],
     double: &[],
 };

@@ -4,6 +4,27 @@
 //! that compute it. Invariant: no branch and no table depends on a value, so the host, which runs a sequence on one
 //! number, and an emitter, which runs it on a vector, give the same bits.
 //!
+//! Largest error in units of the last place, and steps of each sequence (`tests/numerics.rs` and `tests.rs` here hold both).
+//! Single: over all 2^32 inputs (pow: 2^32 pairs; sin and cos: a sample of |x| < 10^4, while over all |x| < 2.9·10^6 they
+//! reach 2.44 and 2.62). Double: over some 10^5 inputs against arithmetic of 240 bits.
+//!
+//! | function | single | double | steps single | steps double |
+//! |----------|-------:|-------:|-------------:|-------------:|
+//! | exp      | 0.92   | 0.84   | 18           | 24           |
+//! | expm1    | 1.44   | 1.12   | 23           | 29           |
+//! | log      | 0.89   | 0.76   | 35           | 38           |
+//! | log1p    | 1.01   | 0.83   | 47           | 50           |
+//! | tanh     | 1.91   | 1.50   | 22           | 38           |
+//! | sigmoid  | 2.41   | 1.34   | 23           | 37           |
+//! | softplus | 1.85   | 1.49   | 31           | 71           |
+//! | erf      | 1.09   | 1.09   | 33           | 58           |
+//! | sin      | 1.40   | 1.39   | 26           | 33           |
+//! | cos      | 1.37   | 1.46   | 24           | 31           |
+//! | pow      | 0.95   | 0.94   | 110          | 120          |
+//!
+//! sqrt, floor and sign are exactly rounded. All are exact at zeros (with their sign), infinities and NaN; subnormal
+//! numbers are neither flushed on the way in nor on the way out.
+//!
 //! [`random`] holds the counter-based random words in the same manner.
 
 pub mod lane;

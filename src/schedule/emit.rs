@@ -152,6 +152,13 @@ impl<'a, 'g> Emitter<'a, 'g> {
         }
     }
 
+    /// Stores of the open block are done before whatever comes next.
+    pub fn settle(&mut self) {
+        if let Some(block) = self.blocks.last_mut() {
+            block.stmts.append(&mut block.stores);
+        }
+    }
+
     fn push(&mut self, stmt: Stmt) {
         self.blocks.last_mut().expect("the root block stays open").stmts.push(stmt);
     }
@@ -190,6 +197,11 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     pub fn is_stored(&self, id: NodeId) -> bool {
         self.stored.contains(&id) || self.memory.homes[id.index()].is_empty()
+    }
+
+    /// Whether an earlier phase left the value of a member where a later one fetches it.
+    pub fn is_fetched(&self, id: NodeId) -> bool {
+        self.stored.contains(&id) || self.earlier.contains_key(&id)
     }
 
     /// Stores a kept node wherever it belongs; nowhere if only this kernel reads it.
@@ -292,6 +304,15 @@ impl<'a, 'g> Emitter<'a, 'g> {
         self.converted(loaded, dtype)
     }
 
+    /// Loads what this kernel stored in an earlier phase: here, and no further out.
+    fn load_back(&mut self, id: NodeId, buffer: BufferId, index: Index) -> ValueId {
+        let dtype = self.nodes.graph.ty(id).dtype;
+        let varies = index.terms.iter().map(|(a, _)| *a).collect();
+        let expr = Expr::Load { buffer, index, guards: Vec::new() };
+        let loaded = self.place(Value { expr, dtype: stored_type(dtype, self.float), varies }, self.depth());
+        self.converted(loaded, dtype)
+    }
+
     fn load_node(&mut self, id: NodeId, index: Index) -> ValueId {
         match self.home(id) {
             Some(buffer) => self.load(id, buffer, index),
@@ -344,7 +365,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let dims = self.nodes.graph.ty(id).dims.clone();
         if self.stored.contains(&id) {
             let home = self.home(id)?;
-            return Some(self.load(id, home, linear(map, &dims)));
+            return Some(self.load_back(id, home, linear(map, &dims)));
         }
         let Level::Full(pattern) = self.level(&dims, id)? else { return None };
         let pattern = &self.group.patterns[pattern];
@@ -381,7 +402,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         if let Some(kept) = self.earlier.get_mut(&id) {
             kept.row = Some(row);
         }
-        Some(self.load(id, row, position(map)))
+        Some(self.load_back(id, row, position(map)))
     }
 
     fn level(&self, dims: &[Size], id: NodeId) -> Option<Level> {

@@ -5,13 +5,17 @@
 //! opened by exactly one loop or reduction.
 //!
 //! Invariants an emitter may rely on:
-//! - The iterations of a [`Loop`] are independent of each other, unless it is `ordered`. A kernel may read and write
-//!   one buffer only if each element is read (through [`Stmt::Let`]) before it is written, in the same iteration.
+//! - The iterations of a [`Loop`] are independent of each other, unless it is `ordered`.
 //! - A vector loop and a [`Order::Lanes`] reduction run over lanes: the extent of the axis is the number of scalar
 //!   iterations, so there is a tail. A load's index has, along the lane axis, stride 1 (a vector load), 0 (a splat), another
 //!   stride, or none because a term varies by lane ([`Index::along`]): the last two are assembled lane by lane.
 //! - Inside a vector loop stand only `Let`, `Store`, reductions in [`Order::Sequential`] (each lane its own) and scalar
 //!   loops with these; inside a reduction only `Let` and `Store`.
+//! - A buffer that a kernel writes may share its bytes with one that it reads: the next value of a parameter, or a result
+//!   that takes the place of an operand. Each element is then read before it is written, in the same iteration; so no
+//!   iteration may run twice (no overlapping tails), and a load of such a buffer may not move past a store.
+//! - What was stored in an earlier phase of a row may be loaded in a later one: those loads stand after the reduction that
+//!   stores, in the same block or further in.
 //! - A guarded load touches memory only where its guards hold, and is zero elsewhere.
 //! - Values of the type i64 in a program that computes in f32 are uniform: they vary along no lane axis.
 //! - Memory holds no booleans: they are stored as integers 0 and 1, and converted explicitly.

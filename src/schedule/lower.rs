@@ -134,6 +134,9 @@ fn lower_reductions(emitter: &mut Emitter, group: &Group, pattern: usize, rows: 
     let map = full_map(rows, &inner, kept, dims.len());
     emitter.open_block(&axes);
     emitter.enter_full(&map);
+    for id in needed(emitter, group, pattern, results) {
+        emitter.value(id, &map);
+    }
     let mut reductions: Vec<(NodeId, Combine, ValueId)> = Vec::new();
     for id in results {
         let combine = match nodes.graph.op(*id) {
@@ -166,6 +169,22 @@ fn lower_reductions(emitter: &mut Emitter, group: &Group, pattern: usize, rows: 
             emitter.store_at_home(id, value, rows);
         }
     }
+}
+
+/// The members inside a pattern's loops that some reductions need, in graph order: computed in this order, none waits for
+/// a long chain of others.
+fn needed(emitter: &Emitter, group: &Group, pattern: usize, results: &[NodeId]) -> BTreeSet<NodeId> {
+    let nodes = emitter.nodes;
+    let mut needed = BTreeSet::new();
+    for id in group.members.iter().rev() {
+        if results.contains(id) || needed.contains(id) && !emitter.is_fetched(*id) {
+            let inside = |from: &NodeId| {
+                group.members.binary_search(from).is_ok() && group.level(nodes, *from) == Level::Full(pattern)
+            };
+            needed.extend(group.reads_of(*id).map(|e| e.from).filter(inside));
+        }
+    }
+    needed
 }
 
 /// A contraction by loops: the sum over its contracted axes, for one element of the result.
@@ -218,6 +237,17 @@ fn lower_scatter(emitter: &mut Emitter, id: NodeId, scatter: &ScatterAdd) {
     let Some(out) = emitter.home(id) else { return emitter.fail() };
     emitter.store(Store { buffer: out, index: map[0].clone(), value: zero, accumulate: false });
     emitter.close_to(0);
+    emitter.settle();
+    // Into an axis that is empty nothing is added: a loop that runs once where it is not.
+    let size = &scatter.dims[scatter.axis];
+    match size.as_constant() {
+        Some(0) => return,
+        Some(_) => {}
+        None => {
+            let once = times(size, &2.into()).floor_div(&(size + &1.into()));
+            emitter.open_loops(&[once], false, true);
+        }
+    }
     let (updates, positions) = (nodes.operands(id)[0], nodes.operands(id)[1]);
     let rank = nodes.graph.ty(positions).rank();
     let dims = nodes.graph.ty(updates).dims.clone();

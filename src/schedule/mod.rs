@@ -8,8 +8,11 @@
 //! library products, `memory` the arena.
 
 mod collapse;
+mod cost;
+mod display;
 
 mod emit;
+pub mod execute;
 
 mod groups;
 mod index_map;
@@ -23,6 +26,7 @@ pub mod program;
 mod reads;
 
 pub use crate::ir::ScalarOp;
+pub use cost::Cost;
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};
@@ -30,7 +34,7 @@ pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work
 use crate::ir::{Graph, NodeId, Op, Origin, Size, SizeError, Symbol};
 use kernel::{AxisId, Expr, Index, Loop, Stmt, Store, Value, ValueId};
 use nodes::{Class, Nodes};
-use plan::{Copy, Unit};
+use plan::{Copy, Plan, Unit};
 use program::Fused;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -83,7 +87,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
         let (first, fused, work) = match unit {
             Unit::Copy(k) => {
                 let copy = &plan.copies[*k];
-                (copy.from, BTreeSet::new(), Work::Kernel(copy_kernel(&nodes, &plan.memory.homes, copy)))
+                (copy.from, BTreeSet::new(), Work::Kernel(copy_kernel(&nodes, &plan, copy)))
             }
             Unit::Group(k) => {
                 let group = groups.group(*k);
@@ -129,11 +133,12 @@ fn step(graph: &Graph, number: usize, last: NodeId, fused: &BTreeSet<NodeId>, wo
     }
 }
 
-fn copy_kernel(nodes: &Nodes, homes: &[Vec<BufferId>], copy: &Copy) -> Kernel {
+fn copy_kernel(nodes: &Nodes, plan: &Plan, copy: &Copy) -> Kernel {
     let ty = nodes.graph.ty(copy.from);
     let (axis, value) = (AxisId(0), ValueId(0));
     let index = Index::axis(axis);
-    let from = homes[copy.from.index()].first().copied().unwrap_or(copy.to);
+    let home = plan.memory.homes[copy.from.index()].first().copied();
+    let from = copy.staged.map(|k| plan.copies[k].to).or(home).unwrap_or(copy.to);
     let load = Expr::Load { buffer: from, index: index.clone(), guards: Vec::new() };
     let store = Store { buffer: copy.to, index, value, accumulate: false };
     let body = vec![Stmt::Let(value), Stmt::Store(store)];
@@ -155,3 +160,6 @@ fn symbols(graph: &Graph) -> Vec<Symbol> {
     let all: BTreeSet<Symbol> = graph.ids().flat_map(sizes).flat_map(|s| s.symbols()).collect();
     all.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests;

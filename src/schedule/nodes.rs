@@ -155,6 +155,9 @@ impl<'g> Nodes<'g> {
     /// Keeps elementwise values that are read several times and cost more than a load.
     fn keep_what_is_dear(&mut self) {
         let reads = self.reads();
+        let reduced = self.reduced();
+        // Whether a value is computed from results of reductions, row by row.
+        let mut of_rows = vec![false; self.graph.len()];
         let mut length = vec![0u32; self.graph.len()];
         let mut loads = vec![0u32; self.graph.len()];
         for id in self.graph.ids() {
@@ -186,15 +189,32 @@ impl<'g> Nodes<'g> {
                 Class::Leaf => (price, load) = (0, u32::from(self.is_input(id) && self.graph.ty(id).rank() > 0)),
                 // Rows that repeat stay in registers or in the nearest cache.
                 Class::View if matches!(self.graph.op(id), Op::Broadcast(_)) => load = 0,
+                Class::View => self.kept[k] |= long > LONGEST,
                 Class::Relinear => (price, load) = (0, 1),
                 Class::Element(_) | Class::Chosen => {
                     let again = reads[k] <= 1 || (price <= CHEAP && load <= 1);
-                    self.kept[k] |= !again || long > LONGEST;
+                    // One value stored beside the reductions is less than several for another loop to read.
+                    of_rows[k] = self.operands(id).iter().any(|o| self.is_row(*o, &of_rows));
+                    let gathered = reduced[k] && of_rows[k] && load > 1;
+                    self.kept[k] |= !again || gathered || long > LONGEST;
                 }
                 _ => {}
             }
             (self.price[k], length[k], loads[k]) = (price, long, load);
         }
+    }
+
+    fn is_row(&self, id: NodeId, of_rows: &[bool]) -> bool {
+        self.class(id) == Class::Reduction || of_rows[id.index()] && !self.kept(id)
+    }
+
+    /// Which nodes are the operand of a reduction.
+    fn reduced(&self) -> Vec<bool> {
+        let mut reduced = vec![false; self.graph.len()];
+        for id in self.graph.ids().filter(|id| self.live[id.index()] && self.class(*id) == Class::Reduction) {
+            reduced[self.operands(id)[0].index()] = true;
+        }
+        reduced
     }
 
     /// How often each node is read, as far as it matters: views stand for their readers, and a reader that repeats its

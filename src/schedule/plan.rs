@@ -17,6 +17,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Copy {
     pub from: NodeId,
+    /// An earlier copy of the same value, to be copied on.
+    pub staged: Option<usize>,
     pub to: BufferId,
 }
 
@@ -118,7 +120,7 @@ impl Planner<'_, '_> {
         Ok(outputs)
     }
 
-    /// A scatter clears and adds up its result: it must be its own, and hold an element even if an axis is empty.
+    /// Products and scatters write one place only.
     fn writes_once(&self, node: NodeId) -> bool {
         matches!(self.nodes.class(node), Class::Product | Class::Scatter)
     }
@@ -126,14 +128,13 @@ impl Planner<'_, '_> {
     fn write_to(&mut self, node: NodeId, buffer: BufferId) {
         let kept = self.nodes.kept(node);
         let direct = match self.nodes.class(node) {
-            Class::Scatter => false,
-            Class::Product => self.memory.homes[node.index()].is_empty(),
+            Class::Scatter | Class::Product => self.memory.homes[node.index()].is_empty(),
             _ => true,
         };
         if kept && direct {
             self.memory.homes[node.index()].push(buffer);
         } else {
-            self.copies.push(Copy { from: node, to: buffer });
+            self.copies.push(Copy { from: node, staged: None, to: buffer });
         }
     }
 
@@ -147,7 +148,7 @@ impl Planner<'_, '_> {
             self.memory.homes[node.index()].push(buffer);
             self.updates.push(Update { node, buffer });
         } else {
-            self.copies.push(Copy { from: node, to: buffer });
+            self.copies.push(Copy { from: node, staged: None, to: buffer });
         }
     }
 
@@ -195,10 +196,20 @@ impl Planner<'_, '_> {
             // An input that is read after its next value is needed: that value waits in the arena.
             order.sort_unstable();
             let stuck = |u: &Update| order.binary_search(&Unit::Group(self.groups.of(u.node))).is_err();
-            let Some(at) = self.updates.iter().position(stuck) else { return order };
+            let Some(at) = self.updates.iter().position(stuck) else {
+                // Inputs that take each other's values: one of them is put aside first.
+                let waits =
+                    |k: &usize| order.binary_search(&Unit::Copy(*k)).is_err() && self.copies[*k].staged.is_none();
+                let Some(k) = (0..self.copies.len()).find(waits) else { return order };
+                let from = self.copies[k].from;
+                let to = self.arena(from);
+                self.copies[k].staged = Some(self.copies.len());
+                self.copies.push(Copy { from, staged: None, to });
+                continue;
+            };
             let update = self.updates.remove(at);
             self.memory.homes[update.node.index()].retain(|b| *b != update.buffer);
-            self.copies.push(Copy { from: update.node, to: update.buffer });
+            self.copies.push(Copy { from: update.node, staged: None, to: update.buffer });
             if self.memory.homes[update.node.index()].is_empty() {
                 let buffer = self.arena(update.node);
                 self.memory.homes[update.node.index()].push(buffer);
@@ -228,6 +239,10 @@ impl Planner<'_, '_> {
             readers.entry(edge.from).or_default().push(self.groups.of(edge.to));
         }
         for (k, copy) in self.copies.iter().enumerate() {
+            if let Some(staged) = copy.staged {
+                arc(groups + staged, groups + k);
+                continue;
+            }
             readers.entry(copy.from).or_default().push(groups + k);
             if self.nodes.kept(copy.from) {
                 arc(self.groups.of(copy.from), groups + k);

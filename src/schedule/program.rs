@@ -101,6 +101,7 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),
@@ -189,7 +190,8 @@ impl Program {
         self.arena
     }
 
-    /// Whether a run with these values of the symbols fits: every symbol bound and within capacity, every size defined.
+    /// Whether a run with these values of the symbols fits: every symbol bound and within capacity, every size
+    /// defined, every buffer within its place.
     pub fn admits(&self, bindings: &Bindings) -> Result<(), SizeError> {
         for symbol in &self.symbols {
             let value = bindings.get(symbol).ok_or_else(|| SizeError::Unbound(symbol.clone()))?;
@@ -197,6 +199,16 @@ impl Program {
                 return Err(SizeError::Overflow);
             }
         }
-        self.buffers.iter().try_for_each(|b| b.dims.iter().try_for_each(|d| d.eval(bindings).map(|_| ())))
+        for buffer in &self.buffers {
+            let mut bytes = element_bytes(buffer.elem);
+            for dim in &buffer.dims {
+                bytes = bytes.checked_mul(dim.eval(bindings)?).ok_or(SizeError::Overflow)?;
+            }
+            // A size that shrinks with its symbol is largest below capacity.
+            if matches!(buffer.place, Place::Arena { bytes: planned, .. } if bytes > planned) {
+                return Err(SizeError::Overflow);
+            }
+        }
+        Ok(())
     }
 }

@@ -340,6 +340,11 @@ that is applied twice within one evaluation of the objective would assign it twi
 "Parameters and state live longer than a batch, so their sizes must be known before any batch is
 there: numbers, sizes given as arguments, and the features of the data.
 ";
+    DIVERGED = 406, "training diverged",
+"The loss or a parameter became NaN or infinite. The steps before were run again one by one, and
+the marked expression is the first one that made such a value out of finite ones. Usual causes
+are a learning rate that is too high, a division by zero, and the logarithm of zero.
+";
     NESTED_TOO_DEEP = 501, "nested too deeply",
 "Expressions, types and blocks may be nested 128 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.

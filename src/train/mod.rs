@@ -4,13 +4,23 @@
 //! people. Results go to standard output, everything else to standard error.
 
 mod build;
+mod dataset;
 pub mod divergence;
 mod event;
+pub mod gradient_check;
+mod gradients;
 mod metrics;
 mod progress;
+mod run;
 mod stopping;
+mod trace;
 
+pub use build::{BuildError, Engine, Settings, schedule_of};
+pub use dataset::{Dataset, Feed, training_batch};
 pub use event::{Event, Named, Start, StopReason};
+pub use gradients::check_gradients;
 pub use metrics::{Means, Metrics};
 pub use progress::Reporter;
+pub use run::{Request, RunError, Session, run};
 pub use stopping::{Patience, Verdict};
+pub use trace::Diverged;

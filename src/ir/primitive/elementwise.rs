@@ -161,21 +161,25 @@ impl<E: Elementwise> Primitive for E {
 /// Applies a scalar operation to every element: over integers if any operand has integers, else in f64 by `meaning`, or in
 /// f32 with the bits of compiled code.
 fn map(op: ScalarOp, operands: &[&Tensor], out: DType, meaning: impl Fn(&[f64]) -> f64) -> Tensor {
-    let dims = operands[0].dims.clone();
+    let (dims, count) = (operands[0].dims.clone(), operands[0].len());
     if operands.iter().any(|o| o.dtype().is_int()) {
         let values: Vec<Vec<i64>> = operands.iter().map(|o| o.to_i64()).collect();
-        let at = |k: usize| values.iter().map(|v| v[k]).collect::<Vec<i64>>();
-        let results = (0..operands[0].len()).map(|k| op.integer(&at(k)).unwrap_or_default()).collect();
-        return Tensor::from_i64(out, dims, results);
+        let mut x = vec![0; operands.len()];
+        let value = |k: usize| {
+            x.iter_mut().zip(&values).for_each(|(x, v)| *x = v[k]);
+            op.integer(&x).unwrap_or_default()
+        };
+        return Tensor::from_i64(out, dims, (0..count).map(value).collect());
     }
     let values: Vec<Vec<f64>> = operands.iter().map(|o| o.to_f64()).collect();
+    let (mut x, mut narrow) = (vec![0.0; operands.len()], vec![0.0; operands.len()]);
     let value = |k: usize| {
-        let x: Vec<f64> = values.iter().map(|v| v[k]).collect();
+        x.iter_mut().zip(&values).for_each(|(x, v)| *x = v[k]);
         if out != DType::F32 {
             return meaning(&x);
         }
-        let narrow: Vec<f32> = x.iter().map(|v| *v as f32).collect();
+        narrow.iter_mut().zip(&x).for_each(|(n, x)| *n = *x as f32);
         f64::from(op.single(&narrow, || meaning(&x)))
     };
-    Tensor::from_f64(out, dims, (0..operands[0].len()).map(value).collect())
+    Tensor::from_f64(out, dims, (0..count).map(value).collect())
 }

@@ -9,7 +9,8 @@ use crate::ir::{Bindings, Builder, DType, NodeId, Size, Tensor, Type};
 
 /// `out[index axes.., rest..] = x[.., index, ..]`: operands `(x, index)`. Along `axis`, `x` is read at `index`;
 /// `batch` pairs axes of `x` with axes of the index that run together; `rest` are `x`'s other axes.
-/// Positions out of range are refused where data is loaded; here they read the nearest one in range.
+/// Positions out of range are refused where data is loaded; here they read the nearest one in range, and where the adjoint is
+/// a choice they contribute nothing to it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Gather {
     pub axis: usize,

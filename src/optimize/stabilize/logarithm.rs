@@ -260,12 +260,16 @@ pub(super) fn nonnegative(b: &Builder, x: NodeId, reach: &mut u32) -> bool {
     }
 }
 
-/// A gather of a difference reads both sides, so that the difference is taken where it is wanted and nowhere else;
-/// of a value repeated along the gathered axis it is that value.
-pub(in crate::optimize) fn gathered(b: &mut Builder, gather: &Gather, x: NodeId, index: NodeId) -> NodeId {
+/// The gather of a value of which something repeated along the gathered axis was subtracted subtracts it afterwards: only
+/// the chosen elements are computed, and what is read is the tensor the formula began with.
+fn gathered(b: &mut Builder, gather: &Gather, x: NodeId, index: NodeId) -> NodeId {
     let operands = b.graph().operands(x);
+    let repeated = |b: &Builder, x: &NodeId| match b.graph().op(*x) {
+        Op::Broadcast(stretch) => !stretch.axes.contains(&gather.axis),
+        _ => false,
+    };
     match (b.graph().op(x).clone(), operands.as_slice()) {
-        (op @ (Op::Sub(_) | Op::Add(_)), [p, q]) => {
+        (op @ (Op::Sub(_) | Op::Add(_)), [p, q]) if repeated(b, p) || repeated(b, q) => {
             let (l, r) = (gathered(b, gather, *p, index), gathered(b, gather, *q, index));
             b.push(op, &[l, r])
         }
@@ -273,9 +277,7 @@ pub(in crate::optimize) fn gathered(b: &mut Builder, gather: &Gather, x: NodeId,
             let l = gathered(b, gather, *p, index);
             b.push(op, &[l])
         }
-        (Op::Broadcast(stretch), [inner]) if !stretch.axes.contains(&gather.axis) => {
-            of_repeated(b, gather, &stretch, *inner, index)
-        }
+        (Op::Broadcast(stretch), [inner]) if repeated(b, &x) => of_repeated(b, gather, &stretch, *inner, index),
         _ => b.push(gather.clone(), &[x, index]),
     }
 }

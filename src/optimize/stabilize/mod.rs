@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! before   log (gather (div (exp z) (broadcast (sum (exp z)))) y)
-//! after    v = sub z (broadcast (stop (max z)));  sub (gather v y) (log (sum (exp v)))
+//! after    m = stop (max z);  sub (sub (gather z y) m) (log (sum (exp (sub z (broadcast m)))))
 //! ```
 //! It runs before differentiation, so that gradients come from the stable forms (for the example: softmax minus
 //! one-hot), and again after, for what the derivatives and the dropped tags uncover. It is mandatory: the meaning of

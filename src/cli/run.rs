@@ -1,0 +1,72 @@
+//! `dlc run FILE`: trains, and reports loss and measures on every part of the data.
+
+use super::failure::Failure;
+use super::load::{Loaded, load};
+use super::options::{Compile, Run};
+use crate::data::{FloatType, safetensors};
+use crate::ir::{DType, Tensor};
+use crate::runtime::memory::ProcessClock;
+use crate::source::{Diagnostic, Files, codes};
+use crate::train::{self, Diverged, Reporter, Request, RunError, Settings};
+use std::path::Path;
+
+pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
+    let settings = settings(&options.compile, options.seed);
+    let Loaded { files, program, tables, .. } = load(&options.source, FloatType::of(settings.dtype))?;
+    let request = Request {
+        file: options.source.file.display().to_string(),
+        init: starting_tensors(options.init.as_deref(), settings.dtype)?,
+        settings,
+        max_steps: options.max_steps,
+        clock,
+    };
+    let mut reporter = if options.json { Reporter::json() } else { Reporter::human() };
+    train::run(&program, &tables, &request, &mut reporter).map_err(|e| failure(e, files))
+}
+
+/// The settings of a compilation.
+pub fn settings(compile: &Compile, seed: u64) -> Settings {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Settings {
+        dtype: compile.dtype.dtype(),
+        threads: compile.threads.map_or_else(cores, usize::from),
+        seed,
+        off: compile.off.iter().cloned().collect(),
+    }
+}
+
+/// The tensors of a safetensors file, as a run of this float type holds them.
+pub fn starting_tensors(path: Option<&Path>, dtype: DType) -> Result<Vec<(String, Tensor)>, Failure> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let read = safetensors::read(path, None).map_err(|e| Failure::message(e.message()))?;
+    Ok(read.tensors.into_iter().map(|(name, array)| (name, array.tensor(dtype))).collect())
+}
+
+/// A run's error with its place in the program, where it has one.
+pub fn failure(error: RunError, files: Files) -> Failure {
+    match error {
+        RunError::Diagnostic(diagnostic) => Failure::Diagnostics(Box::new(files), vec![*diagnostic]),
+        RunError::Diverged(diverged) => Failure::Diagnostics(Box::new(files), vec![divergence(&diverged)]),
+        RunError::Data(error) => Failure::message(error.message()),
+        other => Failure::message(other),
+    }
+}
+
+fn divergence(diverged: &Diverged) -> Diagnostic {
+    let message = format!("training diverged at step {} (epoch {})", diverged.step, diverged.epoch + 1);
+    let mut diagnostic = Diagnostic::new(codes::DIVERGED, message);
+    if let Some(culprit) = &diverged.culprit {
+        if let Some(span) = culprit.origin.span {
+            diagnostic =
+                diagnostic.at(span, format!("the first value that is not finite arises here: {}", culprit.value));
+        }
+        let operands: Vec<String> = culprit.operands.iter().map(|v| format!("{v}")).collect();
+        let of = if operands.is_empty() { String::new() } else { format!(" of {}", operands.join(" and ")) };
+        let path =
+            if culprit.origin.path.is_empty() { String::new() } else { format!(" in `{}`", culprit.origin.path) };
+        diagnostic = diagnostic
+            .note(format!("{}{of}{path} gave {}; it reached `{}`", culprit.primitive, culprit.value, culprit.output));
+    }
+    diagnostic
+        .help("lower the learning rate, clip the gradient, or look at the values that go into the marked expression")
+}

@@ -1,0 +1,428 @@
+//! What fusion promises: kernels per parameter, passes over memory, no copies for views.
+
+use super::{check, inputs, program, sizes};
+use crate::ir::primitive::{Contraction, Gather, Iota, Permute, Random, Slice};
+use crate::ir::{Builder, DType, Graph, NodeId, OutputRole, Role, Size, Type};
+use crate::schedule::kernel::Stmt;
+use crate::schedule::{Options, Place, Program, ScheduleError, schedule};
+
+const F: DType = DType::F32;
+
+fn ty(dims: &[Size]) -> Type {
+    Type::new(F, dims.to_vec())
+}
+
+fn dims(sizes: &[u64]) -> Vec<Size> {
+    sizes.iter().map(|n| Size::constant(*n)).collect()
+}
+
+fn matmul(b: &mut Builder, x: NodeId, y: NodeId, pair: (usize, usize)) -> NodeId {
+    b.push(Contraction { batch: vec![], contract: vec![pair] }, &[x, y])
+}
+
+fn scalar(b: &mut Builder, value: f64, like: NodeId) -> NodeId {
+    b.full_like(like, value)
+}
+
+/// Adam: new values of a parameter and of its two moments.
+fn adam(b: &mut Builder, name: &str, parameter: NodeId, gradient: NodeId) {
+    let state = b.ty(parameter).clone();
+    let (mn, vn) = (format!("{name}.m"), format!("{name}.v"));
+    let m = b.input(&mn, Role::State, state.clone());
+    let v = b.input(&vn, Role::State, state);
+    let step = b.input("step", Role::Step, Type::scalar(DType::I64));
+    let one = b.constant(DType::I64, 1.0);
+    let t = b.add(step, one);
+    let t = b.convert(t, F);
+    let square = b.mul(gradient, gradient);
+    let mut moment = |old: NodeId, rho: f64, g: NodeId| {
+        let (keep, take) = (scalar(b, rho, old), scalar(b, 1.0 - rho, old));
+        let (a, c) = (b.mul(keep, old), b.mul(take, g));
+        let new = b.add(a, c);
+        let rho = b.constant(F, rho);
+        let power = b.pow(rho, t);
+        let unit = b.constant(F, 1.0);
+        let bias = b.sub(unit, power);
+        let dims = b.dims(new);
+        let bias = b.fill(bias, &dims);
+        (new, b.div(new, bias))
+    };
+    let (m1, mh) = moment(m, 0.9, gradient);
+    let (v1, vh) = moment(v, 0.999, square);
+    let root = b.sqrt(vh);
+    let eps = scalar(b, 1e-8, root);
+    let below = b.add(root, eps);
+    let rate = scalar(b, 1e-3, mh);
+    let up = b.mul(rate, mh);
+    let change = b.div(up, below);
+    let new = b.sub(parameter, change);
+    b.output(name, OutputRole::Next, new);
+    b.output(mn.as_str(), OutputRole::Next, m1);
+    b.output(vn.as_str(), OutputRole::Next, v1);
+}
+
+/// Softmax cross-entropy of logits: the mean loss and its derivative by the logits.
+fn cross_entropy(b: &mut Builder, z: NodeId, y: NodeId) -> (NodeId, NodeId) {
+    let full = b.dims(z);
+    let m = b.max_over(z, &[1]);
+    let wide = b.broadcast(m, &[0], &full);
+    let shifted = b.sub(z, wide);
+    let e = b.exp(shifted);
+    let s = b.sum(e, &[1]);
+    let log = b.log(s);
+    let lse = b.add(m, log);
+    let chosen = b.push(Gather { axis: 1, batch: vec![(0, 0)] }, &[z, y]);
+    let losses = b.sub(lse, chosen);
+    let total = b.sum(losses, &[0]);
+    let n = b.count(z, &[0]);
+    let loss = b.div(total, n);
+    let s = b.broadcast(s, &[0], &full);
+    let p = b.div(e, s);
+    let class = b.push(Iota { axis: 1, dims: full.clone(), dtype: DType::I32 }, &[]);
+    let label = b.broadcast(y, &[0], &full);
+    let hit = b.equal(class, label);
+    let (one, zero) = (scalar(b, 1.0, p), scalar(b, 0.0, p));
+    let hot = b.select(hit, one, zero);
+    let difference = b.sub(p, hot);
+    let n = b.fill(n, &full);
+    (loss, b.div(difference, n))
+}
+
+/// A two-layer perceptron's training step with L2 and Adam.
+fn mlp(inputs: u64, hidden: u64, classes: u64) -> Graph {
+    let mut b = Builder::new();
+    let n = Size::symbol("N");
+    let x = b.input("x", Role::Data, ty(&[n.clone(), inputs.into()]));
+    let y = b.input("y", Role::Data, Type::new(DType::I32, vec![n.clone()]));
+    let w1 = b.input("w1", Role::Parameter, ty(&dims(&[inputs, hidden])));
+    let b1 = b.input("b1", Role::Parameter, ty(&dims(&[hidden])));
+    let w2 = b.input("w2", Role::Parameter, ty(&dims(&[hidden, classes])));
+    let b2 = b.input("b2", Role::Parameter, ty(&dims(&[classes])));
+    let affine = |b: &mut Builder, x, w, bias| {
+        let z = matmul(b, x, w, (1, 0));
+        let full = b.dims(z);
+        let bias = b.broadcast(bias, &[1], &full);
+        b.add(z, bias)
+    };
+    let a = affine(&mut b, x, w1, b1);
+    let zero = scalar(&mut b, 0.0, a);
+    let h = b.maximum(a, zero);
+    let z = affine(&mut b, h, w2, b2);
+    let (loss, dz) = cross_entropy(&mut b, z, y);
+    let dw2 = matmul(&mut b, h, dz, (0, 0));
+    let db2 = b.sum(dz, &[0]);
+    let dh = matmul(&mut b, dz, w2, (1, 1));
+    let on = b.less(zero, a);
+    let da = b.select(on, dh, zero);
+    let dw1 = matmul(&mut b, x, da, (0, 0));
+    let db1 = b.sum(da, &[0]);
+    let mut penalty = None;
+    let mut decayed = |b: &mut Builder, w: NodeId, g: NodeId| {
+        let square = b.mul(w, w);
+        let sum = b.sum(square, &[0, 1]);
+        penalty = Some(penalty.map_or(sum, |p| b.add(p, sum)));
+        let weight = scalar(b, 1e-3, w);
+        let decay = b.mul(weight, w);
+        b.add(g, decay)
+    };
+    let (dw1, dw2) = (decayed(&mut b, w1, dw1), decayed(&mut b, w2, dw2));
+    for (name, w, g) in [("w1", w1, dw1), ("b1", b1, db1), ("w2", w2, dw2), ("b2", b2, db2)] {
+        adam(&mut b, name, w, g);
+    }
+    let half = b.constant(F, 5e-4);
+    let penalty = b.mul(half, penalty.unwrap());
+    let objective = b.add(loss, penalty);
+    b.output("loss", OutputRole::Report, objective);
+    b.finish()
+}
+
+fn arena_buffers(program: &Program) -> usize {
+    program.buffers.iter().filter(|b| matches!(b.place, Place::Arena { .. })).count()
+}
+
+#[test]
+fn adam_is_one_pass_over_parameter_and_state() {
+    let mut b = Builder::new();
+    let w = b.input("w", Role::Parameter, ty(&dims(&[64, 128])));
+    let g = b.input("g", Role::Data, ty(&dims(&[64, 128])));
+    adam(&mut b, "w", w, g);
+    let graph = b.finish();
+    let program = check(&graph, 1, 1);
+    let wide = program.kernels().filter(|(_, k)| k.axes.iter().any(|a| a.as_constant() > Some(1))).count();
+    assert_eq!(wide, 1, "{program}");
+    for name in ["w", "w.m", "w.v", "g"] {
+        assert_eq!(program.passes_over(program.input(name).unwrap()), 1, "{name}\n{program}");
+    }
+    // The two bias corrections, each a number.
+    assert!(arena_buffers(&program) <= 2, "{program}");
+    // The loop runs over all elements as one.
+    let (_, kernel) = program.kernels().last().unwrap();
+    assert!(kernel.axes.iter().any(|a| a.as_constant() == Some(64 * 128)), "{program}");
+}
+
+#[test]
+fn softmax_cross_entropy_forward_and_backward_is_two_kernels() {
+    let mut b = Builder::new();
+    let z = b.input("z", Role::Data, ty(&[Size::symbol("N"), 10.into()]));
+    let y = b.input("y", Role::Data, Type::new(DType::I32, vec![Size::symbol("N")]));
+    let (loss, dz) = cross_entropy(&mut b, z, y);
+    b.output("loss", OutputRole::Report, loss);
+    b.output("dz", OutputRole::Report, dz);
+    let graph = b.finish();
+    for n in [0, 1, 2, 33] {
+        let program = check(&graph, 33, n);
+        assert!(program.kernels().count() <= 2, "{program}");
+        // Between the two only one number a row; and a row of exponentials.
+        assert!(arena_buffers(&program) <= 2, "{program}");
+    }
+}
+
+#[test]
+fn a_training_step_of_a_perceptron_is_few_kernels() {
+    let graph = mlp(64, 128, 10);
+    let program = program(&graph, 32);
+    assert_eq!(program.products().count(), 5, "{program}");
+    let kernels: Vec<&str> = program.kernels().map(|(s, _)| s.name.as_str()).collect();
+    assert!(kernels.len() <= 9, "{kernels:?}\n{program}");
+    for name in ["w1.m", "w1.v", "b1.m", "w2.v", "b2.v"] {
+        assert_eq!(program.passes_over(program.input(name).unwrap()), 1, "{name}\n{program}");
+    }
+    // Every updated input is written in place: no kernel copies.
+    for (_, kernel) in program.kernels() {
+        kernel.walk(&mut |s| assert!(!matches!(s, Stmt::Store(s) if s.accumulate)));
+    }
+}
+
+#[test]
+fn a_training_step_computes_what_the_interpreter_does() {
+    for (i, h, c) in [(5, 7, 3), (2, 8, 1), (17, 33, 9)] {
+        let graph = mlp(i, h, c);
+        for n in [1, 2, 9] {
+            check(&graph, 9, n);
+            // Everything by loops: bit for bit.
+            let mut options = Options::new(sizes(9));
+            options.small_product = u64::MAX;
+            let program = schedule(&graph, &options).unwrap();
+            super::compare(&graph, &program, &inputs(&graph, &sizes(n)), &sizes(n));
+        }
+    }
+}
+
+#[test]
+fn views_have_no_buffer() {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&dims(&[4, 6])));
+    let w = b.input("w", Role::Data, ty(&dims(&[64, 64])));
+    let turned = b.push(Permute { order: vec![1, 0] }, &[x]);
+    let cut = b.push(Slice { axis: 0, start: 1.into(), len: 4.into() }, &[turned]);
+    let split = b.reshape(cut, &dims(&[2, 2, 4]));
+    let y = b.neg(split);
+    let turned = b.push(Permute { order: vec![1, 0] }, &[w]);
+    let product = matmul(&mut b, turned, w, (1, 0));
+    b.output("y", OutputRole::Report, y);
+    b.output("p", OutputRole::Report, product);
+    let program = check(&b.finish(), 1, 1);
+    assert_eq!(arena_buffers(&program), 0, "{program}");
+    assert_eq!(program.products().count(), 1);
+    assert_eq!(program.kernels().count(), 1);
+}
+
+#[test]
+fn inputs_that_trade_places_go_through_the_arena() {
+    let mut b = Builder::new();
+    let (p, q) = (b.input("p", Role::State, ty(&dims(&[5]))), b.input("q", Role::State, ty(&dims(&[5]))));
+    b.output("p", OutputRole::Next, q);
+    b.output("q", OutputRole::Next, p);
+    check(&b.finish(), 1, 1);
+
+    let mut b = Builder::new();
+    let (p, q) = (b.input("p", Role::State, ty(&dims(&[5]))), b.input("q", Role::State, ty(&dims(&[5]))));
+    let (np, nq) = (b.neg(q), b.exp(p));
+    b.output("p", OutputRole::Next, np);
+    b.output("q", OutputRole::Next, nq);
+    b.output("old p", OutputRole::Report, p);
+    check(&b.finish(), 1, 1);
+}
+
+#[test]
+fn a_parameter_is_updated_after_its_last_reader() {
+    let mut b = Builder::new();
+    let w = b.input("w", Role::Parameter, ty(&dims(&[3, 3])));
+    let turned = b.permute(w, &[1, 0]);
+    let new = b.sub(w, turned);
+    b.output("w", OutputRole::Next, new);
+    let square = matmul(&mut b, w, w, (1, 0));
+    b.output("square", OutputRole::Report, square);
+    let total = b.sum(new, &[0, 1]);
+    b.output("total", OutputRole::Report, total);
+    check(&b.finish(), 1, 1);
+}
+
+#[test]
+fn draws_and_masks_are_shared_between_forward_and_backward() {
+    let mut b = Builder::new();
+    let full = vec![Size::symbol("N"), 12.into()];
+    let x = b.input("x", Role::Data, ty(&full));
+    let seed = b.input("seed", Role::Seed, Type::scalar(DType::I64));
+    let step = b.input("step", Role::Step, Type::scalar(DType::I64));
+    let u = b.push(Random { site: 3, dims: full.clone(), dtype: F }, &[seed, step]);
+    let rate = scalar(&mut b, 0.5, u);
+    let kept = b.less(u, rate);
+    let zero = scalar(&mut b, 0.0, x);
+    let y = b.select(kept, x, zero);
+    let e = b.exp(y);
+    let z = b.select(kept, e, zero);
+    b.output("y", OutputRole::Report, y);
+    b.output("z", OutputRole::Report, z);
+    let program = check(&b.finish(), 40, 11);
+    assert_eq!(program.kernels().count(), 1, "{program}");
+    assert_eq!(arena_buffers(&program), 0, "{program}");
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_errors_with_the_figure() {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 1000.into()]));
+    let y = b.exp(x);
+    b.output("y", OutputRole::Report, y);
+    let graph = b.finish();
+    let mut options = Options::new(sizes(1 << 20));
+    options.memory_limit = 1 << 30;
+    assert!(
+        matches!(schedule(&graph, &options), Err(ScheduleError::TooLarge { bytes: Some(b), .. }) if b == 8000 << 20)
+    );
+    assert!(matches!(schedule(&graph, &Options::new(sizes(u64::MAX))), Err(ScheduleError::Size { .. })));
+    assert!(matches!(schedule(&graph, &Options::new(Default::default())), Err(ScheduleError::Size { .. })));
+}
+
+/// Asserts that the graph is scheduled in a time that leaves no room for quadratic growth, debug builds included.
+fn scheduled_soon(graph: &Graph) -> Program {
+    let started = std::time::Instant::now();
+    let program = program(graph, 32);
+    assert!(started.elapsed().as_secs() < 10, "{:?} for {} nodes", started.elapsed(), graph.len());
+    program
+}
+
+#[test]
+fn long_chains_are_cut_into_kernels_of_bounded_size() {
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&dims(&[8])));
+    for k in 0..10_000 {
+        let c = scalar(&mut b, f64::from(k), x);
+        x = b.add(x, c);
+        if k % 10 == 0 {
+            b.output(format!("y{k}"), OutputRole::Report, x);
+        }
+    }
+    let program = scheduled_soon(&b.finish());
+    assert!(program.kernels().all(|(_, k)| k.values.len() < 10_000));
+}
+
+#[test]
+fn chains_of_sums_and_views_need_no_deep_stack() {
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&dims(&[8, 8])));
+    for k in 0..5_000 {
+        x = if k % 2 == 0 { b.permute(x, &[1, 0]) } else { b.exp(x) };
+    }
+    let sum = b.sum(x, &[1]);
+    b.output("y", OutputRole::Report, sum);
+    scheduled_soon(&b.finish());
+
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&dims(&[8, 8])));
+    let mut all = x;
+    for _ in 0..2_000 {
+        let e = b.exp(x);
+        x = b.mul(e, x);
+        all = b.add(all, x);
+    }
+    let sum = b.sum(all, &[1]);
+    b.output("y", OutputRole::Report, sum);
+    scheduled_soon(&b.finish());
+}
+
+#[test]
+fn a_deep_network_with_adam_is_one_update_kernel_per_parameter() {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 64.into()]));
+    let mut h = x;
+    for k in 0..200 {
+        let w = b.input(&format!("w{k}"), Role::Parameter, ty(&dims(&[64, 64])));
+        let z = matmul(&mut b, h, w, (1, 0));
+        h = b.tanh(z);
+        let g = matmul(&mut b, x, h, (0, 0));
+        adam(&mut b, &format!("w{k}"), w, g);
+    }
+    let program = scheduled_soon(&b.finish());
+    // A product, a tanh, a product and an update each, and one kernel for the bias corrections.
+    assert_eq!(program.steps.len(), 4 * 200 + 1);
+}
+
+#[test]
+fn clipping_by_the_global_norm_is_one_barrier() {
+    let mut b = Builder::new();
+    let mut total = None;
+    let names = ["a", "b", "c"];
+    let both: Vec<(NodeId, NodeId)> = names
+        .iter()
+        .map(|name| {
+            let shape = ty(&dims(&[6, 7]));
+            (b.input(name, Role::Parameter, shape.clone()), b.input(&format!("d{name}"), Role::Data, shape))
+        })
+        .collect();
+    for (_, g) in &both {
+        let square = b.mul(*g, *g);
+        let sum = b.sum(square, &[0, 1]);
+        total = Some(total.map_or(sum, |t| b.add(t, sum)));
+    }
+    let norm = b.sqrt(total.unwrap());
+    let one = b.constant(F, 1.0);
+    let bounded = b.maximum(norm, one);
+    let factor = b.div(one, bounded);
+    for (name, (w, g)) in names.iter().zip(both) {
+        let factor = b.fill(factor, &dims(&[6, 7]));
+        let clipped = b.mul(g, factor);
+        let new = b.sub(w, clipped);
+        b.output(*name, OutputRole::Next, new);
+    }
+    let program = check(&b.finish(), 1, 1);
+    assert_eq!(program.kernels().count(), 4, "{program}");
+}
+
+/// (x - mean) / sqrt(variance + ε) over some axes, and a later reader of the statistics.
+fn normalized(axes: &[usize]) -> Graph {
+    let mut b = Builder::new();
+    let x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 19.into()]));
+    let full = b.dims(x);
+    let n = b.count(x, axes);
+    let mean = |b: &mut Builder, x: NodeId| {
+        let sum = b.sum(x, axes);
+        let dims = b.dims(sum);
+        let n = b.fill(n, &dims);
+        b.div(sum, n)
+    };
+    let centre = mean(&mut b, x);
+    let wide = b.broadcast_over(centre, axes, &full);
+    let shifted = b.sub(x, wide);
+    let e = b.exp(shifted);
+    let square = b.mul(e, e);
+    let variance = mean(&mut b, square);
+    let root = b.sqrt(variance);
+    let wide = b.broadcast_over(root, axes, &full);
+    let y = b.div(e, wide);
+    b.output("y", OutputRole::Report, y);
+    b.output("mean", OutputRole::Report, centre);
+    b.finish()
+}
+
+#[test]
+fn normalizing_rows_or_columns_is_one_kernel() {
+    for axes in [&[1][..], &[0]] {
+        let graph = normalized(axes);
+        for n in [0, 1, 5, 40] {
+            let program = check(&graph, 40, n);
+            assert_eq!(program.kernels().count(), 1, "{program}");
+        }
+    }
+}

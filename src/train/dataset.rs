@@ -1,0 +1,99 @@
+//! The data of a run: the columns a program reads, and the rows of every part.
+
+use super::build::Batched;
+use crate::check::typed::{DataSet, Program, Rows};
+use crate::data::{self, Column, DataError, Share, Table};
+use crate::ir::DType;
+use crate::runtime::{InputId, Machine, RuntimeError};
+use crate::source::{Diagnostic, Span, codes};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The part a data set without a split counts as.
+pub const WHOLE: &str = "train";
+
+/// One data set with its rows divided.
+pub struct Dataset<'t> {
+    pub name: String,
+    table: &'t Table,
+    /// Name and rows of every part, in the order of the split; one part if there is none.
+    pub parts: Vec<(String, Vec<usize>)>,
+}
+
+impl<'t> Dataset<'t> {
+    /// Divides a data set as its declaration says.
+    pub fn new(declared: &DataSet, table: &'t Table) -> Result<Dataset<'t>, Diagnostic> {
+        let parts = if declared.parts.is_empty() {
+            vec![(WHOLE.to_owned(), (0..table.rows()).collect())]
+        } else {
+            let shares: Vec<Share> =
+                declared.parts.iter().map(|p| Share { name: p.name.clone(), percent: p.percent }).collect();
+            let span = declared.parts.iter().map(|p| p.span).reduce(Span::to).unwrap_or(declared.span);
+            let parts = data::split(table.rows(), &shares, declared.split_seed.unwrap_or(0)).map_err(|e| e.at(span))?;
+            parts.into_iter().map(|p| (p.name, p.rows)).collect()
+        };
+        Ok(Dataset { name: declared.name.clone(), table, parts })
+    }
+
+    /// The rows that `rows` names: a part, or all.
+    pub fn rows(&self, rows: Rows) -> Vec<usize> {
+        match rows.part {
+            Some(part) => self.parts[part].1.clone(),
+            None => (0..self.table.rows()).collect(),
+        }
+    }
+
+    /// The name of the part; that of the whole if there is no split.
+    pub fn part_name(&self, rows: Rows) -> &str {
+        rows.part.map_or(WHOLE, |part| &self.parts[part].0)
+    }
+}
+
+/// The data set a program trains on.
+pub fn training_set<'t>(
+    program: &Program,
+    rows: Rows,
+    tables: &'t BTreeMap<String, Table>,
+) -> Result<Dataset<'t>, Diagnostic> {
+    let declared = program.data_set(rows.data);
+    let table = tables.get(&declared.name).ok_or_else(|| {
+        Diagnostic::new(codes::UNREADABLE_FILE, "this data was not read").at(declared.span, "declared here")
+    })?;
+    Dataset::new(declared, table)
+}
+
+/// The rows of a full batch of a program.
+pub fn training_batch(program: &Program, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
+    let Some(train) = &program.train else { return Ok(1) };
+    let rows = training_set(program, train.on, tables)?.rows(train.on).len() as u64;
+    Ok(train.batch.unwrap_or(rows).clamp(1, rows.max(1)))
+}
+
+/// Copies rows of the columns a machine reads into its inputs.
+pub struct Feed<'t> {
+    columns: Vec<(InputId, DType, Cow<'t, Column>)>,
+}
+
+impl<'t> Feed<'t> {
+    pub fn new(dataset: &Dataset<'t>, batched: &Batched) -> Result<Feed<'t>, DataError> {
+        let mut columns = Vec::new();
+        for name in &batched.columns {
+            let Some(id) = batched.machine.input(name) else { continue };
+            columns.push((id, batched.machine.input_dtype(id), dataset.table.column(name)?));
+        }
+        Ok(Feed { columns })
+    }
+
+    /// Fills the inputs with these rows.
+    pub fn fill(&self, machine: &mut Machine, rows: &[usize]) -> Result<(), RuntimeError> {
+        for (id, dtype, column) in &self.columns {
+            match dtype {
+                DType::F32 => column.gather::<f32>(rows, machine.input_mut(*id)?),
+                DType::F64 => column.gather::<f64>(rows, machine.input_mut(*id)?),
+                DType::I64 => column.gather::<i64>(rows, machine.input_mut(*id)?),
+                DType::I32 | DType::Bool => column.gather::<i32>(rows, machine.input_mut(*id)?),
+            }
+        }
+        Ok(())
+    }
+}
