@@ -26,7 +26,7 @@ impl Emitter<'_, '_> {
             Expr::Load { buffer, index, guards } => self.load(*buffer, index, guards, copy),
             Expr::Within(guards) => self.within(guards, copy),
             Expr::Scalar { op, args } => self.scalar(*op, args, value.dtype, copy),
-            Expr::Random { site, seed, step, element } => self.random(*site, *seed, *step, element, copy),
+            Expr::Random { .. } => self.random(id, copy),
             Expr::Reduced => Err(CodegenError::Internal(format!("value {} is not a reduction's", id.0))),
         }
     }

@@ -15,6 +15,7 @@ use crate::schedule::kernel::{AxisId, Expr, Guard, Index, Kernel, Stmt, ValueId}
 use crate::schedule::program::{BufferId, Place, Program};
 use cranelift_codegen::ir::{Block, InstBuilder, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
+use std::collections::BTreeMap;
 
 /// The most copies of a body that an unrolled loop holds.
 pub(super) const MOST_COPIES: usize = 4;
@@ -49,6 +50,10 @@ pub(super) struct Emitter<'a, 'f> {
     pub open: Vec<AxisId>,
     pub lane: Option<LaneAxis>,
     values: Vec<Held>,
+    /// The keys of draws, where they were derived ahead of a loop.
+    pub keys: BTreeMap<ValueId, [Value; 2]>,
+    /// The second word of a pair of vectors of draws, from one copy to the next.
+    pub second_words: Option<(ValueId, Value)>,
 }
 
 impl<'a, 'f> Emitter<'a, 'f> {
@@ -90,6 +95,8 @@ impl<'a, 'f> Emitter<'a, 'f> {
             open: Vec::new(),
             lane: None,
             values: vec![[None; MOST_COPIES]; kernel.values.len()],
+            keys: BTreeMap::new(),
+            second_words: None,
         })
     }
 
@@ -136,6 +143,11 @@ impl<'a, 'f> Emitter<'a, 'f> {
             held[copy] = held[copy].or(held[0]);
         }
         self.values[id.index()] = held;
+    }
+
+    /// Whether a value stands ready.
+    pub fn is_held(&self, id: ValueId) -> bool {
+        self.values[id.index()][0].is_some()
     }
 
     pub fn value(&self, id: ValueId, copy: usize) -> Result<Value, CodegenError> {

@@ -5,22 +5,53 @@
 
 use super::CodegenError;
 use super::kernel::{Emitter, LaneAxis, MOST_COPIES};
+use crate::ir::{Atom, Bindings, Size};
 use crate::scalar::Function;
 use crate::schedule::kernel::{Along, AxisId, Expr, Loop, ScalarOp, Stmt, ValueId};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
 
-/// The end of a range: its value, and the number where it is known.
+/// The end of a range: its value, and what is known of it.
 #[derive(Clone, Copy)]
 pub(super) struct Extent {
     pub value: Value,
     pub known: Option<u64>,
+    /// It is a multiple of this, whatever the values of symbols: 64 rows of 10 and N rows of 64 leave no tail.
+    pub multiple_of: u64,
+    /// It never exceeds this, if the program's capacity bounds it.
+    pub most: Option<u64>,
+}
+
+impl Extent {
+    /// How many positions are left over after steps of `step`, or more than any where that is not known.
+    pub fn left(&self, step: u64) -> u64 {
+        match self.known {
+            Some(n) => n % step,
+            None if self.multiple_of.is_multiple_of(step) => 0,
+            None => u64::MAX,
+        }
+    }
+}
+
+/// The greatest number that divides the size for all values of its symbols.
+fn divisor(size: &Size) -> u64 {
+    fn gcd(a: u64, b: u64) -> u64 {
+        if b == 0 { a } else { gcd(b, a % b) }
+    }
+    size.terms().fold(0, |d, (c, _)| gcd(d, u64::try_from(c.unsigned_abs()).unwrap_or(1))).max(1)
+}
+
+/// The greatest value of a size that grows with every symbol.
+fn most(size: &Size, capacity: &Bindings) -> Option<u64> {
+    let grows = size.terms().all(|(c, atoms)| c >= 0 && atoms.iter().all(|(a, _)| matches!(a, Atom::Symbol(_))));
+    if grows { size.eval(capacity).ok() } else { None }
 }
 
 impl Emitter<'_, '_> {
     pub fn extent(&mut self, axis: AxisId) -> Result<Extent, CodegenError> {
         let size = self.kernel.extent(axis);
-        Ok(Extent { value: self.size(size)?, known: size.as_constant() })
+        let most = most(size, &self.program.capacity);
+        Ok(Extent { value: self.size(size)?, known: size.as_constant(), multiple_of: divisor(size), most })
     }
 
     /// Runs `f` for `start`, `start + step`, … as long as a whole step fits below `end`; gives the first position left over.
@@ -53,12 +84,14 @@ impl Emitter<'_, '_> {
 
     pub fn run_loop(&mut self, l: &Loop) -> Result<(), CodegenError> {
         let extent = self.extent(l.axis)?;
-        if l.vector && !l.ordered {
-            return self.vector_loop(l, extent);
-        }
-        let zero = self.integer(0);
-        self.range(zero, extent.value, 1, &mut |e, position| e.at(l.axis, position, |e| e.body(&l.body)))?;
-        Ok(())
+        self.with_keys(&l.body, |e| {
+            if l.vector && !l.ordered {
+                return e.vector_loop(l, extent);
+            }
+            let zero = e.integer(0);
+            e.range(zero, extent.value, 1, &mut |e, position| e.at(l.axis, position, |e| e.body(&l.body)))?;
+            Ok(())
+        })
     }
 
     fn vector_loop(&mut self, l: &Loop, extent: Extent) -> Result<(), CodegenError> {
@@ -74,16 +107,23 @@ impl Emitter<'_, '_> {
         let pass = |e: &mut Self, start: Value, copies: u64, single: bool| {
             let lane = LaneAxis { axis: l.axis, copies: copies as usize, single };
             let step = if single { 1 } else { copies * lanes };
+            if !single && extent.known.is_some_and(|n| n / step == 1) {
+                e.in_lanes(lane, start, |e| e.body(&l.body))?;
+                return Ok(e.builder.ins().iadd_imm_s(start, step as i64));
+            }
             e.range(start, extent.value, step, &mut |e, position| e.in_lanes(lane, position, |e| e.body(&l.body)))
         };
-        let left = |step: u64| extent.known.map_or(u64::MAX, |n| n % step);
         if copies > 1 {
             position = pass(self, position, copies, false)?;
         }
-        if copies <= 1 && extent.known.is_none_or(|n| n >= lanes) || copies > 1 && left(copies * lanes) >= lanes {
+        let vectors_left = match copies {
+            0 | 1 => extent.known.is_none_or(|n| n >= lanes),
+            _ => extent.left(copies * lanes) >= lanes,
+        };
+        if vectors_left {
             position = pass(self, position, 1, false)?;
         }
-        if left(lanes) > 0 {
+        if extent.left(lanes) > 0 {
             pass(self, position, 1, true)?;
         }
         Ok(())
@@ -92,7 +132,11 @@ impl Emitter<'_, '_> {
     /// How often a body is repeated in an unrolled loop: light bodies wait for their own results unless several run side
     /// by side, heavy ones fill the machine alone and cost time to compile.
     pub fn copies_that_pay(&self, axis: AxisId, body: &[Stmt]) -> usize {
-        match self.weight(axis, body) {
+        let weight = self.weight(axis, body);
+        if weight < 400 && self.draws_in_pairs(axis, body) {
+            return 2;
+        }
+        match weight {
             0..=14 => MOST_COPIES,
             15..=32 => 2,
             _ => 1,

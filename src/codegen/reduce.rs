@@ -46,10 +46,10 @@ struct State<'r> {
 
 impl Emitter<'_, '_> {
     pub fn reduce(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
-        match reduce.order {
-            Order::Lanes => self.reduce_lanes(reduce),
-            Order::Sequential => self.reduce_sequentially(reduce),
-        }
+        self.with_keys(&reduce.body, |e| match reduce.order {
+            Order::Lanes => e.reduce_lanes(reduce),
+            Order::Sequential => e.reduce_sequentially(reduce),
+        })
     }
 
     fn is_float_sum(&self, reduction: &Reduction) -> bool {
@@ -235,7 +235,11 @@ impl Emitter<'_, '_> {
     }
 
     fn reduce_sequentially(&mut self, reduce: &Reduce) -> Result<(), CodegenError> {
-        let total = reduce.axes.iter().try_fold(1u64, |n, a| n.checked_mul(self.kernel.extent(*a).as_constant()?));
+        let mut total = Some(1u64);
+        for axis in &reduce.axes {
+            let most = self.extent(*axis)?.most;
+            total = total.and_then(|n| n.checked_mul(most?));
+        }
         let chunked = total.is_none_or(|n| n > CHUNK);
         let state = self.start(reduce, |e, r| e.copies_of(r.result).max(e.copies_of(r.operand)), chunked)?;
         match reduce.axes.as_slice() {
@@ -287,11 +291,28 @@ impl Emitter<'_, '_> {
         Ok(())
     }
 
+    /// Folds the only chunk of a row: an empty chunk is none.
+    fn fold_unless_empty(&mut self, state: &State, extent: Extent) {
+        match extent.known {
+            Some(0) => {}
+            Some(_) => self.fold(state),
+            None => {
+                let zero = self.integer(0);
+                let some = self.builder.ins().icmp(IntCC::NotEqual, extent.value, zero);
+                self.fold_if(state, some);
+            }
+        }
+    }
+
     /// Folds if the position within the chunk is (or is not) its start.
     fn fold_at(&mut self, state: &State, count: Value, condition: IntCC) {
         let within = self.builder.ins().band_imm_s(count, CHUNK as i64 - 1);
         let zero = self.integer(0);
         let now = self.builder.ins().icmp(condition, within, zero);
+        self.fold_if(state, now);
+    }
+
+    fn fold_if(&mut self, state: &State, now: Value) {
         let (folds, after) = (self.block(), self.block());
         self.builder.ins().brif(now, folds, &[], after, &[]);
         self.builder.seal_block(folds);
@@ -359,21 +380,21 @@ impl Emitter<'_, '_> {
         }
         let chunk = CHUNK * (VECTORS * self.vector.lanes) as u64;
         let extent = self.extent(*axis)?;
-        let one_chunk = extent.known.is_some_and(|n| n <= chunk);
+        let one_chunk = extent.most.is_some_and(|n| n <= chunk);
         let chunked = !(outer.is_empty() && one_chunk);
         let state = self.start(reduce, |_, _| VECTORS, chunked)?;
         self.nest(outer, &mut |e| {
             if one_chunk {
                 let zero = e.integer(0);
                 e.sweep(&state, *axis, zero, extent)?;
-                // An empty chunk is none.
-                if extent.known != Some(0) {
-                    e.fold(&state);
+                if chunked {
+                    e.fold_unless_empty(&state, extent);
                 }
                 return Ok(());
             }
             e.chunks(extent, chunk, &mut |e, start, end| {
-                e.sweep(&state, *axis, start, Extent { value: end, known: None })?;
+                // Chunks are multiples of a block, so the last one leaves what the axis leaves.
+                e.sweep(&state, *axis, start, Extent { value: end, known: None, ..extent })?;
                 e.fold(&state);
                 Ok(())
             })
@@ -410,13 +431,14 @@ impl Emitter<'_, '_> {
                     position = self.builder.ins().iadd_imm_s(position, rest as i64);
                 }
             }
+            _ if light && end.left(block) < lanes => {}
             _ => {
                 position = self.range(position, end.value, lanes, &mut |e, position| {
                     e.in_lanes(lane(1, false), position, |e| e.accumulate_masked(state, axis, start, position))
                 })?;
             }
         }
-        if end.known.is_none_or(|n| n % lanes > 0) {
+        if end.left(lanes) > 0 {
             self.range(position, end.value, 1, &mut |e, position| {
                 e.in_lanes(lane(1, true), position, |e| e.accumulate_masked(state, axis, start, position))
             })?;
