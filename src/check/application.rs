@@ -4,15 +4,13 @@ use super::globals::Global;
 use super::scope::{Binding, Checker, poison, size_value};
 use super::shape::{Names, Substitution, implied_label};
 use super::typed::{
-    Axis, Call, DefId, Definition, Element, Expr, ExprKind, FunctionType, FunctionValue, InputKind, Instance, Kind,
-    Member, Requirement, TensorType, Type, match_axes, same_extent,
+    Axis, Call, DefId, Definition, Element, Expr, ExprKind, InputKind, Instance, Kind, Member, Requirement, TensorType,
+    Type, match_axes,
 };
-use super::uses;
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span, closest, codes};
+use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// An argument as written: its name, if it has one, and its value.
 pub type Given<'a> = (Option<&'a ast::Name>, &'a ast::Expr);
@@ -123,148 +121,6 @@ impl Checker<'_> {
         }
     }
 
-    // ---------------------------------------------------------------------------------------------- arguments
-
-    /// Arguments by input and by option of a definition; the first `skip` inputs are not among them.
-    #[allow(clippy::type_complexity)]
-    pub fn arrange<'a>(
-        &mut self,
-        def: DefId,
-        given: &[Given<'a>],
-        callee: Span,
-        span: Span,
-        skip: usize,
-    ) -> Option<(Vec<&'a ast::Expr>, Vec<Option<&'a ast::Expr>>)> {
-        let d: &Definition = &self.definitions[def.0 as usize];
-        let names: Vec<&str> = d
-            .inputs
-            .iter()
-            .skip(skip)
-            .map(|i| i.name.as_str())
-            .chain(d.options.iter().map(|o| o.name.as_str()))
-            .collect();
-        let count = d.inputs.len().saturating_sub(skip);
-        let mut slots: Vec<Option<&'a ast::Expr>> = vec![None; names.len()];
-        let mut errors = Vec::new();
-        let mut position = 0;
-        for (name, value) in given {
-            let slot = match name {
-                None => {
-                    position += 1;
-                    position - 1
-                }
-                Some(name) => match names.iter().position(|n| *n == name.text) {
-                    Some(k) => k,
-                    None => {
-                        let mut error = Diagnostic::new(
-                            codes::WRONG_ARGUMENTS,
-                            format!("`{}` has no option `{}`", d.name, name.text),
-                        )
-                        .at(name.span, "unknown here")
-                        .at(d.span, format!("`{}` is defined here", d.name));
-                        error = match closest(&name.text, names.iter().copied()) {
-                            Some(near) => error.help(format!("did you mean `{near}`?")),
-                            None if d.options.is_empty() => error.note("it has no options"),
-                            None => error.note(format!("its options are {}", list(&names[count..]))),
-                        };
-                        errors.push(error);
-                        continue;
-                    }
-                },
-            };
-            match slots.get_mut(slot) {
-                None => {
-                    let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("too many arguments for `{}`", d.name))
-                        .at(value.span, "one too many")
-                        .at(d.span, format!("`{}` takes {}", d.name, counted(count, "input")))
-                        .help(format!("write `{}`", usage(d, skip)));
-                    errors.push(error);
-                    break;
-                }
-                Some(Some(first)) => {
-                    let error = Diagnostic::new(
-                        codes::WRONG_ARGUMENTS,
-                        format!("`{}` is given twice", names.get(slot).copied().unwrap_or_default()),
-                    )
-                    .at(value.span, "a second time here")
-                    .at(first.span, "the first time here");
-                    errors.push(error);
-                }
-                Some(free) => *free = Some(*value),
-            }
-        }
-        let failed = !errors.is_empty();
-        if !failed {
-            let missing: Vec<&str> = (0..slots.len())
-                .filter(|k| slots[*k].is_none() && (*k < count || d.options[*k - count].default.is_none()))
-                .map(|k| names[k])
-                .collect();
-            if !missing.is_empty() {
-                errors.push(
-                    Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{}` also needs {}", d.name, list(&missing)))
-                        .at(if given.is_empty() { span } else { callee }, "an argument is missing here")
-                        .at(d.span, format!("`{}` is defined here", d.name))
-                        .help(format!("write `{}`", usage(d, skip))),
-                );
-            }
-        }
-        if !errors.is_empty() {
-            self.errors.append(&mut errors);
-            return None;
-        }
-        let options = slots.split_off(count);
-        Some((slots.into_iter().flatten().collect(), options))
-    }
-
-    /// Values for the options of a definition.
-    pub fn option_values(&mut self, def: DefId, given: Vec<Option<&ast::Expr>>) -> Vec<Option<Expr>> {
-        let d = &self.definitions[def.0 as usize];
-        let mut out = Vec::with_capacity(given.len());
-        for (option, value) in d.options.iter().zip(given) {
-            let wanted = &d.local(option.local).ty;
-            out.push(value.map(|e| self.option_value(&d.name, &option.name, option.span, wanted, e)));
-        }
-        out
-    }
-
-    fn option_value(&mut self, def: &str, name: &str, place: Span, wanted: &Type, e: &ast::Expr) -> Expr {
-        if *wanted == Type::Init {
-            return match self.init_value(e) {
-                Some(value) => value,
-                None => {
-                    let mut error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` of `{def}` wants an init"))
-                        .at(e.span, "this is none")
-                        .at(place, "the option is declared here");
-                    let inits: Vec<&str> =
-                        self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
-                    error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
-                        Some(near) => error.help(format!("did you mean `{near}`?")),
-                        None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
-                    };
-                    self.fail(e.span, error)
-                }
-            };
-        }
-        let value = self.expression(e);
-        let boolean = matches!(wanted, Type::Tensor(t) if t.element == Element::Bool);
-        let what = format!("`{name}` of `{def}` is");
-        let value = if boolean {
-            self.boolean(value, &what)
-        } else {
-            let value = self.numeric(value, &what);
-            self.float(value)
-        };
-        if value.ty.is_error() || (value.axes().is_empty() && matches!(value.ty, Type::Tensor(_))) {
-            return value;
-        }
-        let error = Diagnostic::new(codes::NOT_A_SCALAR, format!("`{name}` of `{def}` is a single number"))
-            .at(value.span, format!("this is {}", self.show(&value.ty)))
-            .at(place, "the option is declared here");
-        self.fail(e.span, error)
-    }
-
-    // -------------------------------------------------------------------------------------------------- calls
-
     fn call(&mut self, def: DefId, callee_span: Span, given: &[Given], span: Span) -> Expr {
         let definitions = self.definitions;
         let callee = &definitions[def.0 as usize];
@@ -333,11 +189,11 @@ impl Checker<'_> {
         if failed {
             return poison(span);
         }
-        for k in 0..args.len() {
+        for (k, slot) in args.iter_mut().enumerate() {
             if let Some(Type::Tensor(TensorType { element: Element::Index(size), .. })) = declared_type(callee, k) {
-                let arg = std::mem::replace(&mut args[k], poison(span));
-                args[k] = self.fit_index(arg, size, &mut s, callee, k);
-                failed |= args[k].ty.is_error();
+                let arg = std::mem::replace(slot, poison(span));
+                *slot = self.fit_index(arg, size, &mut s, callee, k);
+                failed |= slot.ty.is_error();
             }
         }
         if failed || !self.all_bound(callee, &s, callee_span) {
@@ -381,7 +237,7 @@ impl Checker<'_> {
         false
     }
 
-    fn instance(&mut self, def: DefId, callee: &Definition, span: Span) -> Instance {
+    pub fn instance(&mut self, def: DefId, callee: &Definition, span: Span) -> Instance {
         match callee.kind {
             Kind::Net => Instance::Net,
             Kind::Layer => {
@@ -524,7 +380,7 @@ impl Checker<'_> {
         self.fail(arg.span, error)
     }
 
-    fn wrong_argument(&mut self, arg: Expr, wanted: &Type, callee: &Definition, k: usize) -> Expr {
+    pub fn wrong_argument(&mut self, arg: Expr, wanted: &Type, callee: &Definition, k: usize) -> Expr {
         if arg.ty.is_error() {
             return arg;
         }
@@ -552,228 +408,6 @@ impl Checker<'_> {
         self.report(error);
         false
     }
-
-    // ------------------------------------------------------------------------------------- functions as values
-
-    /// An argument for an input with a function type.
-    fn function_argument(
-        &mut self,
-        e: &ast::Expr,
-        wanted: &Arc<FunctionType>,
-        s: &mut Substitution,
-        callee: &Definition,
-        k: usize,
-    ) -> Expr {
-        let input = &callee.inputs[k];
-        let Some(name) = e.as_name() else {
-            let error = Diagnostic::new(codes::WRONG_KIND, "the name of a function or net is wanted")
-                .at(e.span, "this is an expression")
-                .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
-            return self.fail(e.span, error);
-        };
-        if let Some((binding, _)) = self.lookup(name).cloned() {
-            if let Binding::Local(id) = binding
-                && let Type::Function(f) = self.local(id).ty.clone()
-            {
-                let fits = f.inputs.len() == wanted.inputs.len()
-                    && wanted.inputs.iter().zip(&f.inputs).all(|(w, g)| bind(&w.axes, &g.axes, s))
-                    && bind(&wanted.result.axes, &f.result.axes, s);
-                let value = self.read(id, e.span);
-                return if fits { value } else { self.misfit_function(e.span, &value.ty, wanted, s, callee, k) };
-            }
-            let value = self.expression(e);
-            return self.wrong_argument(value, &Type::Function(wanted.clone()), callee, k);
-        }
-        let definitions = self.definitions;
-        let def = match self.global(name) {
-            Some(Global::Definition(def)) => def,
-            Some(_) => {
-                let value = self.expression(e);
-                return self.wrong_argument(value, &Type::Function(wanted.clone()), callee, k);
-            }
-            None => return self.unknown(name, e.span),
-        };
-        let f = &definitions[def.0 as usize];
-        if f.result.is_error() {
-            return poison(e.span);
-        }
-        if !matches!(f.kind, Kind::Fn | Kind::Net) {
-            let error = Diagnostic::new(
-                codes::WRONG_KIND,
-                format!("`{name}` is {} {}", super::expression::article(f.kind), f.kind),
-            )
-            .at(e.span, "a function or a net is wanted here")
-            .at(input.span, format!("`{}` of `{}` is a function", input.name, callee.name));
-            return self.fail(e.span, error);
-        }
-        let mut t = Substitution::default();
-        let tensors: Vec<&TensorType> =
-            (0..f.inputs.len()).filter_map(|k| declared_type(f, k).and_then(Type::tensor)).collect();
-        let result = f.result.tensor();
-        let required = f.options.iter().any(|o| o.default.is_none());
-        let fits = tensors.len() == f.inputs.len()
-            && tensors.len() == wanted.inputs.len()
-            && !required
-            && wanted.inputs.iter().zip(&tensors).all(|(w, g)| {
-                settle(&w.axes, &g.axes, s);
-                bound_axes(&w.axes, s) && bind(&g.axes, &s.axes(&w.axes), &mut t)
-            })
-            && f.sizes.iter().all(|x| t.sizes.contains_key(x))
-            && result.is_some_and(|r| bind(&wanted.result.axes, &t.axes(&r.axes), s));
-        if !fits {
-            let ty = match result {
-                Some(r) if tensors.len() == f.inputs.len() => Type::Function(Arc::new(FunctionType {
-                    inputs: tensors.into_iter().cloned().collect(),
-                    result: r.clone(),
-                })),
-                _ => Type::Nothing,
-            };
-            return self.misfit_function(e.span, &ty, wanted, s, callee, k);
-        }
-        let instance = self.instance(def, f, e.span);
-        let packs = (0..f.packs).map(|p| t.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default()).collect();
-        let options = vec![None; f.options.len()];
-        let value = FunctionValue { def, sizes: t.sizes, packs, options, instance };
-        let ty = Type::Function(Arc::new(FunctionType {
-            inputs: wanted.inputs.iter().map(|w| s.tensor(w)).collect(),
-            result: s.tensor(&wanted.result),
-        }));
-        Expr { kind: ExprKind::Function(Box::new(value)), ty, span: e.span }
-    }
-
-    fn misfit_function(
-        &mut self,
-        span: Span,
-        found: &Type,
-        wanted: &Arc<FunctionType>,
-        s: &Substitution,
-        callee: &Definition,
-        k: usize,
-    ) -> Expr {
-        let input = &callee.inputs[k];
-        let wanted = Names(&callee.pack_names).ty(&Type::Function(wanted.clone()));
-        let text = match found {
-            Type::Nothing => "its inputs cannot be those".to_string(),
-            _ => format!("this is {}", self.show(found)),
-        };
-        let mut error = Diagnostic::new(codes::SHAPE_MISMATCH, "this function has another type")
-            .at(span, text)
-            .at(input.span, format!("`{}` of `{}` is {wanted}", input.name, callee.name));
-        for (symbol, value) in s.sizes.iter().filter(|(symbol, value)| value.as_symbol() != Some(symbol)) {
-            error = error.note(format!("{} is {value} by the other arguments", symbol.0));
-        }
-        self.fail(span, error)
-    }
-
-    fn call_local(
-        &mut self,
-        function: super::typed::LocalId,
-        f: &FunctionType,
-        name: &str,
-        given: &[Given],
-        span: Span,
-    ) -> Expr {
-        let args: Vec<Expr> = given.iter().map(|(_, e)| self.expression(e)).collect();
-        let declared = self.local(function).span;
-        if args.len() != f.inputs.len() || given.iter().any(|(n, _)| n.is_some()) {
-            let error =
-                Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes {}", counted(f.inputs.len(), "input")))
-                    .at(span, format!("{} given", args.len()))
-                    .at(declared, "its type is declared here");
-            return self.fail(span, error);
-        }
-        let mut fitted = Vec::with_capacity(args.len());
-        for (arg, wanted) in args.into_iter().zip(&f.inputs) {
-            let Type::Tensor(t) = &arg.ty else {
-                if !arg.ty.is_error() {
-                    let error = Diagnostic::new(codes::WRONG_TYPE, format!("`{name}` wants another kind of value"))
-                        .at(arg.span, format!("this is {}", self.describe(&arg.ty)))
-                        .at(declared, "its type is declared here");
-                    self.report(error);
-                }
-                return poison(span);
-            };
-            let same = t.axes.len() == wanted.axes.len()
-                && t.axes.iter().zip(&wanted.axes).all(|(a, b)| same_extent(a, b))
-                && (t.element == wanted.element
-                    || (wanted.element == Element::Float && matches!(t.element, Element::Int | Element::Index(_))));
-            if !same {
-                let shown = Names(&self.pack_names).tensor(wanted);
-                let error = Diagnostic::new(codes::SHAPE_MISMATCH, format!("this does not fit the input of `{name}`"))
-                    .at(arg.span, format!("this is {}", self.show(&arg.ty)))
-                    .at(declared, format!("`{name}` takes {shown}"));
-                let error = self.trace(error, &arg);
-                return self.fail(span, error);
-            }
-            fitted.push(self.convert(arg, wanted.element.clone()));
-        }
-        let site = self.site();
-        let ty = Type::Tensor(f.result.clone());
-        Expr { kind: ExprKind::CallLocal { function, args: fitted, site }, ty, span }
-    }
-
-    /// Path segments for the applications of layers in a body: the name of the equation whose right side the
-    /// application is, else the layer's name, numbered where it stands more than once.
-    pub fn name_applications(&mut self, body: &ast::Block) {
-        let mut found: Vec<(Span, String, bool)> = Vec::new();
-        self.collect_applications(body, &mut found);
-        let mut used: BTreeSet<String> = BTreeSet::new();
-        for (span, name, own) in found.iter().filter(|f| f.2) {
-            let mut segment = name.clone();
-            let mut k = 1;
-            while !used.insert(segment.clone()) {
-                k += 1;
-                segment = format!("{name}_{k}");
-            }
-            let _ = own;
-            self.segments.insert(*span, segment);
-        }
-        let rest: Vec<&(Span, String, bool)> = found.iter().filter(|f| !f.2).collect();
-        let mut counts: std::collections::BTreeMap<&str, (usize, usize)> = Default::default();
-        for (_, name, _) in &rest {
-            counts.entry(name).or_default().0 += 1;
-        }
-        for (span, name, _) in &rest {
-            let Some((total, next)) = counts.get_mut(name.as_str()) else { continue };
-            let mut segment = name.clone();
-            if *total > 1 || used.contains(&segment) {
-                loop {
-                    *next += 1;
-                    segment = format!("{name}_{next}");
-                    if !used.contains(&segment) {
-                        break;
-                    }
-                }
-            }
-            used.insert(segment.clone());
-            self.segments.insert(*span, segment);
-        }
-    }
-
-    fn collect_applications(&self, b: &ast::Block, out: &mut Vec<(Span, String, bool)>) {
-        let layer = |name: &str| match self.global(name) {
-            Some(Global::Definition(id)) => self.globals.kind(id) == Kind::Layer,
-            _ => false,
-        };
-        let mut own: BTreeSet<Span> = BTreeSet::new();
-        for s in &b.statements {
-            if let ast::StatementKind::Let { name, value } = &s.kind
-                && let Some((callee, span)) = uses::applied_name(value)
-                && layer(callee)
-            {
-                own.insert(span);
-                out.push((span, name.text.clone(), true));
-            }
-        }
-        uses::block(b, &mut |u| {
-            if let uses::Use::Callee(name, span) = u
-                && layer(name)
-                && !own.contains(&span)
-            {
-                out.push((span, name.to_string(), false));
-            }
-        });
-    }
 }
 
 /// The type of an input that is a value.
@@ -792,7 +426,7 @@ fn lone(axes: &[Axis]) -> bool {
     })
 }
 
-fn bound_axes(axes: &[Axis], s: &Substitution) -> bool {
+pub fn bound_axes(axes: &[Axis], s: &Substitution) -> bool {
     axes.iter().all(|a| match a {
         Axis::Pack(p) => s.packs.contains_key(p),
         Axis::Sized { size, .. } => size.symbols().iter().all(|x| s.sizes.contains_key(x)),
@@ -800,7 +434,7 @@ fn bound_axes(axes: &[Axis], s: &Substitution) -> bool {
 }
 
 /// Binds variables of `wanted` that are still free where the function itself has a fixed size.
-fn settle(wanted: &[Axis], given: &[Axis], s: &mut Substitution) {
+pub fn settle(wanted: &[Axis], given: &[Axis], s: &mut Substitution) {
     if wanted.len() != given.len() {
         return;
     }
@@ -836,27 +470,4 @@ pub fn bind(declared: &[Axis], actual: &[Axis], s: &mut Substitution) -> bool {
         }
     }
     true
-}
-
-fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|n| format!("`{n}`")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => "none".into(),
-    }
-}
-
-fn counted(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("one {what}"),
-        _ => format!("{n} {what}s"),
-    }
-}
-
-/// How a definition is applied: `dense(x, O, init: ...)`.
-fn usage(d: &Definition, skip: usize) -> String {
-    let mut parts: Vec<String> = d.inputs.iter().skip(skip).map(|i| i.name.clone()).collect();
-    parts.extend(d.options.iter().map(|o| format!("{}: ...", o.name)));
-    format!("{}({})", d.name, parts.join(", "))
 }

@@ -182,6 +182,7 @@ impl Checker<'_> {
     }
 
     /// The value with these axes, or the value back if it does not fit in exactly one way.
+    #[allow(clippy::result_large_err)] // The value comes back as it was.
     pub fn stretch(&mut self, e: Expr, axes: &[Axis]) -> Result<Expr, Expr> {
         let Type::Tensor(t) = &e.ty else { return Err(e) };
         let element = t.element.clone();

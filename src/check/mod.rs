@@ -8,12 +8,14 @@
 //! Time is linear in the source except where blocks nest; definitions are never expanded here.
 
 mod application;
+mod arguments;
 mod block;
 mod builtin;
 mod constant;
 mod definition;
 mod elementwise;
 mod expression;
+mod function;
 mod globals;
 mod indexed;
 mod objective;
@@ -23,6 +25,7 @@ mod prelude;
 pub mod print;
 mod schema;
 mod scope;
+mod segments;
 mod selection;
 mod shape;
 mod train;

@@ -61,6 +61,8 @@ pub struct Checker<'c> {
     pub requirements: Vec<Requirement>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
+    /// The columns that some expression reads.
+    pub columns_read: BTreeSet<LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
 }
@@ -94,6 +96,7 @@ impl<'c> Checker<'c> {
             indices: BTreeMap::new(),
             requirements: Vec::new(),
             columns: BTreeMap::new(),
+            columns_read: BTreeSet::new(),
             columns_unknown: false,
         }
     }
@@ -152,6 +155,9 @@ impl<'c> Checker<'c> {
     }
 
     pub fn read(&mut self, id: LocalId, span: Span) -> Expr {
+        if self.local(id).origin == Origin::Column {
+            self.columns_read.insert(id);
+        }
         Expr { kind: ExprKind::Local(id), ty: self.local(id).ty.clone(), span }
     }
 

@@ -49,7 +49,8 @@ pub fn check(
     let measures = c.measures(&clauses.measure);
     let duration = clauses.duration.map(|(e, epochs, _)| (c.positive(e, "the number of rounds"), epochs));
     let stop = clauses.stop.map(|(path, metric, patience, _)| c.stop(path, metric, patience, &measures));
-    let Checker { locals, columns, requirements, .. } = c;
+    let Checker { locals, mut columns, columns_read, requirements, .. } = c;
+    columns.retain(|local, _| columns_read.contains(local));
     let duration = match duration? {
         (Some(n), true) => Duration::Epochs(n),
         (Some(n), false) => Duration::Steps(n),

@@ -16,7 +16,7 @@ const CHUNK_SECONDS: f64 = 0.005;
 
 pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
     let settings = settings(&options.compile, options.seed);
-    let Loaded { files, program, tables } = load(&options.source, FloatType::of(settings.dtype))?;
+    let Loaded { files, program, tables, .. } = load(&options.source, FloatType::of(settings.dtype))?;
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
     let measured = (|| {
         let mut session = Session::new(&program, &tables, &settings, &init)?;

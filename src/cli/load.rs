@@ -14,6 +14,8 @@ use std::path::Path;
 /// A program without errors, and the data it declares.
 pub struct Loaded {
     pub files: Files,
+    /// The program's own file.
+    pub user: FileId,
     pub program: Program,
     pub tables: BTreeMap<String, Table>,
 }
@@ -60,7 +62,7 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 
 /// Parses, reads the data and checks. Fails with every error found on the way.
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
-    let (mut files, _, tree) = parsed(&source.file)?;
+    let (mut files, user, tree) = parsed(&source.file)?;
     let directory = source.file.parent().unwrap_or(Path::new(""));
     let mut errors = Vec::new();
     let (tables, schemas) = read_data(&tree, directory, float, &mut errors);
@@ -75,7 +77,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
-    Ok(Loaded { files, program, tables })
+    Ok(Loaded { files, user, program, tables })
 }
 
 /// The tables that can be read, and what the checker needs to know of them.

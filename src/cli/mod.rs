@@ -4,11 +4,16 @@
 
 mod bench;
 mod check;
+mod dump;
 mod explain;
 mod failure;
+mod grad;
+mod graph;
 mod load;
 mod options;
 mod run;
+mod stages;
+mod test;
 
 pub use failure::Failure;
 pub use options::{Cli, Command};
@@ -24,7 +29,10 @@ pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
         Command::Run(options) => run::execute(options, &clock),
         Command::Check(options) => check::execute(options),
         Command::Bench(options) => bench::execute(options, &clock),
-        _ => Ok(()),
+        Command::Grad(options) => grad::execute(options),
+        Command::Dump(options) => dump::execute(options),
+        Command::Graph(options) => graph::execute(options),
+        Command::Test(options) => test::execute(options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

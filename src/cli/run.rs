@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
     let settings = settings(&options.compile, options.seed);
-    let Loaded { files, program, tables } = load(&options.source, FloatType::of(settings.dtype))?;
+    let Loaded { files, program, tables, .. } = load(&options.source, FloatType::of(settings.dtype))?;
     let request = Request {
         file: options.source.file.display().to_string(),
         init: starting_tensors(options.init.as_deref(), settings.dtype)?,

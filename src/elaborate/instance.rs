@@ -39,25 +39,26 @@ impl Instances {
         names.join(", ")
     }
 
-    /// The union of the items within `over`, each parameter once, in the program's order.
+    /// The union of the items, each parameter once, in the program's order. The words mean parameters within `over`;
+    /// a path means what it says.
     pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
         let within = over.map(|o| self.select(&o.items, None));
         let below = |parts: &[String], path: &str, itself: bool| {
             let prefix = parts.join(".");
             (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
         };
-        let meant = |p: &Persistent| {
+        let meant = |k: &usize| {
+            let p = &self.parameters[*k];
+            let trained = within.as_ref().is_none_or(|w| w.contains(k));
             items.iter().any(|item| match item {
-                SelectionItem::Weights => p.ty.rank() >= 2,
-                SelectionItem::Biases => p.ty.rank() < 2,
-                SelectionItem::All => true,
+                SelectionItem::Weights => trained && p.ty.rank() >= 2,
+                SelectionItem::Biases => trained && p.ty.rank() < 2,
+                SelectionItem::All => trained,
                 SelectionItem::Path(parts) => below(parts, &p.path, true),
                 SelectionItem::Wildcard(parts) => below(parts, &p.path, false),
             })
         };
-        (0..self.parameters.len())
-            .filter(|k| meant(&self.parameters[*k]) && within.as_ref().is_none_or(|w| w.contains(k)))
-            .collect()
+        (0..self.parameters.len()).filter(meant).collect()
     }
 }
 

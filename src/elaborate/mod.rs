@@ -162,6 +162,8 @@ impl<'p> Elaborator<'p> {
     fn measures(&mut self) -> Result<(), Diagnostic> {
         let train = self.train;
         for measure in &train.measures {
+            // Each measure applies the nets anew; what layer state the one before assigned is not kept.
+            self.next_state.clear();
             let mut frame = self.train_frame();
             let value = self.tensor(&mut frame, &measure.value)?;
             if self.purpose == Purpose::Evaluate {

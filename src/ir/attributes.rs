@@ -136,15 +136,26 @@ pub(super) fn unquote(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// The characters that stand neither in quotes nor in a comment (two spaces and `#` up to the line end), with their places.
+pub(super) fn bare(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let (mut quoted, mut escaped, mut comment) = (false, false, false);
+    text.char_indices().filter(move |(at, c)| {
+        if quoted {
+            quoted = escaped || *c != '"';
+            escaped = *c == '\\' && !escaped;
+            return false;
+        }
+        comment = *c != '\n' && (comment || text[*at..].starts_with("  # "));
+        quoted = !comment && *c == '"';
+        !comment && !quoted
+    })
+}
+
 /// Where the bracket that is open at the start of `text` closes: the index of the closing bracket.
 pub(super) fn closing(text: &str) -> Option<usize> {
-    let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
-    for (at, c) in text.char_indices() {
+    let mut depth = 0usize;
+    for (at, c) in bare(text) {
         match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' if depth <= 1 => return Some(at),
             ')' | ']' | '}' => depth -= 1,
@@ -156,13 +167,9 @@ pub(super) fn closing(text: &str) -> Option<usize> {
 
 /// The parts between commas that stand in no bracket and no quotes.
 pub(super) fn split(text: &str) -> Vec<&str> {
-    let (mut parts, mut start, mut depth, mut quoted, mut escaped) = (Vec::new(), 0, 0usize, false, false);
-    for (at, c) in text.char_indices() {
+    let (mut parts, mut start, mut depth) = (Vec::new(), 0, 0usize);
+    for (at, c) in bare(text) {
         match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             ',' if depth == 0 => {
@@ -285,5 +292,37 @@ impl SizeReader<'_> {
         };
         self.depth -= 1;
         Ok(size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_parse_back() {
+        let (n, k) = (Size::symbol("N"), Size::symbol("K_1"));
+        let quotient = (&n + &1.into()).floor_div(&(&k * &k));
+        let sizes = [
+            Size::default(),
+            7.into(),
+            &n - &3.into(),
+            &(&(&n * &n) * &k) - &(&k * &5.into()),
+            &(&quotient * &2.into()) + &n,
+            quotient.floor_div(&3.into()),
+        ];
+        for size in sizes {
+            assert_eq!(size.to_string().parse(), Ok(size));
+        }
+        for wrong in ["", "N +", "2**N", "floor((N)/(0", "N)", "99999999999999999999999", "N^65"] {
+            assert!(wrong.parse::<Size>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_quotes_and_comments_do_not_count() {
+        let text = "[a=\"]\\\"]\", b={\n%0 = f()  # it's ]\n}](x)";
+        assert_eq!(closing(text), text.rfind(']'));
+        assert_eq!(split("(a, b), \"c, \", d"), ["(a, b)", "\"c, \"", "d"]);
     }
 }

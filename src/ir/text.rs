@@ -8,7 +8,7 @@
 //! A line is a node or an output (`report "name"`, `next "input"`); a region is a graph between braces. A comment after
 //! two spaces and `#` is the node's path. Spans are not written.
 
-use super::attributes::{Attributes, closing, split, unquote};
+use super::attributes::{Attributes, bare, closing, split, unquote};
 use super::{Builder, Graph, NodeId, Op, Origin, OutputRole};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,16 +48,19 @@ pub fn parse(text: &str) -> Result<Graph, String> {
     while !rest.is_empty() {
         let (line, after) = next_line(rest)?;
         rest = after.trim_start();
-        let (left, right) = line.split_once(" = ").ok_or_else(|| format!("`{line}` is no node and no output"))?;
-        if let Some((role, name)) = left.split_once(' ') {
+        let equals = || format!("`{line}` is no node and no output");
+        if !line.starts_with('%') {
+            let (output, node) = line.rsplit_once(" = ").ok_or_else(equals)?;
+            let (role, name) = output.split_once(' ').ok_or_else(equals)?;
             let role = match role {
                 "next" => OutputRole::Next,
                 "report" => OutputRole::Report,
                 _ => return Err(format!("`{role}` is no role of an output")),
             };
-            builder.output(unquote(name)?, role, find(&nodes, right.trim())?);
+            builder.output(unquote(name)?, role, find(&nodes, node)?);
             continue;
         }
+        let (left, right) = line.split_once(" = ").ok_or_else(equals)?;
         let node = parse_node(&mut builder, &nodes, right)?;
         nodes.insert(left.to_string(), node);
     }
@@ -66,26 +69,16 @@ pub fn parse(text: &str) -> Result<Graph, String> {
 
 /// The next line, which ends at a line end outside of brackets and quotes.
 fn next_line(text: &str) -> Result<(&str, &str), String> {
-    let mut at = 0;
-    loop {
-        let end = text[at..].find(['\n', '[', '{', '"']).map_or(text.len(), |k| at + k);
-        match text[end..].chars().next() {
-            Some('[' | '{') => {
-                let close = closing(&text[end..]).ok_or("a bracket stays open")?;
-                at = end + close + 1;
-            }
-            Some('"') => {
-                let mut escaped = false;
-                let close = text[end + 1..].find(|c| {
-                    let closes = c == '"' && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    closes
-                });
-                at = end + 1 + close.ok_or("a text stays open")? + 1;
-            }
-            _ => return Ok((text[..end].trim_end(), &text[end..])),
+    let mut depth = 0usize;
+    for (at, c) in bare(text) {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.checked_sub(1).ok_or("a bracket closes nothing")?,
+            '\n' if depth == 0 => return Ok((text[..at].trim_end(), &text[at..])),
+            _ => {}
         }
     }
+    if depth == 0 { Ok((text.trim_end(), "")) } else { Err("a bracket stays open".into()) }
 }
 
 fn find(nodes: &BTreeMap<String, NodeId>, name: &str) -> Result<NodeId, String> {
@@ -128,9 +121,9 @@ mod tests {
                 let inputs = sample.operands.iter().enumerate();
                 let inputs: Vec<NodeId> =
                     inputs.map(|(k, (ty, _))| b.input(&format!("x{k} \"[,"), Role::Data, ty.clone())).collect();
-                b.set_origin(Origin { span: None, path: "net.hidden".into() });
+                b.set_origin(Origin { span: None, path: "grad of net.\"]hidden".into() });
                 let node = b.push(sample.op, &inputs);
-                b.output("y\n", OutputRole::Report, node);
+                b.output("y = \n", OutputRole::Report, node);
                 let text = b.finish().to_string();
                 let parsed = parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
                 assert_eq!(parsed.to_string(), text);

@@ -5,7 +5,7 @@
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`) the loops, `product` the
-//! library products, `memory` the arena.
+//! library products, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
 
 mod collapse;
 mod cost;

@@ -74,15 +74,20 @@ pub fn bindings(rows: u64) -> Bindings {
     Bindings::from([(crate::check::typed::Train::batch_symbol(), rows)])
 }
 
-/// Compiles a graph for batches of up to `rows` rows.
-pub fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
+/// Optimizes and schedules a graph for batches of up to `rows` rows.
+pub fn schedule_of(graph: &Graph, rows: u64, settings: &Settings) -> Result<schedule::Program, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
     let mut plan = schedule::Options::new(bindings(rows));
     if let Some(bytes) = available_bytes() {
         plan.memory_limit = bytes;
     }
-    let program = schedule::schedule(&graph, &plan)?;
+    Ok(schedule::schedule(&graph, &plan)?)
+}
+
+/// Compiles a graph for batches of up to `rows` rows.
+fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
+    let program = schedule_of(graph, rows, settings)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
     let compiled = codegen::compile(&program, &options)?;
     Ok(Machine::new(compiled, memory)?)

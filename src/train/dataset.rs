@@ -62,6 +62,13 @@ pub fn training_set<'t>(
     Dataset::new(declared, table)
 }
 
+/// The rows of a full batch of a program.
+pub fn training_batch(program: &Program, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
+    let Some(train) = &program.train else { return Ok(1) };
+    let rows = training_set(program, train.on, tables)?.rows(train.on).len() as u64;
+    Ok(train.batch.unwrap_or(rows).clamp(1, rows.max(1)))
+}
+
 /// Copies rows of the columns a machine reads into its inputs.
 pub struct Feed<'t> {
     columns: Vec<(InputId, DType, Cow<'t, Column>)>,

@@ -372,7 +372,7 @@ impl Writer<'_> {
             Kind::Product(p) => (self.product(p), PRODUCT),
             Kind::Power(a, b) => {
                 let exponent = match b.kind {
-                    Kind::Number(v) if v == 2.0 => "²".to_owned(),
+                    Kind::Number(2.0) => "²".to_owned(),
                     _ => format!("^{}", self.at(b, NEGATION)),
                 };
                 (format!("{}{exponent}", self.at(a, POSTFIX)), POWER)

@@ -5,7 +5,8 @@
 //! once) goes into the next.
 
 use super::axes::{Axes, Class, only};
-use super::form::{AND, COMPARISON, Form, Kind, OR, Product, Writer, over, plus, power, shortest, times};
+use super::elementwise::{combined, elementwise};
+use super::form::{Form, Kind, Writer, shortest, times};
 use super::names::Parts;
 use super::view::{View, core, stretched, view};
 use crate::ir::primitive::Contraction;
@@ -33,7 +34,7 @@ pub(super) struct Listing<'g> {
     /// Bound values that are a softmax.
     pub softmaxes: BTreeSet<NodeId>,
     /// How often each softmax was written.
-    written: BTreeMap<NodeId, usize>,
+    pub written: BTreeMap<NodeId, usize>,
     shared: BTreeSet<NodeId>,
 }
 
@@ -56,13 +57,13 @@ impl<'g> Listing<'g> {
         for _ in 0..4 {
             let labels = listing.axes.wanted();
             let (shared, softmaxes) = (listing.shared.clone(), listing.softmaxes.clone());
-            listing.round(&order);
+            listing.round(&order, outputs);
             listing.learn(outputs);
             if (labels, &shared, &softmaxes) == (listing.axes.wanted(), &listing.shared, &listing.softmaxes) {
                 break;
             }
         }
-        listing.round(&order);
+        listing.round(&order, outputs);
         listing
     }
 
@@ -86,7 +87,7 @@ impl<'g> Listing<'g> {
         seen.into_iter().collect()
     }
 
-    fn round(&mut self, order: &[NodeId]) {
+    fn round(&mut self, order: &[NodeId], outputs: &[NodeId]) {
         self.forms = vec![None; self.graph.len()];
         self.bindings.clear();
         self.written.clear();
@@ -103,6 +104,19 @@ impl<'g> Listing<'g> {
                 self.bind(id);
             }
         }
+        for output in outputs {
+            let form = self.operand(*output);
+            let axes = self.axes.of(*output).to_vec();
+            if form.axes.len() < axes.len() && !self.axes.fits(&form.axes, &axes) {
+                let whole = self.whole(*output);
+                self.forms[output.index()] = Some(whole);
+            }
+        }
+    }
+
+    /// The node whose form an output is.
+    pub fn written_as(&self, output: NodeId) -> NodeId {
+        if self.forms[output.index()].is_some() { output } else { core(self.graph, output) }
     }
 
     /// Counts the names that the outputs really need; what is needed once is not named in the next round.
@@ -110,7 +124,7 @@ impl<'g> Listing<'g> {
         let mut uses: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut pending = Vec::new();
         for output in outputs {
-            if let Some(form) = &self.forms[core(self.graph, *output).index()] {
+            if let Some(form) = &self.forms[self.written_as(*output).index()] {
                 form.references(&mut pending);
             }
         }
@@ -181,7 +195,7 @@ impl<'g> Listing<'g> {
     }
 
     /// The form of the value that an operand is made of.
-    fn operand(&self, id: NodeId) -> Form {
+    pub fn operand(&self, id: NodeId) -> Form {
         let id = core(self.graph, id);
         self.forms[id.index()].clone().unwrap_or_else(|| Form::word(id.to_string(), self.axes.of(id)))
     }
@@ -476,141 +490,10 @@ impl<'g> Listing<'g> {
             let form = combined(self.graph.op(id), &forms, &widest);
             return self.recognised(form);
         }
-        let vars = self.variables(&self.axes.of(id).to_vec());
+        let vars = self.variables(self.axes.of(id));
         let elements: Vec<Form> = operands.iter().map(|o| self.element(*o, &vars)).collect();
         let body = combined(self.graph.op(id), &elements, &[]);
         self.equation(id, vars, body)
-    }
-
-    /// `softmax(z)` for the exponentials at `e`, if what they are divided by is their sum along the last axis.
-    fn softmax(&self, e: NodeId) -> Option<Form> {
-        let argument = core(self.graph, self.graph.operands(e)[0]);
-        let shifted = match (self.graph.op(argument), self.graph.operands(argument).as_slice()) {
-            (Op::Sub(_), [z, m]) => {
-                let last = self.axes.of(e).last()?;
-                let constant = !self.axes.of(core(self.graph, *m)).contains(last);
-                constant.then(|| self.operand(*z))
-            }
-            _ => None,
-        };
-        let inner = shifted.unwrap_or_else(|| self.operand(argument));
-        Some(Form::call("softmax", vec![inner], self.axes.of(e)))
-    }
-
-    /// The exponentials whose sum along the last axis `sum` is.
-    fn summed_exponentials(&self, sum: &Form) -> Option<NodeId> {
-        let s = sum.node?;
-        let View::Sum(x, axes) = view(self.graph, s) else { return None };
-        let e = core(self.graph, x);
-        let last = self.graph.ty(e).rank().checked_sub(1)?;
-        (matches!(self.graph.op(e), Op::Exp(_)) && axes == [last] && self.graph.ty(x).rank() == last + 1).then_some(e)
-    }
-
-    /// Quotients that are a softmax and differences that are its logarithm, written so.
-    fn recognised(&mut self, mut form: Form) -> Form {
-        let axes = form.axes.clone();
-        if let Kind::Product(p) = &form.kind {
-            let found = p.denominator.iter().enumerate().find_map(|(at, s)| {
-                let e = self.summed_exponentials(s)?;
-                let top = p.numerator.iter().position(|f| f.node == Some(e))?;
-                Some((at, top, e))
-            });
-            if let Some((at, top, e)) = found
-                && let Some(softmax) = self.written_softmax(e)
-            {
-                let mut p: Product = p.clone();
-                p.denominator.remove(at);
-                p.numerator[top] = softmax;
-                form = p.form(&axes);
-            }
-            return form;
-        }
-        let Kind::Sum(terms) = &form.kind else { return form };
-        let mut terms = terms.clone();
-        if self.join_picked(&mut terms) {
-            form = super::form::sum(terms.clone(), &axes);
-        }
-        let Some((at, e)) = terms.iter().enumerate().find_map(|(k, (_, t))| match &t.kind {
-            Kind::Call(name, args, _) if name == "log" => Some((k, self.summed_exponentials(&args[0])?)),
-            _ => None,
-        }) else {
-            return form;
-        };
-        let sign = -terms[at].0;
-        let argument = core(self.graph, self.graph.operands(e)[0]);
-        // The value itself, or what an index picks of it.
-        let base = |t: &Form| match &t.kind {
-            Kind::Index(base, index) => ((**base).clone(), Some(index.clone())),
-            _ => (t.clone(), None),
-        };
-        let whole = terms.iter().position(|(c, t)| *c == sign && base(t).0.node == Some(argument));
-        let found = match whole {
-            Some(k) => Some(vec![at, k]),
-            None => {
-                let inner: Vec<NodeId> = self.graph.operands(argument).iter().map(|o| core(self.graph, *o)).collect();
-                let place = |c: f64, x: NodeId| {
-                    let wanted = self.forms[x.index()].as_ref();
-                    terms.iter().position(|(k, t)| *k == c && (base(t).0.node == Some(x) || Some(&base(t).0) == wanted))
-                };
-                match (self.graph.op(argument), inner.as_slice()) {
-                    (Op::Sub(_), [z, m]) => place(sign, *z).zip(place(-sign, *m)).map(|(z, m)| vec![at, z, m]),
-                    _ => None,
-                }
-            }
-        };
-        if let Some(gone) = found
-            && let Some(softmax) = self.written_softmax(e)
-        {
-            let mut log = Form::call("log", vec![softmax], self.axes.of(e));
-            if let (_, Some(index)) = base(&terms[gone[1]].1) {
-                log = Form::new(Kind::Index(Box::new(log), index), &terms[gone[1]].1.axes);
-            }
-            let mut k = 0;
-            terms.retain(|_| {
-                k += 1;
-                !gone.contains(&(k - 1))
-            });
-            terms.push((sign, log));
-            form = super::form::sum(terms, &axes);
-        }
-        form
-    }
-
-    /// `u[y] + v[y]` as `(u + v)[y]`, where that sum is known.
-    fn join_picked(&self, terms: &mut Vec<(f64, Form)>) -> bool {
-        let picked = |t: &Form| match &t.kind {
-            Kind::Index(base, index) => base.node.map(|n| (n, index.clone())),
-            _ => None,
-        };
-        for i in 0..terms.len() {
-            for j in i + 1..terms.len() {
-                let (Some((u, y)), Some((v, w))) = (picked(&terms[i].1), picked(&terms[j].1)) else { continue };
-                if y != w || terms[i].0 != terms[j].0 {
-                    continue;
-                }
-                let sum = self.graph.users(u).into_iter().find(|s| {
-                    let mut operands: Vec<NodeId> =
-                        self.graph.operands(*s).iter().map(|o| core(self.graph, *o)).collect();
-                    operands.sort();
-                    matches!(self.graph.op(*s), Op::Add(_)) && operands == [u.min(v), u.max(v)]
-                });
-                let Some(form) = sum.and_then(|s| self.forms[s.index()].clone()) else { continue };
-                let (c, second) = terms.remove(j);
-                let first = &terms[i].1;
-                let axes = if first.axes.len() >= second.axes.len() { first.axes.clone() } else { second.axes };
-                terms[i] = (c, Form::new(Kind::Index(Box::new(form), y), &axes));
-                return true;
-            }
-        }
-        false
-    }
-
-    fn written_softmax(&mut self, e: NodeId) -> Option<Form> {
-        *self.written.entry(e).or_default() += 1;
-        if self.softmaxes.contains(&e) {
-            return Some(Form::new(Kind::Bound(e), self.axes.of(e)));
-        }
-        self.softmax(e)
     }
 }
 
@@ -629,67 +512,5 @@ fn transposed(form: Form, axes: &[Class]) -> Form {
     match form.kind {
         Kind::Transpose(inner) => Form { axes: axes.to_vec(), ..*inner },
         _ => Form::new(Kind::Transpose(Box::new(form)), axes),
-    }
-}
-
-fn elementwise(op: &Op) -> bool {
-    combines(op).is_some()
-}
-
-/// The function that writes a primitive, or a blank for an operator.
-fn combines(op: &Op) -> Option<&'static str> {
-    Some(match op {
-        Op::Abs(_) => "abs",
-        Op::Sign(_) => "sign",
-        Op::Floor(_) => "floor",
-        Op::Sqrt(_) => "sqrt",
-        Op::Exp(_) => "exp",
-        Op::Log(_) => "log",
-        Op::Log1p(_) => "log1p",
-        Op::Expm1(_) => "expm1",
-        Op::Tanh(_) => "tanh",
-        Op::Sigmoid(_) => "sigmoid",
-        Op::Softplus(_) => "softplus",
-        Op::Erf(_) => "erf",
-        Op::Sin(_) => "sin",
-        Op::Cos(_) => "cos",
-        Op::Maximum(_) => "max",
-        Op::Minimum(_) => "min",
-        Op::Select(_) => "where",
-        Op::Stop(_) => "stop",
-        Op::Neg(_) | Op::Not(_) | Op::Convert(_) | Op::Add(_) | Op::Sub(_) | Op::Mul(_) | Op::Div(_) => "",
-        Op::Pow(_) | Op::Less(_) | Op::LessEqual(_) | Op::Equal(_) | Op::And(_) | Op::Or(_) => "",
-        _ => return None,
-    })
-}
-
-/// An elementwise primitive of forms that fit into `axes`.
-fn combined(op: &Op, x: &[Form], axes: &[Class]) -> Form {
-    let infix = |symbol, precedence, a: &Form, b: &Form| {
-        Form::new(Kind::Infix(symbol, precedence, Box::new(a.clone()), Box::new(b.clone())), axes)
-    };
-    // A number reads better on the right: z > 0.
-    let compare = |symbol, flipped, a: &Form, b: &Form| match (&a.kind, &b.kind) {
-        (Kind::Number(_), kind) if !matches!(kind, Kind::Number(_)) => infix(flipped, COMPARISON, b, a),
-        _ => infix(symbol, COMPARISON, a, b),
-    };
-    match (op, x) {
-        (Op::Neg(_), [a]) => times(&Form::number(-1.0), a, axes),
-        (Op::Not(_), [a]) => Form::new(Kind::Not(Box::new(a.clone())), axes),
-        (Op::Convert(to), [a]) if to.dtype.is_float() => {
-            Form::call("where", vec![a.clone(), Form::number(1.0), Form::number(0.0)], axes)
-        }
-        (Op::Convert(_), [a]) => Form::call("floor", vec![a.clone()], axes),
-        (Op::Add(_), [a, b]) => plus(a, 1.0, b, axes),
-        (Op::Sub(_), [a, b]) => plus(a, -1.0, b, axes),
-        (Op::Mul(_), [a, b]) => times(a, b, axes),
-        (Op::Div(_), [a, b]) => over(a, b, axes),
-        (Op::Pow(_), [a, b]) => power(a, b, axes),
-        (Op::Less(_), [a, b]) => compare("<", ">", a, b),
-        (Op::LessEqual(_), [a, b]) => compare("<=", ">=", a, b),
-        (Op::Equal(_), [a, b]) => compare("==", "==", a, b),
-        (Op::And(_), [a, b]) => infix("and", AND, a, b),
-        (Op::Or(_), [a, b]) => infix("or", OR, a, b),
-        _ => Form::call(combines(op).unwrap_or_default(), x.to_vec(), axes),
     }
 }

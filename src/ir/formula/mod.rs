@@ -12,16 +12,17 @@
 //! differently from the graph. Invariant: the same text for the same graph.
 
 mod axes;
+mod elementwise;
 mod form;
 mod listing;
 mod names;
+mod softmax;
 mod view;
 
 use crate::ir::{Graph, NodeId, Op, Role};
 use form::{Form, Kind, Writer};
 use listing::Listing;
 use std::collections::BTreeSet;
-use view::core;
 
 /// Where a comment stands at the latest, if its equation leaves it room.
 const COMMENTS_AT: usize = 72;
@@ -77,12 +78,12 @@ fn grouped(listing: &Listing, outputs: &[(&str, NodeId)]) -> (Vec<Vec<NodeId>>, 
     listing.bindings.values().for_each(|b| b.form.references(&mut references));
     for (_, node) in outputs {
         let mut pending = Vec::new();
-        let node = core(listing.graph, *node);
+        let node = listing.written_as(*node);
         if let Some(form) = &listing.forms[node.index()] {
             form.references(&mut pending);
         }
         let alone = !references.contains(&node)
-            && outputs.iter().filter(|o| core(listing.graph, o.1) == node).count() == 1
+            && outputs.iter().filter(|o| listing.written_as(o.1) == node).count() == 1
             && listing.forms[node.index()].as_ref().is_some_and(|f| f.kind == Kind::Bound(node));
         let mut group = BTreeSet::new();
         while let Some(id) = pending.pop() {
@@ -103,7 +104,7 @@ fn grouped(listing: &Listing, outputs: &[(&str, NodeId)]) -> (Vec<Vec<NodeId>>, 
 }
 
 fn written_output(listing: &Listing, writer: &Writer, bound: &[NodeId], output: &str, node: NodeId) -> String {
-    let inner = core(listing.graph, node);
+    let inner = listing.written_as(node);
     let rank = listing.graph.ty(node).rank();
     let Some(form) = &listing.forms[inner.index()] else { return format!("{output} = {inner}") };
     if form.kind == Kind::Bound(inner)

@@ -164,18 +164,27 @@ impl Parts {
         taken: &BTreeSet<String>,
     ) -> BTreeMap<NodeId, String> {
         let stems: Vec<String> = bound.iter().map(|id| self.stem(graph, *id, softmaxes.contains(id))).collect();
+        let mut many: BTreeMap<&str, usize> = BTreeMap::new();
+        stems.iter().for_each(|stem| *many.entry(stem).or_default() += 1);
+        let mut next: BTreeMap<&str, usize> = BTreeMap::new();
         let mut used = taken.clone();
         let mut names = BTreeMap::new();
         for (id, stem) in bound.iter().zip(&stems) {
             // What is one of many is numbered from the first on, unless its stem has a number already.
-            let many = stems.iter().filter(|s| *s == stem).count() > 1;
             let numbered = stem.ends_with(|c: char| c.is_ascii_digit());
-            let plain = (!many || numbered).then(|| stem.clone()).into_iter();
-            let separator = if numbered { "_" } else { "" };
-            let first = if numbered { 2 } else { 1 };
-            let name = plain.chain((first..).map(|k| format!("{stem}{separator}{k}"))).find(|n| !used.contains(n));
-            let name = name.unwrap_or_else(|| stem.clone());
-            used.insert(name.clone());
+            let alone = numbered || many[stem.as_str()] == 1;
+            let next = next.entry(stem).or_insert(usize::from(!alone));
+            let name = loop {
+                let name = match (*next, numbered) {
+                    (0, _) => stem.clone(),
+                    (k, true) => format!("{stem}_{}", k + 1),
+                    (k, false) => format!("{stem}{k}"),
+                };
+                *next += 1;
+                if used.insert(name.clone()) {
+                    break name;
+                }
+            };
             names.insert(*id, name);
         }
         names

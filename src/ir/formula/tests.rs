@@ -118,8 +118,32 @@ fn backpropagation_through_tanh_reads_as_in_the_textbook() {
     report(b, "grad classifier.dense.W", dw2);
     let db2 = b.sum(d_z2, &[0]);
     report(b, "grad classifier.dense.b", db2);
-    println!("{}", formula(b.graph(), None));
-    panic!();
+    let head = "\
+# x: [N, 64]
+# label: int[N]
+# classifier.hidden.W: [64, 128]
+# classifier.hidden.b: [128]
+# classifier.dense.W: [128, K: 10]
+# classifier.dense.b: [K: 10]
+";
+    let expected = "
+z1 = x @ classifier.hidden.W + classifier.hidden.b  # [N, 128]
+h1 = tanh(z1)                                       # [N, 128]
+z2 = h1 @ classifier.dense.W + classifier.dense.b   # [N, K: 10]
+p = softmax(z2)                                     # [N, K: 10]
+loss = -mean(log(p)[label])                         # []
+
+d_z2 = (p - one_hot(label)) / N                     # [N, K: 10]
+d_z1 = d_z2 @ classifier.dense.Wᵀ * (1 - h1²)       # [N, 128]
+grad classifier.hidden.W = xᵀ @ d_z1                # [64, 128]
+grad classifier.hidden.b = sum(d_z1 over N)         # [128]
+grad classifier.dense.W = h1ᵀ @ d_z2                # [128, K: 10]
+grad classifier.dense.b = sum(d_z2 over N)          # [K: 10]
+";
+    assert_eq!(formula(b.graph(), None), format!("{head}{expected}"));
+    // Of one parameter, only what its derivative needs is written.
+    let part = formula(b.graph(), Some("classifier.dense.b"));
+    assert!(part.contains("grad classifier.dense.b") && !part.contains("d_z1") && !part.contains("xᵀ"), "{part}");
 }
 
 #[test]
@@ -160,6 +184,95 @@ fn relu_dropout_and_a_penalty() {
     report(b, "grad classifier.hidden.W", dw1);
     let db1 = b.sum(d_z1, &[0]);
     report(b, "grad classifier.hidden.b", db1);
-    println!("{}", formula(b.graph(), None));
-    panic!();
+    let text = formula(b.graph(), None);
+    let equations = "
+z1 = x @ classifier.hidden.W + classifier.hidden.b                        # [N, 128]
+mask = bernoulli(0.7, like: z1)                                           # [N, 128]
+z2 = (max(z1, 0) * mask / 0.7) @ classifier.dense.W + classifier.dense.b  # [N, K: 10]
+p = softmax(z2)                                                           # [N, K: 10]
+loss = 1e-4 * sum(classifier.hidden.W²) - mean(log(p)[label])             # []
+
+d_z2 = (p - one_hot(label)) / N                                           # [N, K: 10]
+d_z1 = where(z1 > 0, d_z2 @ classifier.dense.Wᵀ * mask / 0.7, 0)          # [N, 128]
+grad classifier.hidden.W = xᵀ @ d_z1 + 2e-4 * classifier.hidden.W         # [64, 128]
+grad classifier.hidden.b = sum(d_z1 over N)                               # [128]
+";
+    assert!(text.ends_with(equations), "{text}");
+}
+
+/// The equations of a graph with one output of derivatives.
+fn of(b: &mut Builder, node: NodeId) -> String {
+    report(b, "grad net.W", node);
+    let text = formula(b.graph(), None);
+    let equations: Vec<&str> = text.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    equations.join("\n")
+}
+
+#[test]
+fn what_is_no_product_of_matrices_is_written_with_indices() {
+    let b = &mut Builder::new();
+    let x = data(b, "x", F, &[n(), c(3)]);
+    let y = data(b, "y", F, &[n(), c(4)]);
+    let outer = b.push(Contraction { batch: vec![(0, 0)], contract: vec![] }, &[x, y]);
+    assert_eq!(of(b, outer), "grad net.W[n, i, j] = x[n, i] * y[n, j]  # [N, 3, 4]");
+
+    let b = &mut Builder::new();
+    let x = data(b, "x", F, &[n(), c(3), c(5)]);
+    let y = data(b, "y", F, &[n(), c(3), c(4)]);
+    let both = b.push(Contraction { batch: vec![], contract: vec![(0, 0), (1, 1)] }, &[x, y]);
+    assert_eq!(of(b, both), "grad net.W[i, j] = sum(n, k) x[n, k, i] * y[n, k, j]  # [5, 4]");
+}
+
+#[test]
+fn a_vector_beside_a_square_matrix_is_told_by_a_label_or_by_indices() {
+    let b = &mut Builder::new();
+    let w = parameter(b, "net.W", &[c(8), c(8)]);
+    let v = parameter(b, "net.v", &[c(8)]);
+    let first = b.broadcast(v, &[0], &[c(8), c(8)]);
+    let product = b.mul(w, first);
+    let text = of(b, product);
+    assert_eq!(text, "grad net.W = net.W * net.v  # [H: 8, 8]");
+
+    // An axis that is both: x xᵀ has two axes of rows.
+    let b = &mut Builder::new();
+    let x = data(b, "x", F, &[c(8), c(3)]);
+    let gram = contract(b, x, 1, x, 1);
+    let rows = b.sum(gram, &[1]);
+    let rows = b.broadcast(rows, &[0], &[c(8), c(8)]);
+    let scaled = b.div(gram, rows);
+    let text = of(b, scaled);
+    assert!(text.contains("g1 = x @ xᵀ") && text.contains("g2[i] = sum(j) g1[i, j]"), "{text}");
+    assert!(text.contains("grad net.W[i, j] = g1[i, j] / g2[i]"), "{text}");
+}
+
+#[test]
+fn scatters_are_products_with_one_hot_rows() {
+    let b = &mut Builder::new();
+    let tokens = data(b, "tokens", DType::I32, &[n()]);
+    let updates = data(b, "u", F, &[n(), c(16)]);
+    let table = b.push(ScatterAdd { axis: 0, batch: vec![], dims: vec![c(50), c(16)] }, &[updates, tokens]);
+    assert_eq!(of(b, table), "grad net.W = one_hot(tokens)ᵀ @ u  # [50, 16]");
+}
+
+#[test]
+fn numbers_and_repeated_values() {
+    let b = &mut Builder::new();
+    let zero = b.constant(F, 0.0);
+    let zeros = b.fill(zero, &[c(3), c(4)]);
+    assert_eq!(of(b, zeros), "grad net.W = zeros(like: net.W)  # [3, 4]");
+    for (value, written) in [(0.1, "0.1"), (1e-4, "1e-4"), (3.0, "3"), (1.5e6, "1.5e6"), (1e30, "1e30")] {
+        assert_eq!(form::number(form::shortest(f64::from(value as f32), F)), written);
+    }
+}
+
+#[test]
+fn a_long_chain_needs_no_deep_stack() {
+    let b = &mut Builder::new();
+    let mut x = data(b, "x", F, &[n()]);
+    let start = x;
+    for _ in 0..5_000 {
+        let y = b.sin(x);
+        x = b.mul(y, start);
+    }
+    assert!(of(b, x).lines().all(|l| l.chars().count() < 120));
 }

@@ -426,3 +426,46 @@ fn normalizing_rows_or_columns_is_one_kernel() {
         }
     }
 }
+
+#[test]
+fn the_text_of_a_softmax_reads_as_three_phases() {
+    let mut b = Builder::new();
+    let z = b.input("z", Role::Data, ty(&[Size::symbol("N"), 10.into()]));
+    let full = b.dims(z);
+    let m = b.max_over(z, &[1]);
+    let m = b.broadcast(m, &[0], &full);
+    let shifted = b.sub(z, m);
+    let e = b.exp(shifted);
+    let s = b.sum(e, &[1]);
+    let s = b.broadcast(s, &[0], &full);
+    let p = b.div(e, s);
+    b.output("p", OutputRole::Report, p);
+    let text = program(&b.finish(), 4).to_string();
+    let expected = "\
+program f32, N <= 4, 1 kernels, 0 products, arena 64 bytes (buffers 64)
+  b0 z: f32[N, 10] input data
+  b1 p: f32[N, 10] output
+  b2 row of %4: f32[10] arena 0..64
+  report p = b1
+
+0:div reads 200 B, writes 200 B, 200 flops
+  fuses -: max broadcast sub exp sum broadcast div
+  for i0 < N {
+    v1 = max v0 over i1 < 10 lanes {
+      v0 = b0[10*i0 + i1]
+    }
+    v5 = sum v4 over i2 < 10 lanes {
+      v2 = b0[10*i0 + i2]
+      v3 = sub v2, v1
+      v4 = exp v3
+      b2[i2] = v4
+    }
+    for i3 < 10 lanes {
+      v6 = b2[i3]
+      v7 = div v6, v5
+      b1[10*i0 + i3] = v7
+    }
+  }
+";
+    assert_eq!(text, expected, "{text}");
+}

@@ -1,0 +1,73 @@
+//! Names for the applications of layers, of which the paths of parameters are made.
+
+use super::globals::Global;
+use super::scope::Checker;
+use super::typed::Kind;
+use super::uses;
+use crate::source::Span;
+use crate::syntax::ast;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Checker<'_> {
+    /// Path segments for the applications of layers in a body: the name of the equation whose right side the
+    /// application is, else the layer's name, numbered where it stands more than once.
+    pub fn name_applications(&mut self, body: &ast::Block) {
+        let mut found: Vec<(Span, String, bool)> = Vec::new();
+        self.collect_applications(body, &mut found);
+        let mut used: BTreeSet<String> = BTreeSet::new();
+        for (span, name, _) in found.iter().filter(|f| f.2) {
+            let mut segment = name.clone();
+            let mut k = 1;
+            while !used.insert(segment.clone()) {
+                k += 1;
+                segment = format!("{name}_{k}");
+            }
+            self.segments.insert(*span, segment);
+        }
+        let rest: Vec<&(Span, String, bool)> = found.iter().filter(|f| !f.2).collect();
+        let mut counts: BTreeMap<&str, (usize, usize)> = Default::default();
+        for (_, name, _) in &rest {
+            counts.entry(name).or_default().0 += 1;
+        }
+        for (span, name, _) in &rest {
+            let Some((total, next)) = counts.get_mut(name.as_str()) else { continue };
+            let mut segment = name.clone();
+            if *total > 1 || used.contains(&segment) {
+                loop {
+                    *next += 1;
+                    segment = format!("{name}_{next}");
+                    if !used.contains(&segment) {
+                        break;
+                    }
+                }
+            }
+            used.insert(segment.clone());
+            self.segments.insert(*span, segment);
+        }
+    }
+
+    fn collect_applications(&self, b: &ast::Block, out: &mut Vec<(Span, String, bool)>) {
+        let layer = |name: &str| match self.global(name) {
+            Some(Global::Definition(id)) => self.globals.kind(id) == Kind::Layer,
+            _ => false,
+        };
+        let mut own: BTreeSet<Span> = BTreeSet::new();
+        for s in &b.statements {
+            if let ast::StatementKind::Let { name, value } = &s.kind
+                && let Some((callee, span)) = uses::applied_name(value)
+                && layer(callee)
+            {
+                own.insert(span);
+                out.push((span, name.text.clone(), true));
+            }
+        }
+        uses::block(b, &mut |u| {
+            if let uses::Use::Callee(name, span) = u
+                && layer(name)
+                && !own.contains(&span)
+            {
+                out.push((span, name.to_string(), false));
+            }
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! Data, the `train` block and selections of parameters.
+
+use super::{DataId, DefId, Expr, Local, LocalId};
+use crate::ir::Symbol;
+use crate::source::Span;
+
+#[derive(Clone, Debug)]
+pub struct DataSet {
+    pub name: String,
+    pub span: Span,
+    /// `csv`, `npy`, …
+    pub reader: String,
+    pub arguments: Vec<DataArgument>,
+    /// The parts of its `split`, in order; empty without one.
+    pub parts: Vec<Part>,
+    pub split_seed: Option<u64>,
+}
+
+/// `"data/digits.csv"`, `target: label`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DataArgument {
+    pub name: Option<String>,
+    pub value: DataValue,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum DataValue {
+    Text(String),
+    Name(String),
+    Number(f64),
+    Bool(bool),
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Part {
+    pub name: String,
+    pub percent: f64,
+    pub span: Span,
+}
+
+/// A data set, or one part of it (an index into [`DataSet::parts`]).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rows {
+    pub data: DataId,
+    pub part: Option<usize>,
+    pub span: Span,
+}
+
+/// The `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
+#[derive(Clone, Debug)]
+pub struct Train {
+    pub span: Span,
+    /// The columns of the data that some expression reads, and temporaries.
+    pub locals: Vec<Local>,
+    /// Where the locals of origin [`Origin::Column`] come from.
+    pub columns: Vec<Column>,
+    /// What must hold of the data for the indices taken from it.
+    pub requirements: Vec<Requirement>,
+    /// A float scalar.
+    pub minimize: Expr,
+    /// What is trained; `None`: everything.
+    pub over: Option<Selection>,
+    pub on: Rows,
+    /// Rows in a batch; `None`: all.
+    pub batch: Option<u64>,
+    pub in_order: bool,
+    pub using: OptimizerCall,
+    /// Scalars reported for every part.
+    pub measures: Vec<Measure>,
+    pub duration: Duration,
+    pub stop: Option<Stop>,
+}
+
+impl Train {
+    /// The rows of a batch.
+    pub fn batch_symbol() -> Symbol {
+        Symbol::new("N")
+    }
+
+    pub fn local(&self, id: LocalId) -> &Local {
+        &self.locals[id.0 as usize]
+    }
+}
+
+/// A column as a local of type `[N, …]`; integer columns have elements [`Element::Int`].
+#[derive(Clone, Debug)]
+pub struct Column {
+    pub local: LocalId,
+    pub name: String,
+}
+
+/// Every value of an integer column lies in `0..size`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Requirement {
+    pub data: DataId,
+    pub column: String,
+    pub size: u64,
+    /// The use that asks for it.
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct OptimizerCall {
+    pub def: DefId,
+    /// One for every option of the optimizer; `None`: its default.
+    pub options: Vec<Option<Expr>>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Measure {
+    pub name: String,
+    pub value: Expr,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Duration {
+    Epochs(u64),
+    Steps(u64),
+}
+
+/// `stop when ROWS METRIC has not improved for PATIENCE epochs`.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub rows: Rows,
+    pub metric: StopMetric,
+    pub patience: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum StopMetric {
+    Loss,
+    /// Index into [`Train::measures`].
+    Measure(usize),
+}
+
+/// Parameters by name: the union of the items, each parameter once, in the program's order.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Selection {
+    pub items: Vec<SelectionItem>,
+    pub span: Span,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum SelectionItem {
+    /// Every parameter with two axes or more (of those in `over`, inside `minimize`).
+    Weights,
+    /// Every parameter with fewer axes.
+    Biases,
+    All,
+    /// The parameter of this path or every parameter below it. The path has been checked to exist.
+    Path(Vec<String>),
+    /// Every parameter below the path.
+    Wildcard(Vec<String>),
+}

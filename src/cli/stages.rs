@@ -1,0 +1,53 @@
+//! The compiler's stages by the names that `dump` and `graph` take.
+
+use super::failure::Failure;
+use super::load::Loaded;
+use crate::elaborate::{self, Model};
+use crate::ir::{DType, Graph};
+use crate::optimize;
+use crate::source::closest;
+use std::collections::BTreeSet;
+
+const BEFORE: [&str; 3] = ["tokens", "ast", "check"];
+const AFTER: [&str; 3] = ["schedule", "clif", "asm"];
+
+/// The stages that leave a graph: `graph` as elaborated, `gradient` as differentiated, and every pass.
+pub fn graphs() -> impl Iterator<Item = &'static str> {
+    ["graph", "gradient"].into_iter().chain(optimize::passes().iter().map(|p| p.name))
+}
+
+/// The graphs of a program.
+pub fn model(loaded: Loaded, dtype: DType) -> Result<(Model, Loaded), Failure> {
+    match elaborate::elaborate(&loaded.program, elaborate::Options { dtype }) {
+        Ok(model) => Ok((model, loaded)),
+        Err(error) => Err(Failure::Diagnostics(Box::new(loaded.files), vec![error])),
+    }
+}
+
+/// The graph as a stage leaves it. A pass that is switched off leaves what came to it.
+pub fn after(graph: &Graph, off: &BTreeSet<String>, stage: &str) -> Result<Graph, Failure> {
+    if stage == "graph" {
+        return Ok(graph.clone());
+    }
+    let last = if stage == "gradient" { "differentiate" } else { stage };
+    let mut seen = graph.clone();
+    let mut reached = false;
+    let options = optimize::Options { off: off.clone(), ..optimize::Options::default() };
+    let order: Vec<&str> = optimize::passes().iter().map(|p| p.name).collect();
+    let position = |name: &str| order.iter().position(|n| *n == name);
+    optimize::optimize(graph, &options, &mut |name, g| {
+        reached |= position(name) > position(last);
+        if !reached {
+            seen = g.clone();
+        }
+    })
+    .map_err(Failure::message)?;
+    Ok(seen)
+}
+
+/// The error for a stage that does not exist.
+pub fn unknown(stage: &str) -> Failure {
+    let all: Vec<&str> = BEFORE.into_iter().chain(graphs()).chain(AFTER).collect();
+    let near = closest(stage, all.iter().copied()).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
+    Failure::message(format!("there is no stage `{stage}`; the stages are {}{near}", all.join(", ")))
+}

@@ -1,0 +1,79 @@
+//! The gradient check of a program: its compiled objective in f64 against its compiled gradient.
+
+use super::build::{Batched, Settings};
+use super::dataset::{Feed, training_set};
+use super::gradient_check::{self, Options, Parameter, Report};
+use super::run::RunError;
+use crate::check::typed::Program;
+use crate::data::Table;
+use crate::elaborate::Model;
+use crate::ir::{Data, Tensor};
+use crate::runtime::{Memory, RuntimeError};
+use std::collections::BTreeMap;
+
+/// Rows of the batch that the objective is checked on: few, since it is evaluated many times.
+const ROWS: usize = 8;
+
+/// Compares derivatives with differences at the starting values, on the first rows of the training data.
+pub fn check_gradients(
+    program: &Program,
+    tables: &BTreeMap<String, Table>,
+    model: &Model,
+    settings: &Settings,
+    options: &Options,
+) -> Result<Report, RunError> {
+    let train = program.train.as_ref().ok_or_else(|| RunError::Init("the program has no `train` block".into()))?;
+    let dataset = training_set(program, train.on, tables)?;
+    let mut rows = dataset.rows(train.on);
+    rows.truncate(ROWS);
+    let count = rows.len() as u64;
+
+    let mut memory = Memory::new();
+    let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
+    let mut objective = Batched::new(&model.objective, count, settings, &mut memory)?;
+    let mut gradient = Batched::new(&model.gradient, count, settings, &mut memory)?;
+    init.run(&mut memory, 1)?;
+    for batched in [&mut objective, &mut gradient] {
+        Feed::new(&dataset, batched)?.fill(&mut batched.machine, &rows)?;
+    }
+    let trained = || model.trained.iter().map(|k| &model.parameters[*k]);
+    let parameters: Vec<Parameter> = trained()
+        .map(|p| Parameter {
+            name: p.path.to_string(),
+            dims: p.ty.dims.iter().map(|d| d.as_constant().unwrap_or(0) as usize).collect(),
+        })
+        .collect();
+    let point: Vec<Vec<f64>> =
+        parameters.iter().map(|p| memory.read(&p.name).map(|t| t.to_f64()).unwrap_or_default()).collect();
+    let loss = objective.machine.output("loss").ok_or(RuntimeError::Unknown("loss".into()))?;
+
+    gradient.run(&mut memory, count)?;
+    let analytic: Vec<Vec<f64>> = parameters
+        .iter()
+        .map(|p| gradient.machine.read(&format!("grad {}", p.name)).map(|t| t.to_f64()).unwrap_or_default())
+        .collect();
+    // The first failure ends the check with its error; the differences taken after it are not used.
+    let mut failed: Option<RuntimeError> = None;
+    let report = gradient_check::check(
+        &parameters,
+        &point,
+        |at| {
+            let written = parameters.iter().zip(at).try_for_each(|(p, values)| {
+                memory.write(&p.name, &Tensor { dims: p.dims.clone(), data: Data::F64(values.clone()) })
+            });
+            match written.and_then(|()| objective.run(&mut memory, count)) {
+                Ok(()) => objective.machine.report(loss),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    f64::NAN
+                }
+            }
+        },
+        |_| analytic,
+        options,
+    );
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(report),
+    }
+}
