@@ -320,11 +320,14 @@ fn survey() {
         let len = 1 + key.bits64(1000) % 119;
         let words: Vec<u32> = (0..len).map(|k| key.bits64(k) as u32).collect();
         let program = random_program(&words);
-        if let Err(e) = std::panic::catch_unwind(|| model(&program, DType::F32)).unwrap_or_else(|_| Err("PANIC".into())) {
+        if let Err(e) = std::panic::catch_unwind(|| model(&program, DType::F32)).unwrap_or_else(|_| Err("PANIC".into()))
+        {
             let first = e.lines().next().unwrap_or("").to_string();
             let entry = bad.entry(first).or_insert((0, format!("{e}\n{}", program.text)));
             entry.0 += 1;
         }
     }
-    for (_, (n, e)) in &bad { println!("=== {n}\n{e}"); }
+    for (_, (n, e)) in &bad {
+        println!("=== {n}\n{e}");
+    }
 }

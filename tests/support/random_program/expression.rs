@@ -265,7 +265,9 @@ impl Scope<'_, '_> {
             10 => ("slope", format!("slope({inner})")),
             11 => ("curvature", format!("tanh(curvature({inner}))")),
             _ => {
-                return format!("(exp({inner} - max({inner} over C)) / sum(exp({inner} - max({inner} over C)) over C))");
+                return format!(
+                    "(exp({inner} - max({inner} over C)) / sum(exp({inner} - max({inner} over C)) over C))"
+                );
             }
         };
         self.used.insert(name);

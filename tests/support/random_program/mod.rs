@@ -54,7 +54,8 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
     let mut choices = Choices::new(words);
     let smooth = !choices.once_in(2);
     let rows = 1 + choices.below(9) as u64;
-    let mut writer = Writer { choices, smooth, used: BTreeSet::new(), items: Vec::new(), layers: 0, matrices: false, state: false };
+    let mut writer =
+        Writer { choices, smooth, used: BTreeSet::new(), items: Vec::new(), layers: 0, matrices: false, state: false };
     let (columns, minimize, measures) = writer.model();
     let using = writer.rule();
     let mut text = String::from("data d = safetensors(\"d.safetensors\")\n\n");
