@@ -18,7 +18,7 @@ use dlc::source::{Files, render};
 use dlc::syntax::{ast, parse};
 use dlc::train::gradient_check::{self, Parameter};
 use proptest::prelude::*;
-use random_program::{RandomProgram, Values, random_program};
+use random_program::{Column, RandomProgram, Values, random_program};
 use std::collections::BTreeMap;
 
 type Tensors = BTreeMap<String, Tensor>;
@@ -311,6 +311,31 @@ proptest! {
         named(&program, gradient_agrees(&program))?;
     }
 }
+/// What once went wrong: the end of a program whose data are `x: [N, 7]` and `y: [N, 7]`, for batches of 5.
+const FIXED: &[(&str, &str)] = &[(
+    "the objective's value asked for before its second derivative",
+    "net model(x: [N, 7]) -> [N, 7] = x |> dense(3) |> tanh |> dense(7)
+     optimizer rule(J, θ; lr = 0.01) {
+         now = J(θ)
+         h = hvp(J)(θ, rademacher(like: θ))
+         θ' = θ - lr * now * h - lr * grad(J)(θ)
+     }
+     train { minimize mse(model(x), y); on d, batch 5; using rule; steps 3 }",
+)];
+
+#[test]
+fn what_once_went_wrong() {
+    for (what, text) in FIXED {
+        let column = |name| Column { name, axes: vec![7], values: Values::Any };
+        let text = format!("data d = safetensors(\"d.safetensors\")\n{text}");
+        let program = RandomProgram { text, columns: vec![column("x"), column("y")], rows: 5 };
+        let all = trains(&program, &[1], DType::F32, Products::Loops, None)
+            .and_then(|()| trains(&program, &[1], DType::F64, Products::Library, Some(1e-10)))
+            .and_then(|()| passes_keep_the_meaning(&program, &[1]));
+        all.unwrap_or_else(|e| panic!("{what}: {e}"));
+    }
+}
+
 #[test]
 fn survey() {
     let mut bad: BTreeMap<String, (usize, String)> = BTreeMap::new();

@@ -45,11 +45,9 @@ pub struct RandomProgram {
     pub columns: Vec<Column>,
     /// Rows of a batch.
     pub rows: u64,
-    /// Whether the objective has continuous derivatives, so that differences tell its gradient.
-    pub smooth: bool,
 }
 
-/// Writes a program.
+/// Writes a program; one whose first word is even has continuous derivatives.
 pub fn random_program(words: &[u32]) -> RandomProgram {
     let mut choices = Choices::new(words);
     let smooth = !choices.once_in(2);
@@ -72,12 +70,13 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
         let _ = writeln!(text, "    measure  {}", measures.join(", "));
     }
     text += "    steps    3\n}\n";
-    RandomProgram { text, columns, rows, smooth }
+    RandomProgram { text, columns, rows }
 }
 
 /// A program being written.
 struct Writer<'w> {
     choices: Choices<'w>,
+    /// Whether the objective has continuous derivatives, so that differences tell its gradient.
     smooth: bool,
     /// The names of `FUNCTIONS` that are used.
     used: BTreeSet<&'static str>,

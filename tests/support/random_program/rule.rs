@@ -39,8 +39,12 @@ impl Writer<'_> {
             point = "ahead";
             lines += "    ahead = θ + 0.5 * v\n";
         }
-        lines += &format!("    g0 = grad(J)({point})\n");
         let mut g = "g0".to_string();
+        lines += &match self.choices.below(6) {
+            4 => format!("    now = J({point})\n    g0 = (1 + 0.1 * tanh(now)) * grad(J)({point})\n"),
+            5 => format!("    g0 = hvp(J)({point}, rademacher(like: θ)) + tanh(J({point})) * grad(J)({point})\n"),
+            _ => format!("    g0 = grad(J)({point})\n"),
+        };
         for k in 1..=self.choices.below(4) {
             let next = format!("g{k}");
             let value = match self.choices.below(11) {
