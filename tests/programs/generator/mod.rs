@@ -42,6 +42,8 @@ pub enum Values {
 #[derive(Clone, Debug)]
 pub struct RandomProgram {
     pub text: String,
+    /// The same program, in which some functions are defined by other formulas of the same value.
+    pub otherwise: String,
     pub columns: Vec<Column>,
     /// Rows of a batch.
     pub rows: u64,
@@ -56,21 +58,22 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
         Writer { choices, smooth, used: BTreeSet::new(), items: Vec::new(), layers: 0, matrices: false, state: false };
     let (columns, minimize, measures) = writer.model();
     let using = writer.rule();
-    let mut text = String::from("data d = safetensors(\"d.safetensors\")\n\n");
-    for (name, body) in FUNCTIONS {
-        if writer.used.contains(name) {
-            let _ = writeln!(text, "{body}\n");
+    let spelled = |otherwise: bool| {
+        let mut text = String::from("data d = safetensors(\"d.safetensors\")\n\n");
+        for (_, plain, other) in FUNCTIONS.iter().filter(|f| writer.used.contains(f.0)) {
+            let _ = writeln!(text, "{}\n", if otherwise { other } else { plain });
         }
-    }
-    for item in &writer.items {
-        let _ = writeln!(text, "{item}\n");
-    }
-    let _ = writeln!(text, "train {{\n    minimize {minimize}\n    on       d, batch {rows}\n    using    {using}");
-    if !measures.is_empty() {
-        let _ = writeln!(text, "    measure  {}", measures.join(", "));
-    }
-    text += "    steps    3\n}\n";
-    RandomProgram { text, columns, rows }
+        for item in &writer.items {
+            let _ = writeln!(text, "{item}\n");
+        }
+        let _ = writeln!(text, "train {{\n    minimize {minimize}\n    on       d, batch {rows}\n    using    {using}");
+        if !measures.is_empty() {
+            let _ = writeln!(text, "    measure  {}", measures.join(", "));
+        }
+        text += "    steps    3\n}\n";
+        text
+    };
+    RandomProgram { text: spelled(false), otherwise: spelled(true), columns, rows }
 }
 
 /// A program being written.
