@@ -61,6 +61,22 @@ impl Writer<'_> {
         self.items.push(format!("net {name}(x: [N, {from}]) -> [N, {to}] {{\n{}\n}}", lines.join("\n")));
     }
 
+    /// Writes a net of rows of a parameter chosen by the column `words`: the input of the others, and the axes of the
+    /// column after its rows.
+    pub fn lookup(&mut self, width: usize) -> (&'static str, Vec<u64>) {
+        let init = self.choices.pick(INITS);
+        self.matrices = true;
+        let (axes, ty, value) = match self.choices.below(4) {
+            0 => (vec![], "index(5)[N]", "E[t]"),
+            1 => (vec![], "index(5)[N]", "E[t] * tanh(E[t])"),
+            2 => (vec![3], "index(5)[N, T: 3]", "mean(E[t] over T)"),
+            _ => (vec![3], "index(5)[N, T: 3]", "sum(E[t] * softmax(E[t]) over T)"),
+        };
+        let body = format!("    param E: [V: 5, D: {width}] = {init}\n    {value}");
+        self.items.push(format!("net lookup(t: {ty}) -> [N, {width}] {{\n{body}\n}}"));
+        (self.choices.pick(&["x + lookup(words)", "x * lookup(words)", "lookup(words) + lookup(words)"]), axes)
+    }
+
     /// Whether a net applies something with parameters.
     fn owns(&self, lines: &[String], value: &str) -> bool {
         let owner = |text: &str| ["dense", "layer_", "param", "prelu", "maxout"].iter().any(|w| text.contains(w));

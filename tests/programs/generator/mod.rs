@@ -110,24 +110,30 @@ impl Writer<'_> {
         let width = self.size();
         let mut classes = self.size();
         let mut columns = vec![Column { name: "x", axes: vec![width as u64], values: Values::Any }];
+        let mut input = "x";
+        if self.choices.once_in(4) {
+            let (net, axes) = self.lookup(width);
+            columns.push(Column { name: "words", axes, values: Values::Class(5) });
+            input = net;
+        }
         let two = self.choices.once_in(4);
         let (value, part) = if two {
             let middle = self.size();
             self.net("encoder", width, middle);
             self.net("head", middle, classes);
-            ("head(encoder(x))", "head")
+            (format!("head(encoder({input}))"), "head")
         } else {
             // The simplest net keeps its size.
             if self.choices.is_empty() {
                 classes = width;
             }
             self.net("model", width, classes);
-            ("model(x)", "model")
+            (format!("model({input})"), "model")
         };
-        let (mut minimize, column) = self.loss(value, classes);
+        let (mut minimize, column) = self.loss(&value, classes);
         columns.extend(column);
         if !two && !self.state && self.choices.once_in(4) {
-            minimize += &self.slope_penalty();
+            minimize += &self.slope_penalty(input);
         }
         if self.choices.once_in(2) {
             minimize += &self.penalty(part);
@@ -136,7 +142,7 @@ impl Writer<'_> {
             minimize += " over head";
         }
         let mut measures = Vec::new();
-        if let Some(column) = columns.get(1) {
+        if let Some(column) = columns.last() {
             let name = column.name;
             match column.values {
                 Values::Class(_) => measures.push(format!("accuracy({value}, {name})")),
@@ -180,7 +186,7 @@ impl Writer<'_> {
     }
 
     /// A term with the derivative of a net by its input: the gradient of the objective is of second order.
-    fn slope_penalty(&mut self) -> String {
+    fn slope_penalty(&mut self, input: &str) -> String {
         let inner =
             self.choices.pick(&["sum(f(x))", "sum(tanh(f(x)))", "mean(f(x)^2)", "sum(log(softmax(f(x))) * f(x))"]);
         let outer = self.choices.pick(&[
@@ -192,7 +198,7 @@ impl Writer<'_> {
         self.items.push(format!(
             "loss steepness(f: [N, D] -> [N, K], x: [N, D]) {{\n    g = grad({inner}, x)\n    {outer}\n}}"
         ));
-        " + 0.1 * steepness(model, x)".into()
+        format!(" + 0.1 * steepness(model, {input})")
     }
 
     fn penalty(&mut self, net: &str) -> String {
