@@ -1,5 +1,6 @@
 //! Runs repeat to the bit: the same seed twice, and on any number of threads. Other seeds give other runs.
 
+use crate::cases;
 use crate::generator::{Column, RandomProgram, Values, random_program};
 use dlc::check;
 use dlc::data::{self, FloatType};
@@ -72,7 +73,7 @@ fn run(program: &RandomProgram, folder: &Path, steps: usize, threads: usize, see
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24 * cases() / 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn runs_repeat(words in prop::collection::vec(any::<u32>(), 1..120)) {
