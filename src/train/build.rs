@@ -2,7 +2,7 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
-use crate::codegen::{self, CodegenError};
+use crate::codegen::{self, CodegenError, Compiled};
 use crate::elaborate::Model;
 use crate::ir::{Bindings, DType, Graph, Op, Role, Symbol};
 use crate::optimize::{self, OptimizeError};
@@ -86,11 +86,10 @@ pub fn schedule_of(graph: &Graph, rows: u64, settings: &Settings) -> Result<sche
 }
 
 /// Compiles a graph for batches of up to `rows` rows.
-fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
+fn compile(graph: &Graph, rows: u64, settings: &Settings) -> Result<Compiled, BuildError> {
     let program = schedule_of(graph, rows, settings)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
-    let compiled = codegen::compile(&program, &options)?;
-    Ok(Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush))
+    Ok(codegen::compile(&program, &options)?)
 }
 
 /// A machine for batches, with the inputs a run of it needs.
@@ -106,7 +105,18 @@ pub struct Batched {
 impl Batched {
     /// Compiles a graph for batches of up to `rows` rows.
     pub fn new(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
-        let machine = machine(graph, rows, settings, memory)?;
+        Batched::of(compile(graph, rows, settings)?, graph, rows, settings, memory)
+    }
+
+    /// What `compile` made of the graph, as a machine.
+    fn of(
+        compiled: Compiled,
+        graph: &Graph,
+        rows: u64,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Batched, BuildError> {
+        let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
         let columns = graph.inputs().filter_map(|id| match graph.op(id) {
             Op::Input(input) if input.role == Role::Data => Some(input.name.to_string()),
             _ => None,
@@ -152,10 +162,19 @@ impl Engine {
     /// and state their starting values.
     pub fn new(model: &Model, batch: u64, chunk: u64, settings: &Settings) -> Result<Engine, BuildError> {
         let start = Instant::now();
+        // The step takes about as long to compile as the other two together.
+        let (init, step, evaluate) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| (compile(&model.init, 1, settings), compile(&model.evaluate, chunk, settings)));
+            let step = compile(&model.step, batch, settings);
+            match others.join() {
+                Ok((init, evaluate)) => (init, step, evaluate),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        });
         let mut memory = Memory::new();
-        let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
-        let step = Batched::new(&model.step, batch, settings, &mut memory)?;
-        let evaluate = Batched::new(&model.evaluate, chunk, settings, &mut memory)?;
+        let mut init = Batched::of(init?, &model.init, 1, settings, &mut memory)?;
+        let step = Batched::of(step?, &model.step, batch, settings, &mut memory)?;
+        let evaluate = Batched::of(evaluate?, &model.evaluate, chunk, settings, &mut memory)?;
         let compile_time = start.elapsed();
         init.run(&mut memory, 1)?;
         Ok(Engine { memory, step, evaluate, compile_time })
