@@ -71,7 +71,7 @@ impl<'p> Elaborator<'p> {
     /// The Hessian at `at` times `along`: the derivative of the gradient along it.
     pub(super) fn evaluate_hvp(&mut self, at: &[NodeId], along: &[NodeId]) -> Result<Vec<NodeId>, Diagnostic> {
         let (_, gradient) = self.evaluate_gradient(at)?;
-        let known = self.evaluations.iter().find(|e| e.at == at).and_then(|e| e.targets.clone());
+        let known = self.evaluations.iter().filter(|e| e.at == at).find_map(|e| e.targets.clone());
         let targets = known.expect("an evaluated gradient has targets");
         let products = gradient.iter().map(|g| {
             let operands: Vec<NodeId> = [*g].iter().chain(&targets).chain(along).copied().collect();

@@ -13,8 +13,7 @@ struct Strided {
     strides: Vec<Size>,
 }
 
-/// Whether loops compute the contraction at no loss: few operations, or no contracted axis. Loops sum over a single contracted
-/// axis with the bits of the interpreter; several axes, which it sums as one, are left to the library where it can.
+/// Whether loops compute the contraction at no loss: few operations, or no contracted axis.
 pub(super) fn is_small(
     graph: &Graph,
     contraction: &Contraction,
@@ -24,9 +23,6 @@ pub(super) fn is_small(
 ) -> Result<bool, SizeError> {
     if contraction.contract.is_empty() {
         return Ok(true);
-    }
-    if contraction.contract.len() > 1 {
-        return Ok(false);
     }
     let (l, r) = (&graph.ty(l).dims, &graph.ty(r).dims);
     let (_, free) = contraction.free(l.len(), r.len());

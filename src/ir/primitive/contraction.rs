@@ -11,7 +11,7 @@ use crate::ir::{Bindings, Builder, DType, Data, NodeId, Size, Tensor, Type};
 /// `out[batch.., lhs free.., rhs free..] = Σ over contracted axes lhs · rhs`.
 ///
 /// `batch` and `contract` pair an axis of the left operand with one of the right; free axes keep their order. Products are
-/// rounded and summed as along a last axis, the contracted axes in the order of `contract` (see [`crate::ir::reduction`]).
+/// rounded and summed as over last axes, the contracted axes in the order of `contract` (see [`crate::ir::reduction`]).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Contraction {
     pub batch: Vec<(usize, usize)>,
@@ -43,7 +43,7 @@ impl Contraction {
                 l[lhs.offset(&pl)] * r[rhs.offset(&pr)]
             };
             let products: Vec<T> = steps.iter().map(&mut product).collect();
-            sum_rows(&products, products.len())
+            sum_rows(&products, lengths.last().copied().unwrap_or(1))
         };
         positions(dims).map(&mut element).collect()
     }

@@ -1,0 +1,203 @@
+//! What programs mean: compiled code against the interpreter, gradients against differences, passes left out, formulas
+//! written otherwise.
+
+use crate::cases;
+use crate::generator::{Column, RandomProgram, Values, random_program};
+use crate::stages::{Compiled, Products, Tensors, batch, interpreted, keep, model, optimized, same};
+use dlc::ir::{DType, Data, Tensor};
+use dlc::optimize;
+use dlc::runtime::Memory;
+use dlc::train::gradient_check::{self, Parameter};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// The sizes of the batches of a run: two whole ones and a short one.
+fn batches(program: &RandomProgram, words: &[u32]) -> [u64; 3] {
+    let last = words.last().copied().unwrap_or(0);
+    [program.rows, program.rows, 1 + u64::from(last) % program.rows]
+}
+
+/// Starting values, three steps and evaluations: compiled against the interpreter.
+fn trains(
+    program: &RandomProgram,
+    words: &[u32],
+    dtype: DType,
+    products: Products,
+    tolerance: Option<f64>,
+) -> Result<(), TestCaseError> {
+    let model = model(program, dtype).map_err(TestCaseError::fail)?;
+    let mut memory = Memory::new();
+    let (init, step, evaluate) =
+        (optimized(&model.init, &[]), optimized(&model.step, &[]), optimized(&model.evaluate, &[]));
+    let mut kept = Tensors::new();
+    let first = batch(program, dtype, 1, 0);
+    let mut start = Compiled::new(&init, 1, products, &mut memory);
+    let mut compiled = Compiled::new(&step, program.rows, products, &mut memory);
+    let mut evaluation = Compiled::new(&evaluate, program.rows, products, &mut memory);
+    let expected = interpreted(&init, &kept, &first, 1);
+    same(&init, &start.run(&mut memory, &first, 1), &expected, tolerance, "starting values")?;
+    keep(&init, &expected, &mut kept);
+    for (number, rows) in batches(program, words).into_iter().enumerate() {
+        let inputs = batch(program, dtype, rows, number as i64);
+        let expected = interpreted(&step, &kept, &inputs, rows);
+        let got = compiled.run(&mut memory, &inputs, rows);
+        same(&step, &got, &expected, tolerance, &format!("step {number} of {rows} rows"))?;
+        keep(&step, &expected, &mut kept);
+        // What errors there are do not add up.
+        for (name, tensor) in &kept {
+            memory.write(name, tensor).unwrap();
+        }
+    }
+    let rows = batches(program, words)[2];
+    let inputs = batch(program, dtype, rows, 9);
+    let expected = interpreted(&evaluate, &kept, &inputs, rows);
+    same(&evaluate, &evaluation.run(&mut memory, &inputs, rows), &expected, tolerance, "evaluation")
+}
+
+/// One pass left out, and all of them: the same step.
+fn passes_keep_the_meaning(program: &RandomProgram, words: &[u32]) -> Result<(), TestCaseError> {
+    let optional: Vec<&optimize::Pass> = optimize::passes().iter().filter(|p| !p.mandatory).collect();
+    let model = model(program, DType::F64).map_err(TestCaseError::fail)?;
+    let start = batch(program, DType::F64, 1, 0);
+    let mut kept = Tensors::new();
+    keep(&model.init, &interpreted(&optimized(&model.init, &[]), &kept, &start, 1), &mut kept);
+    let inputs = batch(program, DType::F64, program.rows, 0);
+    let run = |off: &[&str]| interpreted(&optimized(&model.step, off), &kept, &inputs, program.rows);
+    let first = words.first().copied().unwrap_or(0) as usize / 2;
+    let pass = optional[first % optional.len()];
+    let all: Vec<&str> = optional.iter().map(|p| p.name).collect();
+    let expected = run(&[]);
+    let tolerance = if pass.exact { None } else { Some(1e-10) };
+    same(&model.step, &run(&[pass.name]), &expected, tolerance, &format!("without {}", pass.name))?;
+    same(&model.step, &run(&all), &expected, Some(1e-10), "without optional passes")
+}
+
+/// The first step of a program and of the same one with other formulas.
+fn means_the_same_otherwise(program: &RandomProgram) -> Result<(), TestCaseError> {
+    if program.otherwise == program.text {
+        return Ok(());
+    }
+    let other = RandomProgram { text: program.otherwise.clone(), ..program.clone() };
+    let start = batch(program, DType::F64, 1, 0);
+    let inputs = batch(program, DType::F64, program.rows, 0);
+    let step = |program: &RandomProgram| {
+        let model = model(program, DType::F64).map_err(TestCaseError::fail)?;
+        let mut kept = Tensors::new();
+        keep(&model.init, &interpreted(&optimized(&model.init, &[]), &kept, &start, 1), &mut kept);
+        let graph = optimized(&model.step, &[]);
+        let outputs = interpreted(&graph, &kept, &inputs, program.rows);
+        Ok::<_, TestCaseError>((graph, outputs))
+    };
+    let ((graph, expected), (_, got)) = (step(program)?, step(&other)?);
+    same(&graph, &got, &expected, Some(1e-9), "the other formulas")
+}
+
+/// The gradient of a smooth program against differences of its objective.
+fn gradient_agrees(program: &RandomProgram) -> Result<(), TestCaseError> {
+    let model = model(program, DType::F64).map_err(TestCaseError::fail)?;
+    let mut memory = Memory::new();
+    let rows = program.rows;
+    let (init, objective, gradient) =
+        (optimized(&model.init, &[]), optimized(&model.objective, &[]), optimized(&model.gradient, &[]));
+    let inputs = batch(program, DType::F64, rows, 0);
+    let mut start = Compiled::new(&init, 1, Products::Loops, &mut memory);
+    let mut objective = Compiled::new(&objective, rows, Products::Loops, &mut memory);
+    let mut gradient = Compiled::new(&gradient, rows, Products::Loops, &mut memory);
+    start.run(&mut memory, &inputs, 1);
+    let trained = model.trained.iter().map(|k| &model.parameters[*k]);
+    let parameters: Vec<Parameter> = trained
+        .map(|p| Parameter { name: p.path.to_string(), dims: memory.read(&p.path).map(|t| t.dims).unwrap_or_default() })
+        .collect();
+    let point: Vec<Vec<f64>> = parameters.iter().map(|p| memory.read(&p.name).unwrap().to_f64()).collect();
+    let got = gradient.run(&mut memory, &inputs, rows);
+    let named: BTreeMap<String, Vec<f64>> =
+        gradient.graph.outputs().iter().zip(got).map(|(o, t)| (o.name.to_string(), t.to_f64())).collect();
+    let analytic: Vec<Vec<f64>> = parameters.iter().map(|p| named[&format!("grad {}", p.name)].clone()).collect();
+    if !named["loss"][0].is_finite() {
+        return Err(TestCaseError::reject("the loss is not finite"));
+    }
+    let options = gradient_check::Options { tolerance: 1e-6, whole: 4, largest: 2, sampled: 2, directions: 1, seed: 3 };
+    let report = gradient_check::check(
+        &parameters,
+        &point,
+        |at| {
+            for (p, values) in parameters.iter().zip(at) {
+                memory.write(&p.name, &Tensor { dims: p.dims.clone(), data: Data::F64(values.clone()) }).unwrap();
+            }
+            objective.run(&mut memory, &inputs, rows)[0].to_f64()[0]
+        },
+        |_| analytic,
+        &options,
+    );
+    prop_assert!(report.worst().is_none_or(|(_, w)| w.relative_error <= options.tolerance), "{}", report);
+    Ok(())
+}
+
+fn named(program: &RandomProgram, result: Result<(), TestCaseError>) -> Result<(), TestCaseError> {
+    result.map_err(|e| match e {
+        TestCaseError::Fail(why) => TestCaseError::fail(format!("{}\n{why}", program.text)),
+        reject => reject,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_programs_mean_what_the_interpreter_says(words in prop::collection::vec(any::<u32>(), 1..120)) {
+        let program = random_program(&words);
+        named(&program, trains(&program, &words, DType::F32, Products::Loops, None))?;
+    }
+
+    #[test]
+    fn random_programs_agree_in_f64(words in prop::collection::vec(any::<u32>(), 1..120)) {
+        let program = random_program(&words);
+        named(&program, trains(&program, &words, DType::F64, Products::Library, Some(1e-10)))?;
+    }
+
+    #[test]
+    fn random_programs_keep_their_meaning_without_passes(words in prop::collection::vec(any::<u32>(), 1..120)) {
+        let program = random_program(&words);
+        named(&program, passes_keep_the_meaning(&program, &words))?;
+    }
+
+    #[test]
+    fn random_programs_mean_the_same_with_other_formulas(words in prop::collection::vec(any::<u32>(), 1..120)) {
+        let program = random_program(&words);
+        let mut both = program.clone();
+        both.text = format!("{}\n# otherwise:\n{}", program.text, program.otherwise);
+        named(&both, means_the_same_otherwise(&program))?;
+    }
+
+    #[test]
+    fn gradients_of_random_smooth_programs_agree_with_differences(words in prop::collection::vec(any::<u32>(), 1..120)) {
+        let mut words = words;
+        words[0] &= !1;
+        let program = random_program(&words);
+        named(&program, gradient_agrees(&program))?;
+    }
+}
+/// What once went wrong: the end of a program whose data are `x: [N, 7]` and `y: [N, 7]`, for batches of 5.
+const FIXED: &[(&str, &str)] = &[(
+    "the objective's value asked for before its second derivative",
+    "net model(x: [N, 7]) -> [N, 7] = x |> dense(3) |> tanh |> dense(7)
+     optimizer rule(J, θ; lr = 0.01) {
+         now = J(θ)
+         h = hvp(J)(θ, rademacher(like: θ))
+         θ' = θ - lr * now * h - lr * grad(J)(θ)
+     }
+     train { minimize mse(model(x), y); on d, batch 5; using rule; steps 3 }",
+)];
+
+#[test]
+fn what_once_went_wrong() {
+    for (what, text) in FIXED {
+        let column = |name| Column { name, axes: vec![7], values: Values::Any };
+        let text = format!("data d = safetensors(\"d.safetensors\")\n{text}");
+        let program = RandomProgram { otherwise: text.clone(), text, columns: vec![column("x"), column("y")], rows: 5 };
+        let all = trains(&program, &[1], DType::F32, Products::Loops, None)
+            .and_then(|()| trains(&program, &[1], DType::F64, Products::Library, Some(1e-10)))
+            .and_then(|()| passes_keep_the_meaning(&program, &[1]));
+        all.unwrap_or_else(|e| panic!("{what}: {e}"));
+    }
+}

@@ -1,0 +1,162 @@
+//! The stages from text to compiled code, as the tests of this folder use them, and the comparison of results.
+
+use crate::generator::{RandomProgram, Values};
+use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
+use dlc::codegen;
+use dlc::elaborate::{self, Model, elaborate};
+use dlc::ir::{Bindings, DType, Data, Graph, OutputRole, Tensor, interpret};
+use dlc::optimize::{self, optimize};
+use dlc::runtime::{Machine, Memory};
+use dlc::scalar::random::Key;
+use dlc::schedule::{self, schedule};
+use dlc::source::{Files, render};
+use dlc::syntax::{ast, parse};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// The graphs of a program, or what the front end says against it.
+pub fn model(program: &RandomProgram, dtype: DType) -> Result<Model, String> {
+    let mut files = Files::default();
+    let file = files.add("random.dl", program.text.clone());
+    let (tree, errors) = parse(file, &program.text);
+    if !errors.is_empty() {
+        return Err(render(&files, &errors, false));
+    }
+    let prelude = check::prelude(&mut files);
+    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let columns = program.columns.iter().map(|c| ColumnSchema {
+        name: c.name.to_string(),
+        axes: c.axes.clone(),
+        kind: match c.values {
+            Values::Class(classes) => ColumnKind::Int { min: 0, max: classes - 1 },
+            _ => ColumnKind::Float,
+        },
+    });
+    let schema = Schema { rows: 3 * program.rows, columns: columns.collect() };
+    let (typed, errors) = check::check(&prelude, &tree, &Schemas::from([("d".into(), schema)]), &[]);
+    if !errors.is_empty() {
+        return Err(render(&files, &errors, false));
+    }
+    elaborate(&typed, elaborate::Options { dtype }).map_err(|e| render(&files, &[e], false))
+}
+
+pub fn bindings(rows: u64) -> Bindings {
+    Bindings::from([(check::typed::Train::batch_symbol(), rows)])
+}
+
+/// A batch of a program's data, with the seed and the step.
+pub fn batch(program: &RandomProgram, dtype: DType, rows: u64, step: i64) -> Tensors {
+    let mut tensors = Tensors::new();
+    for (k, column) in program.columns.iter().enumerate() {
+        let key = Key::derive(41, step as u64, k as u64);
+        let dims: Vec<usize> = [rows].iter().chain(&column.axes).map(|d| *d as usize).collect();
+        let uniform = (0..dims.iter().product::<usize>()).map(|i| key.uniform_f64(i as u64));
+        let tensor = match column.values {
+            Values::Class(classes) => {
+                let wide = if dtype == DType::F32 { DType::I32 } else { DType::I64 };
+                Tensor::from_i64(wide, dims, uniform.map(|u| (u * classes as f64) as i64).collect())
+            }
+            // Few bits, so that both precisions read the same numbers.
+            Values::Any => Tensor::from_f64(dtype, dims, uniform.map(|u| (u * 768.0).floor() / 256.0 - 1.5).collect()),
+            Values::Share => Tensor::from_f64(dtype, dims, uniform.map(|u| (u * 256.0).floor() / 256.0).collect()),
+            Values::Sign => Tensor::from_f64(dtype, dims, uniform.map(|u| if u < 0.5 { -1.0 } else { 1.0 }).collect()),
+        };
+        tensors.insert(column.name.to_string(), tensor);
+    }
+    let integer = |value| Tensor::from_i64(DType::I64, Vec::new(), vec![value]);
+    tensors.insert("seed".into(), integer(7));
+    tensors.insert("step".into(), integer(step));
+    tensors
+}
+
+pub fn optimized(graph: &Graph, off: &[&str]) -> Graph {
+    let options = optimize::Options { off: off.iter().map(|s| s.to_string()).collect(), verify: true };
+    optimize(graph, &options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+}
+
+/// How a graph is compiled.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Products {
+    /// Loops in the order that is promised.
+    Loops,
+    /// The library, whatever the size.
+    Library,
+}
+
+pub struct Compiled<'g> {
+    pub graph: &'g Graph,
+    machine: Machine,
+}
+
+impl<'g> Compiled<'g> {
+    pub fn new(graph: &'g Graph, rows: u64, products: Products, memory: &mut Memory) -> Compiled<'g> {
+        let mut options = schedule::Options::new(bindings(rows));
+        options.small_product = if products == Products::Loops { u64::MAX } else { 0 };
+        let program = schedule(graph, &options).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+        let options = codegen::Options { verify: true, ..codegen::Options::default() };
+        let compiled = codegen::compile(&program, &options).unwrap_or_else(|e| panic!("{e}\n{program}"));
+        Compiled { graph, machine: Machine::new(compiled, memory).unwrap() }
+    }
+
+    /// The outputs in the graph's order.
+    pub fn run(&mut self, memory: &mut Memory, inputs: &Tensors, rows: u64) -> Vec<Tensor> {
+        for (name, tensor) in inputs {
+            let Some(id) = self.machine.input(name) else { continue };
+            match &tensor.data {
+                Data::F32(v) => self.machine.input_mut::<f32>(id).unwrap()[..v.len()].copy_from_slice(v),
+                Data::F64(v) => self.machine.input_mut::<f64>(id).unwrap()[..v.len()].copy_from_slice(v),
+                Data::I32(v) => self.machine.input_mut::<i32>(id).unwrap()[..v.len()].copy_from_slice(v),
+                Data::I64(v) => self.machine.input_mut::<i64>(id).unwrap()[..v.len()].copy_from_slice(v),
+                Data::Bool(_) => unreachable!("no input is boolean"),
+            }
+        }
+        let symbols = self.machine.compiled().interface().symbols.len();
+        self.machine.run(memory, &[rows][..symbols]).unwrap();
+        let outputs = self.graph.outputs().iter().map(|o| match o.role {
+            OutputRole::Report => self.machine.read(&o.name).unwrap(),
+            OutputRole::Next => memory.read(&o.name).unwrap(),
+        });
+        outputs.collect()
+    }
+}
+
+pub fn interpreted(graph: &Graph, kept: &Tensors, inputs: &Tensors, rows: u64) -> Vec<Tensor> {
+    let value = |name: &str| kept.get(name).or_else(|| inputs.get(name)).cloned();
+    interpret(graph, &value, &bindings(rows)).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+}
+
+/// Puts next values in the place of those before.
+pub fn keep(graph: &Graph, outputs: &[Tensor], kept: &mut Tensors) {
+    for (output, tensor) in graph.outputs().iter().zip(outputs) {
+        if output.role == OutputRole::Next {
+            kept.insert(output.name.to_string(), tensor.clone());
+        }
+    }
+}
+
+/// Fails unless the outputs are equal: to the bit, or within a part of the largest element.
+pub fn same(
+    graph: &Graph,
+    got: &[Tensor],
+    expected: &[Tensor],
+    tolerance: Option<f64>,
+    what: &str,
+) -> Result<(), TestCaseError> {
+    for ((output, got), expected) in graph.outputs().iter().zip(got).zip(expected) {
+        prop_assert_eq!(&got.dims, &expected.dims, "{} {}", what, output.name);
+        let (g, e) = (got.to_f64(), expected.to_f64());
+        let scale = e.iter().filter(|x| x.is_finite()).fold(1e-3f64, |a, b| a.max(b.abs()));
+        let wrong = g.iter().zip(&e).position(|(g, e)| match tolerance {
+            _ if g.is_nan() && e.is_nan() => false,
+            None => g.to_bits() != e.to_bits(),
+            Some(t) => !(g == e || (g - e).abs() <= t * scale),
+        });
+        if let Some(k) = wrong {
+            let place = format!("{what}: {} element {k}: {:?} for {:?}", output.name, g[k], e[k]);
+            return Err(TestCaseError::fail(format!("{place}\n{graph}")));
+        }
+    }
+    Ok(())
+}
