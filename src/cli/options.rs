@@ -146,7 +146,7 @@ pub struct Graph {
     #[command(flatten)]
     pub source: Source,
 
-    /// The directory to write FILE.dot and FILE.svg to; by default beside the program.
+    /// The directory to write FILE.dot and FILE.svg to; by default the current one.
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
 

@@ -127,6 +127,19 @@ impl Display for Report {
             writeln!(f, "`{}`: nothing could be compared, the loss has corners all around this point", p.name)?;
         }
         match self.worst() {
+            _ if !self.loss.is_finite() => write!(
+                f,
+                "the loss is {} at the starting values, so nothing can be compared: `dlc run` says where this comes from",
+                self.loss
+            ),
+            Some((p, worst)) if !worst.analytic.is_finite() => write!(
+                f,
+                "the gradient is {} at {} of `{}`, where the loss is {:e}",
+                worst.analytic,
+                place(worst.index.as_deref()),
+                p.name,
+                self.loss
+            ),
             None => write!(f, "nothing was compared"),
             Some((p, worst)) => {
                 let verdict = if worst.relative_error <= self.tolerance { "agrees" } else { "DISAGREES" };
