@@ -77,7 +77,7 @@ fn blamed(diverged: &Diverged) -> Diagnostic {
             diagnostic =
                 diagnostic.at(span, format!("the first value that is not finite arises here: {}", culprit.value));
         }
-        let operands: Vec<String> = culprit.operands.iter().map(|v| format!("{v}")).collect();
+        let operands: Vec<String> = culprit.operands.iter().map(|v| number(*v)).collect();
         let of = if operands.is_empty() { String::new() } else { format!(" of {}", operands.join(" and ")) };
         let path =
             if culprit.origin.path.is_empty() { String::new() } else { format!(" in `{}`", culprit.origin.path) };
@@ -86,4 +86,14 @@ fn blamed(diverged: &Diverged) -> Diagnostic {
     }
     diagnostic
         .help("lower the learning rate, clip the gradient, or look at the values that go into the marked expression")
+}
+
+/// A number in as few digits as tell it apart, without rows of zeros.
+fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && size.is_finite() && !(1e-4..1e7).contains(&size) {
+        format!("{value:e}")
+    } else {
+        value.to_string()
+    }
 }

@@ -243,13 +243,13 @@ return one number.
 "The objective, or what `grad` is asked of, goes through an operation that has no derivative.
 Put `stop( )` around the part through which no derivative is meant to flow.
 ";
-    UNREADABLE_FILE = 301, "a data file that cannot be read",
+    UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
 ";
     NOT_UTF8 = 302, "a text file in another encoding",
-"CSV files are UTF-8; a byte order mark is accepted. The marked byte belongs to another
-encoding, often Latin-1 or UTF-16. Save the file as UTF-8.
+"Programs and CSV files are UTF-8; a byte order mark is accepted. The marked byte belongs to
+another encoding, often Latin-1 or UTF-16. Save the file as UTF-8.
 ";
     NO_ROWS = 303, "a data file without rows",
 "A CSV file starts with a line that names the columns; each further line is one row. This file

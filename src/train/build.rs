@@ -202,3 +202,17 @@ impl Engine {
         Ok(Engine { memory, step, evaluate, compile_time })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_large_a_step_is_told_with_both_figures() {
+        let error = BuildError::from(ScheduleError::TooLarge { bytes: Some(90_000_000_384), limit: 23_853_871_104 });
+        let told = error.diagnostic().unwrap();
+        assert_eq!((told.code, told.message.as_str()), (codes::TOO_MUCH_MEMORY, "a step needs 90.0 GB of memory"));
+        assert_eq!(told.notes, ["23.9 GB are available"]);
+        assert!(BuildError::from(ScheduleError::TooLarge { bytes: None, limit: 1 }).diagnostic().is_some());
+    }
+}

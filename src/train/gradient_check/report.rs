@@ -142,10 +142,16 @@ impl Display for Report {
             ),
             None => write!(f, "nothing was compared"),
             Some((p, worst)) => {
-                let verdict = if worst.relative_error <= self.tolerance { "agrees" } else { "DISAGREES" };
+                let verdict = if worst.relative_error > self.tolerance {
+                    "DISAGREES with differences"
+                } else if self.unchecked().next().is_some() {
+                    "could not be compared for every parameter"
+                } else {
+                    "agrees with differences"
+                };
                 write!(
                     f,
-                    "the gradient {verdict} with differences: worst relative error {:.1e} at {} of `{}` (tolerance {:e})",
+                    "the gradient {verdict}: worst relative error {:.1e} at {} of `{}` (tolerance {:e})",
                     worst.relative_error,
                     place(worst.index.as_deref()),
                     p.name,
