@@ -122,8 +122,8 @@ impl<'a, 'f> Emitter<'a, 'f> {
 
     fn define(&mut self, id: ValueId) -> Result<(), CodegenError> {
         let mut held = [None; MOST_COPIES];
-        for copy in 0..self.copies_of(id) {
-            held[copy] = Some(self.expression(id, copy)?);
+        for (copy, slot) in held.iter_mut().enumerate().take(self.copies_of(id)) {
+            *slot = Some(self.expression(id, copy)?);
         }
         self.hold(id, held);
         Ok(())

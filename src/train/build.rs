@@ -8,7 +8,7 @@ use crate::elaborate::Model;
 use crate::ir::{Bindings, DType, Graph, Op, Origin, Role, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
-use crate::runtime::{Machine, Memory, RuntimeError};
+use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
 use crate::schedule::{self, ScheduleError};
 use crate::source::{Diagnostic, codes};
 use std::collections::BTreeSet;
@@ -131,7 +131,7 @@ fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -
     let program = schedule_of(graph, rows, settings)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
     let compiled = codegen::compile(&program, &options)?;
-    Ok(Machine::new(compiled, memory)?)
+    Ok(Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush))
 }
 
 /// A machine for batches, with the inputs a run of it needs.

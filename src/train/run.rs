@@ -12,7 +12,7 @@ use super::model::model;
 use super::progress::Reporter;
 use super::stopping::{Patience, Verdict};
 use super::trace::{Diverged, Trace};
-use crate::check::typed::{Duration as Length, Program, StopMetric, Train};
+use crate::check::typed::{Duration as Length, ExprKind, Kind, Measure, Program, StopMetric, Train};
 use crate::data::{Batches, DataError, Order, Table};
 use crate::elaborate::{Model, Persistent};
 use crate::ir::Tensor;
@@ -195,6 +195,14 @@ impl<'t> Session<'t> {
     }
 }
 
+/// Whether more of a measure is better: it is the value of a `metric`, not of a loss or a formula.
+fn grows(program: &Program, measure: &Measure) -> bool {
+    match &measure.value.kind {
+        ExprKind::Call(call) => program.definition(call.def).kind == Kind::Metric,
+        _ => false,
+    }
+}
+
 /// Replaces a parameter's starting value.
 fn start_from(memory: &mut Memory, parameters: &[Persistent], path: &str, tensor: &Tensor) -> Result<(), RunError> {
     let Some(parameter) = parameters.iter().find(|p| &*p.path == path) else {
@@ -281,11 +289,13 @@ pub fn run(
         let seconds = began.elapsed().as_secs_f64();
         let verdict = match (&train.stop, &watched, &mut patience) {
             (Some(stop), Some(metrics), Some(patience)) => {
-                let value = match stop.metric {
-                    StopMetric::Loss => metrics.get("loss"),
-                    StopMetric::Measure(k) => metrics.get(&train.measures[k].name),
+                let value = |name: &str| metrics.get(name).copied().unwrap_or(f64::NAN);
+                let falling = match stop.metric {
+                    StopMetric::Loss => value("loss"),
+                    StopMetric::Measure(k) if grows(program, &train.measures[k]) => -value(&train.measures[k].name),
+                    StopMetric::Measure(k) => value(&train.measures[k].name),
                 };
-                Some(patience.observe(epoch, value.copied().unwrap_or(f64::NAN)))
+                Some(patience.observe(epoch, falling))
             }
             _ => None,
         };
