@@ -2,13 +2,15 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
+use super::model::shown;
 use crate::codegen::{self, CodegenError, Compiled};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Op, Role, Symbol};
+use crate::ir::{Bindings, DType, Graph, Op, Origin, Role, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
 use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
 use crate::schedule::{self, ScheduleError};
+use crate::source::{Diagnostic, codes};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -44,6 +46,45 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+impl BuildError {
+    /// What is wrong with the program; `None` if it is not the program's fault.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let placed = |diagnostic: Diagnostic, origin: &Origin, text: &str| match origin.span {
+            Some(span) => diagnostic.at(span, text),
+            None => diagnostic,
+        };
+        Some(match self {
+            BuildError::Optimize(OptimizeError::NotDifferentiable(e)) => {
+                let error = Diagnostic::new(codes::NOT_DIFFERENTIABLE, e.why.clone());
+                placed(error, &e.origin, "a derivative is taken through this")
+            }
+            BuildError::Schedule(ScheduleError::Size { error: SizeError::Overflow, origin }) => {
+                let error = Diagnostic::new(codes::TOO_MUCH_MEMORY, "this tensor has more elements than 64 bits count");
+                placed(error, origin, "the size of this")
+            }
+            BuildError::Schedule(ScheduleError::Size { error, origin }) => {
+                placed(Diagnostic::new(codes::UNKNOWN_SIZE, error.to_string()), origin, "the size of this")
+            }
+            BuildError::Schedule(ScheduleError::TooLarge { bytes, limit }) => {
+                let needed = bytes.map_or("more than 64 bits address".to_owned(), |b| shown(b.into()));
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("a step needs {needed} of memory"))
+                    .note(format!("{} are available", shown((*limit).into())))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            BuildError::Codegen(CodegenError::TooLarge(path)) => {
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("a tensor of `{path}` has too many elements"))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            BuildError::Runtime(RuntimeError::OutOfMemory(bytes)) => {
+                let needed = shown((*bytes).into());
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("the system does not give {needed} of memory"))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            _ => return None,
+        })
+    }
+}
 
 impl From<OptimizeError> for BuildError {
     fn from(e: OptimizeError) -> BuildError {
@@ -178,5 +219,19 @@ impl Engine {
         let compile_time = start.elapsed();
         init.run(&mut memory, 1)?;
         Ok(Engine { memory, step, evaluate, compile_time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_large_a_step_is_told_with_both_figures() {
+        let error = BuildError::from(ScheduleError::TooLarge { bytes: Some(90_000_000_384), limit: 23_853_871_104 });
+        let told = error.diagnostic().unwrap();
+        assert_eq!((told.code, told.message.as_str()), (codes::TOO_MUCH_MEMORY, "a step needs 90.0 GB of memory"));
+        assert_eq!(told.notes, ["23.9 GB are available"]);
+        assert!(BuildError::from(ScheduleError::TooLarge { bytes: None, limit: 1 }).diagnostic().is_some());
     }
 }
