@@ -369,6 +369,9 @@ impl Checker<'_> {
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
+            (Some(Element::Float), Element::Index(_)) if self.is_column(&arg) => error
+                .note("a column of the data is an index if all its values are whole, and this one has others")
+                .help("write classes as 0, 1, 2, … in the data file"),
             (Some(Element::Float), Element::Index(_)) => {
                 error.help("an index is an integer column, an input `y: index(K)[N]`, or the value of `argmax`")
             }
@@ -384,6 +387,10 @@ impl Checker<'_> {
             },
         };
         self.fail(arg.span, error)
+    }
+
+    fn is_column(&self, e: &Expr) -> bool {
+        matches!(&e.kind, ExprKind::Local(id) if self.columns.contains_key(id))
     }
 
     /// How an input of the user's own would be declared to take a value whose literal sizes are others.
