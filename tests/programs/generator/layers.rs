@@ -96,7 +96,7 @@ impl Writer<'_> {
                 self.choices.pick(&["tanh", "sigmoid", "gelu", "silu", "mish", "softmax", "log_softmax"]).into(),
                 width,
             ),
-            3 | 4 | 5 => (self.layer(), width),
+            3..=5 => (self.layer(), width),
             6 => {
                 let to = self.size();
                 self.matrices = true;
