@@ -3,7 +3,13 @@
 //! `DLC_BLESS=1 cargo test --test golden` writes the `.out` files anew. A stage is a function from a source to
 //! its text in a module of its own below; to add one, add its folder, its function and its `#[test]`.
 
+use dlc::check::typed::{Program, Train};
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
+use dlc::elaborate::{self, Model};
+use dlc::ir::formula::formula;
+use dlc::ir::{Bindings, DType, Graph};
+use dlc::optimize;
+use dlc::schedule;
 use dlc::source::{FileId, Files, render};
 use dlc::syntax;
 use std::fmt::Write;
@@ -66,25 +72,68 @@ fn errors() {
     });
 }
 
-/// The typed program, or the errors; cases that train do so on `digits`, which has x, label and target.
+/// A file checked with the library, on data `digits` that has x, label and target: the typed program, or the errors; and how
+/// many definitions are the library's.
+fn checked(files: &Files, file: FileId) -> (Result<Program, String>, usize) {
+    let mut all = Files::default();
+    let user = all.add(files.path(file), files.text(file));
+    let (tree, errors) = syntax::parse(user, all.text(user));
+    assert!(errors.is_empty(), "a case of this stage has no errors of syntax:\n{}", render(&all, &errors, false));
+    let prelude = check::prelude(&mut all);
+    let prelude: Vec<_> = prelude.iter().collect();
+    let column = |name: &str, axes: &[u64], kind| ColumnSchema { name: name.into(), axes: axes.to_vec(), kind };
+    let columns = vec![
+        column("x", &[64], ColumnKind::Float),
+        column("label", &[], ColumnKind::Int { min: 0, max: 9 }),
+        column("target", &[], ColumnKind::Float),
+    ];
+    let schemas = Schemas::from([("digits".to_string(), Schema { rows: 1797, columns })]);
+    let (program, errors) = check::check(&prelude, &tree, &schemas, &[]);
+    let library = prelude.iter().flat_map(|f| &f.items).count();
+    (if errors.is_empty() { Ok(program) } else { Err(render(&all, &errors, false)) }, library)
+}
+
 #[test]
 fn check() {
-    golden("check", |files, file| {
-        let mut all = Files::default();
-        let user = all.add(files.path(file), files.text(file));
-        let (tree, errors) = syntax::parse(user, all.text(user));
-        assert!(errors.is_empty(), "a case of this stage has no errors of syntax:\n{}", render(&all, &errors, false));
-        let prelude = check::prelude(&mut all);
-        let prelude: Vec<_> = prelude.iter().collect();
-        let column = |name: &str, axes: &[u64], kind| ColumnSchema { name: name.into(), axes: axes.to_vec(), kind };
-        let columns = vec![
-            column("x", &[64], ColumnKind::Float),
-            column("label", &[], ColumnKind::Int { min: 0, max: 9 }),
-            column("target", &[], ColumnKind::Float),
-        ];
-        let schemas = Schemas::from([("digits".to_string(), Schema { rows: 1797, columns })]);
-        let (program, errors) = check::check(&prelude, &tree, &schemas, &[]);
-        let library = prelude.iter().flat_map(|f| &f.items).count();
-        if errors.is_empty() { check::print::print(&program, library) } else { render(&all, &errors, false) }
+    golden("check", |files, file| match checked(files, file) {
+        (Ok(program), library) => check::print::print(&program, library),
+        (Err(errors), _) => errors,
+    });
+}
+
+/// The graphs of a case of the stages after checking.
+fn model(files: &Files, file: FileId) -> Model {
+    let (program, _) = checked(files, file);
+    let program = program.unwrap_or_else(|errors| panic!("a case of this stage has no errors:\n{errors}"));
+    let model = elaborate::elaborate(&program, elaborate::Options { dtype: DType::F32 });
+    model.unwrap_or_else(|error| panic!("a case of this stage can be elaborated: {}", error.message))
+}
+
+fn optimized(graph: &Graph) -> Graph {
+    optimize::optimize(graph, &optimize::Options { verify: true, ..Default::default() }, &mut |_, _| {}).unwrap()
+}
+
+/// The graphs as elaborated, with requests for derivatives: starting values, the step, evaluation.
+#[test]
+fn graph() {
+    golden("graph", |files, file| {
+        let model = model(files, file);
+        format!("# starting values\n{}\n# the step\n{}\n# evaluation\n{}", model.init, model.step, model.evaluate)
+    });
+}
+
+/// The derivative of the objective as mathematics.
+#[test]
+fn gradient() {
+    golden("gradient", |files, file| formula(&optimized(&model(files, file).gradient), None));
+}
+
+/// The step as kernels, products and a memory plan.
+#[test]
+fn schedule() {
+    golden("schedule", |files, file| {
+        let capacity = Bindings::from([(Train::batch_symbol(), 32)]);
+        let program = schedule::schedule(&optimized(&model(files, file).step), &schedule::Options::new(capacity));
+        program.unwrap().to_string()
     });
 }

@@ -8,7 +8,7 @@ use super::typed::{
     Type, match_axes,
 };
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, FileId, Span, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
 use std::collections::BTreeSet;
 
@@ -369,15 +369,43 @@ impl Checker<'_> {
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
+            (Some(Element::Float), Element::Index(_)) if self.is_column(&arg) => error
+                .note("a column of the data is an index if all its values are whole, and this one has others")
+                .help("write classes as 0, 1, 2, … in the data file"),
             (Some(Element::Float), Element::Index(_)) => {
                 error.help("an index is an integer column, an input `y: index(K)[N]`, or the value of `argmax`")
             }
             (Some(_), Element::Float) if arg.axes().len() != t.axes.len() => {
                 error.help("the axes of an argument match those of the input one by one; `..` stands for any number")
             }
-            _ => error,
+            _ => match self.other_sizes(&arg, t, input.span.file) {
+                Some(fitted) => {
+                    let (given, wanted) = (names.tensor(&fitted), names.tensor(t));
+                    error.help(format!("declare `{}: {given}`, or give it a value of shape {wanted}", input.name))
+                }
+                None => error,
+            },
         };
         self.fail(arg.span, error)
+    }
+
+    fn is_column(&self, e: &Expr) -> bool {
+        matches!(&e.kind, ExprKind::Local(id) if self.columns.contains_key(id))
+    }
+
+    /// How an input of the user's own would be declared to take a value whose literal sizes are others.
+    fn other_sizes(&self, arg: &Expr, wanted: &TensorType, file: FileId) -> Option<TensorType> {
+        let given = arg.ty.tensor().filter(|g| file == self.file && g.axes.len() == wanted.axes.len())?;
+        let axes = wanted.axes.iter().zip(&given.axes).map(|(w, g)| match (w, g) {
+            (Axis::Sized { label, size }, Axis::Sized { size: actual, .. })
+                if size.as_constant().is_some() && actual.as_constant().is_some() =>
+            {
+                Axis::Sized { label: label.clone(), size: actual.clone() }
+            }
+            _ => w.clone(),
+        });
+        let fitted = TensorType { element: wanted.element.clone(), axes: axes.collect() };
+        (fitted != *wanted).then_some(fitted)
     }
 
     pub fn wrong_argument(&mut self, arg: Expr, wanted: &Type, callee: &Definition, k: usize) -> Expr {

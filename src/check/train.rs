@@ -47,7 +47,10 @@ pub fn check(
     let batch = clauses.on.and_then(|(_, batch, ..)| batch).map(|e| c.positive(e, "a batch size"));
     let using = clauses.using.map(|(e, span)| c.optimizer(e, span));
     let measures = c.measures(&clauses.measure);
-    let duration = clauses.duration.map(|(e, epochs, _)| (c.positive(e, "the number of rounds"), epochs));
+    let duration = clauses.duration.map(|(e, epochs, _)| {
+        let what = if epochs { "the number of epochs" } else { "the number of steps" };
+        (c.positive(e, what), epochs)
+    });
     let stop = clauses.stop.map(|(path, metric, patience, _)| c.stop(path, metric, patience, &measures));
     let Checker { locals, mut columns, columns_read, requirements, .. } = c;
     columns.retain(|local, _| columns_read.contains(local));

@@ -1,7 +1,7 @@
 //! `dlc bench FILE`: times training steps.
 
 use super::failure::Failure;
-use super::load::{Loaded, load};
+use super::load::{Loaded, load_trainable};
 use super::options::Bench;
 use super::print;
 use super::run::{failure, settings, starting_tensors};
@@ -15,8 +15,8 @@ use std::time::Instant;
 const CHUNK_SECONDS: f64 = 0.005;
 
 pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
-    let settings = settings(&options.compile, options.seed);
-    let Loaded { files, program, tables, .. } = load(&options.source, FloatType::of(settings.dtype))?;
+    let settings = settings(&options.compile, options.seed)?;
+    let Loaded { files, program, tables, .. } = load_trainable(&options.source, FloatType::of(settings.dtype))?;
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
     let measured = (|| {
         let mut session = Session::new(&program, &tables, &settings, &init)?;

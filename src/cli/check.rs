@@ -5,14 +5,14 @@ use super::load::load;
 use super::options::Check;
 use super::print;
 use crate::data::FloatType;
-use crate::elaborate;
 use crate::ir::DType;
 use crate::source::to_json;
+use crate::train;
 
 pub fn execute(options: &Check) -> Result<(), Failure> {
     let result = load(&options.source, FloatType::F32).and_then(|loaded| {
         if loaded.program.train.is_some()
-            && let Err(error) = elaborate::elaborate(&loaded.program, elaborate::Options { dtype: DType::F32 })
+            && let Err(error) = train::model(&loaded.program, DType::F32)
         {
             return Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]));
         }

@@ -1,17 +1,16 @@
 //! `dlc dump FILE --after STAGE`: what a stage makes of a file.
 
 use super::failure::Failure;
-use super::load::{Loaded, load, parsed, read};
+use super::load::{load, load_trainable, parsed, read};
 use super::options::{Compile, Dump, Source};
-use super::run::settings;
+use super::run::{failure, settings};
 use super::{print, stages};
 use crate::check;
 use crate::codegen;
 use crate::data::FloatType;
 use crate::ir::Graph;
-use crate::schedule;
 use crate::syntax::{dump, tokenize};
-use crate::train::{schedule_of, training_batch};
+use crate::train::{RunError, schedule_of, training_batch};
 
 pub fn execute(options: &Dump) -> Result<(), Failure> {
     print(&text(options)?)
@@ -47,18 +46,20 @@ pub fn graph_after(source: &Source, compile: &Compile, stage: &str) -> Result<Gr
     if !stages::graphs().any(|s| s == stage) {
         return Err(stages::unknown(stage));
     }
-    let settings = settings(compile, 0);
-    let (model, _) = stages::model(load(source, FloatType::of(settings.dtype))?, settings.dtype)?;
-    stages::after(&model.step, &settings.off, stage)
+    let settings = settings(compile, 0)?;
+    let (model, loaded) = stages::model(load_trainable(source, FloatType::of(settings.dtype))?, settings.dtype)?;
+    stages::after(&model.step, &settings.off, stage).map_err(|e| failure(e, loaded.files))
 }
 
 fn machine(source: &Source, compile: &Compile, stage: &str) -> Result<String, Failure> {
-    let settings = settings(compile, 0);
-    let loaded: Loaded = load(source, FloatType::of(settings.dtype))?;
+    let settings = settings(compile, 0)?;
+    let loaded = load_trainable(source, FloatType::of(settings.dtype))?;
     let batch = training_batch(&loaded.program, &loaded.tables);
     let (model, loaded) = stages::model(loaded, settings.dtype)?;
-    let batch = batch.map_err(|e| Failure::Diagnostics(Box::new(loaded.files), vec![e]))?;
-    let program: schedule::Program = schedule_of(&model.step, batch, &settings).map_err(Failure::message)?;
+    let program = batch
+        .map_err(RunError::from)
+        .and_then(|batch| Ok(schedule_of(&model.step, batch, &settings)?))
+        .map_err(|e| failure(e, loaded.files))?;
     if stage == "schedule" {
         return Ok(program.to_string());
     }

@@ -6,12 +6,7 @@ use super::print;
 use crate::source::codes;
 
 pub fn execute(options: &Explain) -> Result<(), Failure> {
-    let wanted = options.code.trim().to_uppercase();
-    let found = codes::ALL.iter().find(|e| {
-        let code = e.code.to_string();
-        code == wanted || code.trim_start_matches('E') == wanted
-    });
-    match found {
+    match codes::explain(&options.code) {
         Some(e) => print(&format!("{}: {}\n\n{}", e.code, e.title, e.text)),
         None => Err(Failure::message(format!(
             "there is no error code `{}`; codes look like {}",

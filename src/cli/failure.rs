@@ -1,6 +1,7 @@
 //! Why a command failed, and telling it.
 
 use super::options::Color;
+use crate::data::{DataError, describe};
 use crate::source::{Diagnostic, Files, render};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -14,11 +15,21 @@ pub enum Failure {
     Message(String),
     /// Told already, on stdout.
     Told,
+    /// The reader of stdout has seen enough and closed it.
+    Closed,
 }
 
 impl Failure {
     pub fn message(text: impl fmt::Display) -> Failure {
         Failure::Message(text.to_string())
+    }
+
+    /// What is wrong with a file that was named on the command line.
+    pub fn data(error: &DataError) -> Failure {
+        let mut diagnostic = Diagnostic::new(error.code(), error.message());
+        diagnostic.notes.extend(error.note());
+        diagnostic.help = error.help();
+        diagnostic.into()
     }
 
     /// Writes the failure to stderr.
@@ -32,16 +43,26 @@ impl Failure {
                 format!("{}{count}\n", render(files, diagnostics, coloured(color)))
             }
             Failure::Message(text) => format!("error: {text}\n"),
-            Failure::Told => return,
+            Failure::Told | Failure::Closed => return,
         };
         // Nowhere is left to say that stderr is closed.
         let _ = io::stderr().write_all(text.as_bytes());
     }
 }
 
+impl From<Diagnostic> for Failure {
+    /// For a diagnostic without a place.
+    fn from(diagnostic: Diagnostic) -> Failure {
+        Failure::Diagnostics(Box::default(), vec![diagnostic])
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
-        Failure::message(error)
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::message(format!("the output cannot be written: {}", describe(&error))),
+        }
     }
 }
 

@@ -13,11 +13,10 @@ pub fn execute(options: &Graph) -> Result<(), Failure> {
     let compile = Compile { dtype: Precision::F32, threads: None, off: Vec::new() };
     let graph = graph_after(&options.source, &compile, &options.after)?;
     let file = &options.source.file;
-    let directory = options.output.as_deref().or(file.parent()).unwrap_or(Path::new("."));
+    let directory = options.output.as_deref().unwrap_or(Path::new(""));
     for (extension, text) in [("dot", draw::dot(&graph)), ("svg", draw::svg(&graph))] {
         let path = directory.join(file.file_name().unwrap_or_default()).with_extension(extension);
-        data::replace(&path, |w: &mut dyn Write| w.write_all(text.as_bytes()))
-            .map_err(|e| Failure::message(e.message()))?;
+        data::replace(&path, |w: &mut dyn Write| w.write_all(text.as_bytes())).map_err(|e| Failure::data(&e))?;
         print(&format!("{}\n", path.display()))?;
     }
     Ok(())

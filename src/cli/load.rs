@@ -4,11 +4,12 @@ use super::failure::Failure;
 use super::options::Source;
 use crate::check::{self, Schemas, typed::Program};
 use crate::data::{self, FloatType, Table};
-use crate::source::{Diagnostic, FileId, Files, closest};
+use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
-use crate::syntax::parse;
+use crate::syntax::{MAX_TEXT, parse};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 /// A program without errors, and the data it declares.
@@ -20,26 +21,45 @@ pub struct Loaded {
     pub tables: BTreeMap<String, Table>,
 }
 
-/// The text of a program's file.
+/// The text of a program's file. No more than is needed to see that it is too large is read: a device may have no end.
 pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
-    let bytes = fs::read(path).map_err(|e| Failure::Message(unreadable(path, &e)))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::message(format!("{} is not UTF-8 text: see byte {at}", path.display()))
-    })?;
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| Failure::from(unreadable(path, &e)))?;
+    if bytes.len() > MAX_TEXT {
+        let message = format!("{} is larger than {} MiB", path.display(), MAX_TEXT >> 20);
+        let error = Diagnostic::new(codes::FILE_TOO_LARGE, message);
+        return Err(error.help("keep data in files of its own, read with `data`").into());
+    }
     let mut files = Files::default();
-    let file = files.add(path, text);
-    Ok((files, file))
+    match String::from_utf8(bytes) {
+        Ok(text) => {
+            let file = files.add(path, text);
+            Ok((files, file))
+        }
+        Err(error) => {
+            let file = files.add(path, String::from_utf8_lossy(error.as_bytes()));
+            // Up to here the lossy text has the same bytes.
+            let at = error.utf8_error().valid_up_to();
+            let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+            let error = Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
+                .at(Span::new(file, at, at + 1), format!("the byte {byte:#04x} does not belong here"))
+                .help("save the file as UTF-8");
+            Err(Failure::Diagnostics(Box::new(files), vec![error]))
+        }
+    }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> String {
-    let mut message = format!("cannot read {}: {error}", path.display());
+fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
+    let message = format!("cannot read {}: {}", path.display(), data::describe(error));
+    let diagnostic = Diagnostic::new(codes::UNREADABLE_FILE, message);
     if error.kind() == std::io::ErrorKind::NotFound
         && let Some(near) = neighbour(path)
     {
-        message += &format!("\nhelp: did you mean {near}?");
+        return diagnostic.help(format!("did you mean `{near}`?"));
     }
-    message
+    diagnostic
 }
 
 /// A file beside the one that is not there, with a name like it.
@@ -78,6 +98,19 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
     Ok(Loaded { files, user, program, tables })
+}
+
+/// As [`load`], for what needs a program that trains something.
+pub fn load_trainable(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
+    let loaded = load(source, float)?;
+    if loaded.program.train.is_some() {
+        return Ok(loaded);
+    }
+    let end = loaded.files.text(loaded.user).len();
+    let error = Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
+        .at(Span::new(loaded.user, end, end), "the file ends without one")
+        .help("add `train { minimize …  on …  using …  epochs … }`");
+    Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]))
 }
 
 /// The tables that can be read, and what the checker needs to know of them.

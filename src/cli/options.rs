@@ -146,7 +146,7 @@ pub struct Graph {
     #[command(flatten)]
     pub source: Source,
 
-    /// The directory to write FILE.dot and FILE.svg to; by default beside the program.
+    /// The directory to write FILE.dot and FILE.svg to; by default the current one.
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -208,7 +208,12 @@ pub struct Explain {
 }
 
 fn setting(text: &str) -> Result<(String, f64), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE, such as lr=0.1")?;
-    let number = value.trim().parse().map_err(|_| format!("`{}` is not a number", value.trim()))?;
-    Ok((name.trim().to_owned(), number))
+    let expected = "expected NAME=VALUE, such as lr=0.1";
+    let (name, value) = text.split_once('=').ok_or(expected)?;
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() {
+        return Err(expected.to_owned());
+    }
+    let number: f64 = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
+    if number.is_finite() { Ok((name.to_owned(), number)) } else { Err(format!("`{value}` is not a finite number")) }
 }

@@ -2,10 +2,11 @@
 
 use super::failure::Failure;
 use super::load::Loaded;
-use crate::elaborate::{self, Model};
+use crate::elaborate::Model;
 use crate::ir::{DType, Graph};
 use crate::optimize;
 use crate::source::closest;
+use crate::train::{self, BuildError, RunError};
 use std::collections::BTreeSet;
 
 const BEFORE: [&str; 3] = ["tokens", "ast", "check"];
@@ -18,14 +19,14 @@ pub fn graphs() -> impl Iterator<Item = &'static str> {
 
 /// The graphs of a program.
 pub fn model(loaded: Loaded, dtype: DType) -> Result<(Model, Loaded), Failure> {
-    match elaborate::elaborate(&loaded.program, elaborate::Options { dtype }) {
+    match train::model(&loaded.program, dtype) {
         Ok(model) => Ok((model, loaded)),
         Err(error) => Err(Failure::Diagnostics(Box::new(loaded.files), vec![error])),
     }
 }
 
 /// The graph as a stage leaves it. A pass that is switched off leaves what came to it.
-pub fn after(graph: &Graph, off: &BTreeSet<String>, stage: &str) -> Result<Graph, Failure> {
+pub fn after(graph: &Graph, off: &BTreeSet<String>, stage: &str) -> Result<Graph, RunError> {
     if stage == "graph" {
         return Ok(graph.clone());
     }
@@ -41,8 +42,22 @@ pub fn after(graph: &Graph, off: &BTreeSet<String>, stage: &str) -> Result<Graph
             seen = g.clone();
         }
     })
-    .map_err(Failure::message)?;
+    .map_err(BuildError::from)?;
     Ok(seen)
+}
+
+/// Fails unless a pass has this name and can be left out.
+pub fn optional_pass(name: &str) -> Result<(), Failure> {
+    let optional: Vec<&str> = optimize::passes().iter().filter(|p| !p.mandatory).map(|p| p.name).collect();
+    if optional.contains(&name) {
+        return Ok(());
+    }
+    let mandatory = optimize::passes().iter().any(|p| p.name == name);
+    let why = if mandatory { "cannot be switched off" } else { "does not exist" };
+    let near = closest(name, optional.iter().copied()).filter(|_| !mandatory);
+    let help = near.map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
+    let all = optional.join(", ");
+    Err(Failure::message(format!("the pass `{name}` {why}; those that can be switched off are {all}{help}")))
 }
 
 /// The error for a stage that does not exist.

@@ -1,7 +1,7 @@
 //! `dlc test FILE`: every gradient of a file against differences in f64.
 
 use super::failure::Failure;
-use super::load::{Loaded, load};
+use super::load::{Loaded, load_trainable};
 use super::options::Test;
 use super::run::failure;
 use super::{print, stages};
@@ -13,7 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 pub fn execute(options: &Test) -> Result<(), Failure> {
-    let loaded = load(&options.source, FloatType::F64)?;
+    let loaded = load_trainable(&options.source, FloatType::F64)?;
     let (model, loaded) = stages::model(loaded, DType::F64)?;
     let Loaded { files, program, tables, .. } = loaded;
     let settings = Settings { dtype: DType::F64, threads: 1, seed: options.seed, off: BTreeSet::new() };

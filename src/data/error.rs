@@ -309,6 +309,7 @@ impl DataError {
     /// The diagnostic for a declaration at `span`.
     pub fn at(&self, span: Span) -> Diagnostic {
         let label = match &*self.problem {
+            Problem::NotIntegers { .. } | Problem::OutOfRange { .. } => "the column is used as an index here",
             Problem::SharesOverAll { .. }
             | Problem::ShareNotPositive { .. }
             | Problem::DuplicatePart { .. }

@@ -85,11 +85,14 @@ fn neighbour(path: &Path) -> Option<String> {
     Some(similar.display().to_string())
 }
 
-fn describe(error: &io::Error) -> String {
+/// The operating system's reason, without its number.
+pub fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file or folder".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::UnexpectedEof => "it ends too early".into(),
+        io::ErrorKind::IsADirectory => "this is a folder".into(),
+        io::ErrorKind::StorageFull => "no space is left on the device".into(),
         _ => error.to_string(),
     }
 }

@@ -4,7 +4,7 @@ use super::Elaborator;
 use super::frame::{Closure, Frame, Value};
 use crate::check::typed::{Call, Definition, InputKind, Instance};
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, Span};
+use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,7 +19,14 @@ impl<'p> Elaborator<'p> {
             Instance::New(segment) => frame.path_of(segment),
             Instance::Net => definition.name.as_str().into(),
         };
-        let sizes = call.sizes.iter().map(|(s, size)| (s.clone(), frame.size(size))).collect();
+        let sizes: BTreeMap<Symbol, Size> = call.sizes.iter().map(|(s, size)| (s.clone(), frame.size(size))).collect();
+        if let Some((symbol, size)) =
+            sizes.iter().find(|(_, s)| s.symbols().is_empty() && s.as_constant().unwrap_or(0) < 1)
+        {
+            let message = format!("the size {} of `{}` is {size}", symbol.0, definition.name);
+            let place = if span.file == self.train.span.file { span } else { self.written().unwrap_or(span) };
+            return Err(Diagnostic::new(codes::NOT_A_CONSTANT, message).at(place, "a size is at least 1"));
+        }
         let packs = call.packs.iter().map(|axes| frame.dims(axes)).collect();
         let place = Place { path, chain: frame.site(call.site.0) };
         self.apply(definition, sizes, packs, args, &options, place, span)
@@ -60,6 +67,7 @@ impl<'p> Elaborator<'p> {
             path: place.path,
             chain: place.chain,
         };
+        self.open(span);
         self.at(&frame, span);
         for (input, arg) in definition.inputs.iter().zip(args) {
             if let InputKind::Value(local) = input.kind {
@@ -68,6 +76,7 @@ impl<'p> Elaborator<'p> {
         }
         self.bind_options(&mut frame, definition, options)?;
         let value = self.block(&mut frame, &definition.body)?;
+        self.close();
         Ok(value.expect("the checker lets only definitions with a result be called"))
     }
 

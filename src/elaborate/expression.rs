@@ -45,6 +45,13 @@ impl<'p> Elaborator<'p> {
     }
 
     pub(super) fn expression(&mut self, frame: &mut Frame<'p>, expr: &'p Expr) -> Result<Value, Diagnostic> {
+        self.enter(expr.span)?;
+        let value = self.value(frame, expr)?;
+        self.leave();
+        Ok(value)
+    }
+
+    fn value(&mut self, frame: &mut Frame<'p>, expr: &'p Expr) -> Result<Value, Diagnostic> {
         let node = match &expr.kind {
             ExprKind::Local(local) => return Ok(self.local(frame, *local)),
             ExprKind::Tuple(values) => {

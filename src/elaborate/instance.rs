@@ -94,7 +94,8 @@ impl<'p> Elaborator<'p> {
                 self.start(&path, Role::Parameter, &ty, node);
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
-                self.instances.parameters.push(Persistent { path, ty, span: param.span });
+                let persistent = self.persistent(path, ty, param.span);
+                self.instances.parameters.push(persistent);
                 self.point.push(node);
                 node
             }
@@ -119,7 +120,8 @@ impl<'p> Elaborator<'p> {
                 self.start(&path, Role::State, &ty, node);
                 let k = self.instances.layer_state.len();
                 self.instances.state_at.insert(path.clone(), k);
-                self.instances.layer_state.push(Persistent { path, ty, span: state.span });
+                let persistent = self.persistent(path, ty, state.span);
+                self.instances.layer_state.push(persistent);
                 self.state.push(node);
                 node
             }

@@ -9,6 +9,7 @@ mod apply;
 mod expression;
 mod frame;
 mod instance;
+mod limits;
 mod objective;
 mod optimizer;
 
@@ -25,7 +26,10 @@ pub struct Persistent {
     pub path: Arc<str>,
     /// Constant dims.
     pub ty: Type,
+    /// Where it is declared.
     pub span: Span,
+    /// The application in the user's file that creates it.
+    pub applied: Option<Span>,
 }
 
 /// The graphs of one program.
@@ -60,6 +64,13 @@ pub struct Options {
 
 /// Makes the graphs of a program that has a `train` block.
 pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnostic> {
+    limits::with_stack(|| graphs(program, options)).unwrap_or_else(|error| {
+        let message = format!("there is no stack to expand the program's definitions on: {error}");
+        Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
+    })
+}
+
+fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
     let train = program.train.as_ref().ok_or_else(|| {
         Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
             .help("add `train { minimize …  on …  using …  epochs … }`")
@@ -134,6 +145,7 @@ struct Elaborator<'p> {
     next_state: BTreeMap<usize, NodeId>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
+    expansion: limits::Expansion,
 }
 
 impl<'p> Elaborator<'p> {
@@ -155,6 +167,7 @@ impl<'p> Elaborator<'p> {
             state,
             next_state: BTreeMap::new(),
             evaluations: Vec::new(),
+            expansion: limits::Expansion::default(),
         }
     }
 

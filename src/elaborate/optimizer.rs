@@ -1,7 +1,7 @@
 //! The optimizer: a rule applied once per step to the trained parameters.
 
 use super::frame::{Frame, Value, mix, site_of_path};
-use super::{Elaborator, Persistent, Purpose};
+use super::{Elaborator, Purpose};
 use crate::check::typed::{Definition, State, Statement};
 use crate::ir::{NodeId, OutputRole, Role};
 use crate::source::Diagnostic;
@@ -77,7 +77,8 @@ impl<'p> Elaborator<'p> {
             let ty = self.builder.ty(node).clone();
             if self.purpose == Purpose::Start {
                 self.start(&path, Role::State, &ty, node);
-                self.instances.optimizer_state.push(Persistent { path: path.into(), ty, span: state.span });
+                let persistent = self.persistent(path.into(), ty, state.span);
+                self.instances.optimizer_state.push(persistent);
                 nodes.push(node);
             } else {
                 nodes.push(self.builder.input(&path, Role::State, ty));

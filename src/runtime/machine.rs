@@ -5,6 +5,7 @@
 
 use super::RuntimeError;
 use super::block::{Block, Element, View};
+use super::subnormals::{Guard, Subnormals};
 use super::tensors::Memory;
 use crate::codegen::Compiled;
 use crate::ir::{Bindings, DType, OutputRole, Role, Tensor};
@@ -30,6 +31,7 @@ struct Owned {
 pub struct Machine {
     compiled: Compiled,
     memory: u64,
+    subnormals: Subnormals,
     table: Vec<u64>,
     bindings: Bindings,
     /// Whether a run with the present bindings was found to fit.
@@ -96,7 +98,14 @@ impl Machine {
         }
         let bindings = capacity;
         let memory = memory.identity();
-        Ok(Machine { compiled, memory, table, bindings, admitted: false, room, inputs, outputs, arena })
+        let subnormals = Subnormals::Keep;
+        Ok(Machine { compiled, memory, subnormals, table, bindings, admitted: false, room, inputs, outputs, arena })
+    }
+
+    /// The same machine, treating subnormal numbers in this way while it runs; they keep their value unless told otherwise.
+    pub fn with_subnormals(mut self, subnormals: Subnormals) -> Machine {
+        self.subnormals = subnormals;
+        self
     }
 
     pub fn compiled(&self) -> &Compiled {
@@ -114,6 +123,7 @@ impl Machine {
     /// If a value is beyond the capacity, or the machine was built on another memory. Nothing has run then.
     pub fn run(&mut self, memory: &mut Memory, values: &[u64]) -> Result<(), RuntimeError> {
         self.admit(memory, values)?;
+        let _mode = Guard::new(self.subnormals);
         // SAFETY: every address in the table is that of a live block: the machine's own, or one of `memory`, which is the
         // memory the machine was built on and is borrowed exclusively here. `admit` found every buffer to fit its room at
         // these symbols. Blocks are apart, and buffers within the arena overlap only as planned.
@@ -124,6 +134,7 @@ impl Machine {
     /// Runs the step part by part and adds the time each took to `spent`, which has one entry per part.
     pub fn profile(&mut self, memory: &mut Memory, values: &[u64], spent: &mut [Duration]) -> Result<(), RuntimeError> {
         self.admit(memory, values)?;
+        let _mode = Guard::new(self.subnormals);
         for (part, spent) in spent.iter_mut().enumerate().take(self.compiled.interface().parts.len()) {
             let start = Instant::now();
             // SAFETY: as in `run`; parts run in order.

@@ -7,10 +7,12 @@
 mod block;
 mod machine;
 pub mod memory;
+mod subnormals;
 mod tensors;
 
 pub use block::{Element, View};
 pub use machine::{InputId, Machine, OutputId};
+pub use subnormals::Subnormals;
 pub use tensors::{Memory, TensorId};
 
 use crate::ir::{DType, SizeError};

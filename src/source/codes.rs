@@ -239,13 +239,17 @@ that has no name of its own goes by the definition's, numbered if there are seve
 stands for the parameter it fills, and it returns that shape. A loss, a penalty and a metric
 return one number.
 ";
-    UNREADABLE_FILE = 301, "a data file that cannot be read",
+    NOT_DIFFERENTIABLE = 224, "a derivative that does not exist",
+"The objective, or what `grad` is asked of, goes through an operation that has no derivative.
+Put `stop( )` around the part through which no derivative is meant to flow.
+";
+    UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
 ";
     NOT_UTF8 = 302, "a text file in another encoding",
-"CSV files are UTF-8; a byte order mark is accepted. The marked byte belongs to another
-encoding, often Latin-1 or UTF-16. Save the file as UTF-8.
+"Programs and CSV files are UTF-8; a byte order mark is accepted. The marked byte belongs to
+another encoding, often Latin-1 or UTF-16. Save the file as UTF-8.
 ";
     NO_ROWS = 303, "a data file without rows",
 "A CSV file starts with a line that names the columns; each further line is one row. This file
@@ -359,6 +363,21 @@ first few.
     DATA_TOO_LARGE = 504, "a data file larger than the memory",
 "Data sets are held in memory. The file is larger than the memory that is available, so it was
 not read. Use a part of it, or a machine with more memory.
+";
+    TOO_MUCH_MEMORY = 505, "a program that needs more memory than there is",
+"Everything a step works with is placed in memory before the first step: parameters, what the
+optimizer keeps for each of them, the batch, and the values in between. If that is more than
+the memory available, nothing is allocated. Look at the sizes of the marked parameter, or take
+smaller batches.
+";
+    EXPANSION_TOO_LARGE = 506, "a program that expands without measure",
+"Every definition is expanded at each of its applications. With
+
+    fn f1(x) = f0(x) + f0(x)
+    fn f2(x) = f1(x) + f1(x)
+
+and so on, f20 stands for a million copies of f0. Name what is used twice: `h = f0(x)`, then
+`h + h`.
 ";
 }
 

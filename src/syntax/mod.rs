@@ -11,5 +11,5 @@ mod parse;
 mod print;
 pub mod dump;
 
-pub use parse::parse;
+pub use parse::{MAX_TEXT, parse};
 pub use token::{Token, TokenKind, normalise, tokenize};

@@ -205,7 +205,7 @@ impl fmt::Display for TokenKind {
 pub(super) const MAX_ERRORS: usize = 100;
 
 /// The tokens of a text, and a diagnostic for each run of characters that is none, up to one more than
-/// [`MAX_ERRORS`].
+/// `MAX_ERRORS`.
 pub fn tokenize(file: FileId, text: &str) -> (Vec<Token>, Vec<Diagnostic>) {
     let mut tokens: Vec<Token> = Vec::new();
     let mut errors = Vec::new();

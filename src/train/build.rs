@@ -2,13 +2,15 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
-use crate::codegen::{self, CodegenError};
+use super::model::shown;
+use crate::codegen::{self, CodegenError, Compiled};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Op, Role, Symbol};
+use crate::ir::{Bindings, DType, Graph, Op, Origin, Role, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
-use crate::runtime::{Machine, Memory, RuntimeError};
+use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
 use crate::schedule::{self, ScheduleError};
+use crate::source::{Diagnostic, codes};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -44,6 +46,45 @@ impl fmt::Display for BuildError {
 }
 
 impl std::error::Error for BuildError {}
+
+impl BuildError {
+    /// What is wrong with the program; `None` if it is not the program's fault.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let placed = |diagnostic: Diagnostic, origin: &Origin, text: &str| match origin.span {
+            Some(span) => diagnostic.at(span, text),
+            None => diagnostic,
+        };
+        Some(match self {
+            BuildError::Optimize(OptimizeError::NotDifferentiable(e)) => {
+                let error = Diagnostic::new(codes::NOT_DIFFERENTIABLE, e.why.clone());
+                placed(error, &e.origin, "a derivative is taken through this")
+            }
+            BuildError::Schedule(ScheduleError::Size { error: SizeError::Overflow, origin }) => {
+                let error = Diagnostic::new(codes::TOO_MUCH_MEMORY, "this tensor has more elements than 64 bits count");
+                placed(error, origin, "the size of this")
+            }
+            BuildError::Schedule(ScheduleError::Size { error, origin }) => {
+                placed(Diagnostic::new(codes::UNKNOWN_SIZE, error.to_string()), origin, "the size of this")
+            }
+            BuildError::Schedule(ScheduleError::TooLarge { bytes, limit }) => {
+                let needed = bytes.map_or("more than 64 bits address".to_owned(), |b| shown(b.into()));
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("a step needs {needed} of memory"))
+                    .note(format!("{} are available", shown((*limit).into())))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            BuildError::Codegen(CodegenError::TooLarge(path)) => {
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("a tensor of `{path}` has too many elements"))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            BuildError::Runtime(RuntimeError::OutOfMemory(bytes)) => {
+                let needed = shown((*bytes).into());
+                Diagnostic::new(codes::TOO_MUCH_MEMORY, format!("the system does not give {needed} of memory"))
+                    .help("take smaller batches, or make the sizes of the model smaller")
+            }
+            _ => return None,
+        })
+    }
+}
 
 impl From<OptimizeError> for BuildError {
     fn from(e: OptimizeError) -> BuildError {
@@ -86,11 +127,10 @@ pub fn schedule_of(graph: &Graph, rows: u64, settings: &Settings) -> Result<sche
 }
 
 /// Compiles a graph for batches of up to `rows` rows.
-fn machine(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Machine, BuildError> {
+fn compile(graph: &Graph, rows: u64, settings: &Settings) -> Result<Compiled, BuildError> {
     let program = schedule_of(graph, rows, settings)?;
     let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
-    let compiled = codegen::compile(&program, &options)?;
-    Ok(Machine::new(compiled, memory)?)
+    Ok(codegen::compile(&program, &options)?)
 }
 
 /// A machine for batches, with the inputs a run of it needs.
@@ -106,7 +146,18 @@ pub struct Batched {
 impl Batched {
     /// Compiles a graph for batches of up to `rows` rows.
     pub fn new(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
-        let machine = machine(graph, rows, settings, memory)?;
+        Batched::of(compile(graph, rows, settings)?, graph, rows, settings, memory)
+    }
+
+    /// What `compile` made of the graph, as a machine.
+    fn of(
+        compiled: Compiled,
+        graph: &Graph,
+        rows: u64,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Batched, BuildError> {
+        let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
         let columns = graph.inputs().filter_map(|id| match graph.op(id) {
             Op::Input(input) if input.role == Role::Data => Some(input.name.to_string()),
             _ => None,
@@ -152,12 +203,35 @@ impl Engine {
     /// and state their starting values.
     pub fn new(model: &Model, batch: u64, chunk: u64, settings: &Settings) -> Result<Engine, BuildError> {
         let start = Instant::now();
+        // The step takes about as long to compile as the other two together.
+        let (init, step, evaluate) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| (compile(&model.init, 1, settings), compile(&model.evaluate, chunk, settings)));
+            let step = compile(&model.step, batch, settings);
+            match others.join() {
+                Ok((init, evaluate)) => (init, step, evaluate),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        });
         let mut memory = Memory::new();
-        let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
-        let step = Batched::new(&model.step, batch, settings, &mut memory)?;
-        let evaluate = Batched::new(&model.evaluate, chunk, settings, &mut memory)?;
+        let mut init = Batched::of(init?, &model.init, 1, settings, &mut memory)?;
+        let step = Batched::of(step?, &model.step, batch, settings, &mut memory)?;
+        let evaluate = Batched::of(evaluate?, &model.evaluate, chunk, settings, &mut memory)?;
         let compile_time = start.elapsed();
         init.run(&mut memory, 1)?;
         Ok(Engine { memory, step, evaluate, compile_time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_large_a_step_is_told_with_both_figures() {
+        let error = BuildError::from(ScheduleError::TooLarge { bytes: Some(90_000_000_384), limit: 23_853_871_104 });
+        let told = error.diagnostic().unwrap();
+        assert_eq!((told.code, told.message.as_str()), (codes::TOO_MUCH_MEMORY, "a step needs 90.0 GB of memory"));
+        assert_eq!(told.notes, ["23.9 GB are available"]);
+        assert!(BuildError::from(ScheduleError::TooLarge { bytes: None, limit: 1 }).diagnostic().is_some());
     }
 }

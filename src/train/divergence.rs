@@ -3,7 +3,7 @@
 //! Input: the graph of a step and the values it started from, all finite. Output: the node that made the first NaN or
 //! infinity which reached an output. An infinity that no output depends on (in a branch not taken, say) is none.
 
-use crate::ir::{Bindings, Data, EvalError, Graph, NodeId, Origin, Tensor, interpret_all};
+use crate::ir::{Bindings, Data, EvalError, Graph, NodeId, Op, Origin, Tensor, interpret_all};
 
 /// The node to blame for a NaN or an infinity.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,10 +47,10 @@ pub fn culprit(
         node = cause;
     }
     let Some((position, value)) = bad(node) else { return Ok(None) };
-    let operands = graph.operands(node);
-    if operands.is_empty() {
+    if matches!(graph.op(node), Op::Input(_)) {
         return Ok(None);
     }
+    let operands = graph.operands(node);
     let dims = &values[node.index()][0].dims;
     let same = operands.iter().all(|o| values[o.index()].first().is_some_and(|t| t.dims == *dims));
     let at = |o: &NodeId| values[o.index()][0].to_f64()[position];
@@ -83,6 +83,19 @@ mod tests {
         let graph = b.finish();
         let found = culprit(&graph, &|_| Some(scalar(0.0)), &Bindings::new()).unwrap().unwrap();
         assert_eq!((found.primitive, found.value, found.operands), ("log", f64::NEG_INFINITY, vec![0.0]));
+    }
+
+    #[test]
+    fn a_constant_that_its_type_cannot_hold_is_found() {
+        let mut b = Builder::new();
+        let x = b.input("x", Role::Data, Type::scalar(DType::F32));
+        let rate = b.constant(DType::F32, 1e39);
+        let step = b.mul(x, rate);
+        b.output("loss", OutputRole::Report, step);
+        let graph = b.finish();
+        let one = Tensor::float(DType::F32, vec![], vec![1.0]);
+        let found = culprit(&graph, &|_| Some(one.clone()), &Bindings::new()).unwrap().unwrap();
+        assert_eq!((found.primitive, found.value), ("constant", f64::INFINITY));
     }
 
     #[test]

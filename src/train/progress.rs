@@ -29,6 +29,15 @@ enum Style {
 /// About how many lines a run writes where there is no terminal.
 const LINES: u64 = 20;
 
+impl Drop for Reporter {
+    /// A run that fails leaves no progress line before its error.
+    fn drop(&mut self) {
+        if let Style::Line(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 impl Reporter {
     /// One JSON object a line on standard output.
     pub fn json() -> Self {
@@ -88,12 +97,12 @@ impl Reporter {
             start.compile_ms
         )?;
         if let Style::Line(bar) = &self.style {
-            if let Some(epochs) = start.epochs {
-                bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
-            }
             // The template is constant; were it wrong, indicatif's own would serve.
             let template = "{bar:24} {elapsed} {msg}";
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            if let Some(epochs) = start.epochs {
+                bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
+            }
         }
         Ok(())
     }

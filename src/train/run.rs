@@ -5,18 +5,20 @@
 
 use super::build::{BuildError, Engine, Settings};
 use super::dataset::{Dataset, Feed, training_set};
+use super::divergence;
 use super::event::{Event, Named, Start, StopReason};
 use super::metrics::{Means, Metrics};
+use super::model::model;
 use super::progress::Reporter;
 use super::stopping::{Patience, Verdict};
 use super::trace::{Diverged, Trace};
-use crate::check::typed::{Duration as Length, Program, StopMetric, Train};
+use crate::check::typed::{Duration as Length, ExprKind, Kind, Measure, Program, StopMetric, Train};
 use crate::data::{Batches, DataError, Order, Table};
-use crate::elaborate::{self, Model, Persistent};
+use crate::elaborate::{Model, Persistent};
 use crate::ir::Tensor;
 use crate::runtime::memory::{ProcessClock, peak_rss_mb};
 use crate::runtime::{Memory, OutputId, RuntimeError};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, closest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -100,7 +102,7 @@ impl<'t> Session<'t> {
         settings: &Settings,
         init: &[(String, Tensor)],
     ) -> Result<Session<'t>, RunError> {
-        let model = elaborate::elaborate(program, elaborate::Options { dtype: settings.dtype })?;
+        let model = model(program, settings.dtype)?;
         let train = program.train.as_ref().ok_or_else(|| RunError::Init("the program has no `train` block".into()))?;
         let dataset = training_set(program, train.on, tables)?;
         let rows = dataset.rows(train.on);
@@ -148,11 +150,27 @@ impl<'t> Session<'t> {
         self.steps += 1;
         let loss = self.engine.step.machine.report(self.loss);
         if !loss.is_finite() {
-            let found =
-                self.trace.explain(&self.model, &mut self.engine, &mut self.batches, &self.feed, self.steps - 1)?;
-            return Err(RunError::Diverged(Box::new(found)));
+            return Err(self.diverged());
         }
         Ok((loss, count))
+    }
+
+    /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
+    fn check_finite(&mut self) -> Result<(), RunError> {
+        let memory = &self.engine.memory;
+        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+            return Ok(());
+        }
+        Err(self.diverged())
+    }
+
+    /// Why the steps done so far have led to a number that is not finite.
+    fn diverged(&mut self) -> RunError {
+        let last = self.steps.saturating_sub(1);
+        match self.trace.explain(&self.model, &mut self.engine, &mut self.batches, &self.feed, last) {
+            Ok(found) => RunError::Diverged(Box::new(found)),
+            Err(error) => error,
+        }
     }
 
     /// Whether the batches of this epoch are done.
@@ -177,16 +195,32 @@ impl<'t> Session<'t> {
     }
 }
 
+/// Whether more of a measure is better: it is the value of a `metric`, not of a loss or a formula.
+fn grows(program: &Program, measure: &Measure) -> bool {
+    match &measure.value.kind {
+        ExprKind::Call(call) => program.definition(call.def).kind == Kind::Metric,
+        _ => false,
+    }
+}
+
 /// Replaces a parameter's starting value.
 fn start_from(memory: &mut Memory, parameters: &[Persistent], path: &str, tensor: &Tensor) -> Result<(), RunError> {
     let Some(parameter) = parameters.iter().find(|p| &*p.path == path) else {
         let names: Vec<&str> = parameters.iter().map(|p| &*p.path).collect();
-        return Err(RunError::Init(format!("there is no parameter `{path}`; there are {}", names.join(", "))));
+        let near =
+            closest(path, names.iter().copied()).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
+        let there = names.join(", ");
+        return Err(RunError::Init(format!(
+            "the file to start from holds `{path}`, but there is no such parameter; there are {there}{near}"
+        )));
     };
     let dims: Vec<u64> = tensor.dims.iter().map(|d| *d as u64).collect();
     let declared: Vec<u64> = parameter.ty.dims.iter().map(|d| d.as_constant().unwrap_or(0)).collect();
     if dims != declared {
-        return Err(RunError::Init(format!("`{path}` is {}, but the file holds {dims:?}", parameter.ty)));
+        return Err(RunError::Init(format!(
+            "`{path}` is {} in the program, but {dims:?} in the file to start from",
+            parameter.ty
+        )));
     }
     Ok(memory.write(path, tensor)?)
 }
@@ -244,6 +278,7 @@ pub fn run(
             }
         }
         epoch += 1;
+        session.check_finite()?;
         let watched = match &train.stop {
             Some(stop) => {
                 let rows = session.dataset.rows(stop.rows);
@@ -254,11 +289,13 @@ pub fn run(
         let seconds = began.elapsed().as_secs_f64();
         let verdict = match (&train.stop, &watched, &mut patience) {
             (Some(stop), Some(metrics), Some(patience)) => {
-                let value = match stop.metric {
-                    StopMetric::Loss => metrics.get("loss"),
-                    StopMetric::Measure(k) => metrics.get(&train.measures[k].name),
+                let value = |name: &str| metrics.get(name).copied().unwrap_or(f64::NAN);
+                let falling = match stop.metric {
+                    StopMetric::Loss => value("loss"),
+                    StopMetric::Measure(k) if grows(program, &train.measures[k]) => -value(&train.measures[k].name),
+                    StopMetric::Measure(k) => value(&train.measures[k].name),
                 };
-                Some(patience.observe(epoch, value.copied().unwrap_or(f64::NAN)))
+                Some(patience.observe(epoch, falling))
             }
             _ => None,
         };

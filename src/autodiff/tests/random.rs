@@ -6,9 +6,9 @@ use crate::ir::random_graph::{RandomGraph, Style, random_graph};
 use crate::ir::{Stage, text, verify};
 use proptest::prelude::*;
 
-/// 64 graphs, or as many as the environment says.
+/// 1,000 graphs, or 10,000 with `DLC_FULL=1`.
 fn cases() -> u32 {
-    std::env::var("DLC_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(64)
+    if std::env::var_os("DLC_FULL").is_some() { 10_000 } else { 1_000 }
 }
 
 struct Problem {

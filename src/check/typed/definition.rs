@@ -50,7 +50,7 @@ pub enum InputKind {
     /// A value of the local's type: a tensor, a function, a set, an objective. In an `init`, the first input has no
     /// value, only the shape of the parameter, and nothing reads it.
     Value(LocalId),
-    /// A size, bound like every other in [`Call::sizes`]; reads of it are [`ExprKind::SizeValue`].
+    /// A size, bound like every other in `Call::sizes`; reads of it are `ExprKind::SizeValue`.
     Size(Symbol),
 }
 
@@ -71,7 +71,7 @@ pub struct Local {
     pub ty: Type,
     pub span: Span,
     pub origin: Origin,
-    /// Some [`ExprKind::Grad`] differentiates with respect to it: its value must be a node of its own (a tag), and
+    /// Some `ExprKind::Grad` differentiates with respect to it: its value must be a node of its own (a tag), and
     /// everything that reads the local reads that node.
     pub target: bool,
 }
@@ -156,7 +156,7 @@ pub struct Param {
 pub enum Initial {
     /// A value of the parameter's shape.
     Value(Expr),
-    /// An expression of type [`Type::Init`] (an [`ExprKind::Init`] or an option's local) applied to the shape.
+    /// An expression of type [`Type::Init`] (an `ExprKind::Init` or an option's local) applied to the shape.
     Apply(Expr),
 }
 

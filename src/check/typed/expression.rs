@@ -43,7 +43,7 @@ pub enum ExprKind {
     },
     /// To the element of the type: integers, indices and truth values to floats, truth values to integers. Tensors and sets.
     Convert(Box<Expr>),
-    /// Integers as positions `0..K`, K in the type's element: the same numbers. Only in `train`, see [`Requirement`].
+    /// Integers as positions `0..K`, K in the type's element: the same numbers. Only in `train`, see `Requirement`.
     ToIndex(Box<Expr>),
     /// Operand axis `k` becomes axis `axes[k]` of the type; the others repeat the operand.
     Broadcast {
@@ -100,7 +100,7 @@ pub enum ExprKind {
         then: Box<Block>,
         otherwise: Box<Block>,
     },
-    /// One or the other by the mode the graph is made for. Only here may a branch hold [`Statement::Next`].
+    /// One or the other by the mode the graph is made for. Only here may a branch hold `Statement::Next`.
     When {
         training: Box<Block>,
         otherwise: Box<Block>,
@@ -117,7 +117,7 @@ pub enum ExprKind {
     Function(Box<FunctionValue>),
     Init(Box<InitValue>),
 
-    /// ∂of/∂wrt, of `wrt`'s type (a tensor or a set); `of` is a float scalar and `wrt` a [`Local::target`].
+    /// ∂of/∂wrt, of `wrt`'s type (a tensor or a set); `of` is a float scalar and `wrt` a `Local::target`.
     Grad {
         of: Box<Expr>,
         wrt: LocalId,
@@ -176,7 +176,7 @@ pub enum Draw {
 #[derive(Clone, Debug)]
 pub struct Call {
     pub def: DefId,
-    /// One for every [`Definition::sizes`] of the callee, in the caller's size variables.
+    /// One for every `Definition::sizes` of the callee, in the caller's size variables.
     pub sizes: BTreeMap<Symbol, Size>,
     /// The axes each of the callee's packs stands for, in the caller's axes; one list for every pack.
     pub packs: Vec<Vec<Axis>>,
@@ -212,7 +212,7 @@ pub struct FunctionValue {
 }
 
 /// `normal(std: 0.1)`: an `init` with some of its options. Its sizes and packs are bound by matching the axes of its first
-/// input with the parameter's, see [`match_axes`].
+/// input with the parameter's, see `match_axes`.
 #[derive(Clone, Debug)]
 pub struct InitValue {
     pub def: DefId,

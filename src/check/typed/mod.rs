@@ -1,7 +1,7 @@
 //! The typed AST: what a program means, with every name resolved and every shape decided.
 //!
 //! Each definition is checked once, for all values of its size variables and all expansions of its packs. Sizes are
-//! polynomials over the definition's own size variables (a [`Symbol`] means nothing outside its definition); a pack
+//! polynomials over the definition's own size variables (a `Symbol` means nothing outside its definition); a pack
 //! `..` counts as **one axis position** everywhere in this tree: in types, and in every axis number of
 //! [`ExprKind`]. Whoever interprets the tree replaces a pack by the axes it stands for and renumbers.
 //!

@@ -53,7 +53,7 @@ pub struct Train {
     pub span: Span,
     /// The columns of the data that some expression reads, and temporaries.
     pub locals: Vec<Local>,
-    /// Where the locals of origin [`Origin::Column`] come from.
+    /// Where the locals of origin `Origin::Column` come from.
     pub columns: Vec<Column>,
     /// What must hold of the data for the indices taken from it.
     pub requirements: Vec<Requirement>,
@@ -83,7 +83,7 @@ impl Train {
     }
 }
 
-/// A column as a local of type `[N, …]`; integer columns have elements [`Element::Int`].
+/// A column as a local of type `[N, …]`; integer columns have elements `Element::Int`.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub local: LocalId,

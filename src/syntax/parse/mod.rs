@@ -20,7 +20,7 @@ use cursor::Parser;
 pub(super) use expression::is_index_reduction;
 
 /// The longest source, in bytes.
-const MAX_TEXT: usize = 2 << 20;
+pub const MAX_TEXT: usize = 2 << 20;
 
 /// The rule could not go on; why is among the diagnostics already.
 struct Failed;

@@ -127,12 +127,31 @@ impl Display for Report {
             writeln!(f, "`{}`: nothing could be compared, the loss has corners all around this point", p.name)?;
         }
         match self.worst() {
+            _ if !self.loss.is_finite() => write!(
+                f,
+                "the loss is {} at the starting values, so nothing can be compared: `dlc run` says where this comes from",
+                self.loss
+            ),
+            Some((p, worst)) if !worst.analytic.is_finite() => write!(
+                f,
+                "the gradient is {} at {} of `{}`, where the loss is {:e}",
+                worst.analytic,
+                place(worst.index.as_deref()),
+                p.name,
+                self.loss
+            ),
             None => write!(f, "nothing was compared"),
             Some((p, worst)) => {
-                let verdict = if worst.relative_error <= self.tolerance { "agrees" } else { "DISAGREES" };
+                let verdict = if worst.relative_error > self.tolerance {
+                    "DISAGREES with differences"
+                } else if self.unchecked().next().is_some() {
+                    "could not be compared for every parameter"
+                } else {
+                    "agrees with differences"
+                };
                 write!(
                     f,
-                    "the gradient {verdict} with differences: worst relative error {:.1e} at {} of `{}` (tolerance {:e})",
+                    "the gradient {verdict}: worst relative error {:.1e} at {} of `{}` (tolerance {:e})",
                     worst.relative_error,
                     place(worst.index.as_deref()),
                     p.name,
