@@ -4,8 +4,8 @@ use super::globals::Global;
 use super::scope::{Binding, Checker, poison, size_value};
 use super::shape::{Names, Substitution, implied_label};
 use super::typed::{
-    Axis, Call, DefId, Definition, Element, Expr, ExprKind, InputKind, Instance, Kind, Member, Requirement, TensorType,
-    Type, match_axes,
+    Axis, Call, DefId, Definition, Element, Expr, ExprKind, InputKind, Instance, Kind, Member, TensorType, Type,
+    match_axes,
 };
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, codes};
@@ -296,22 +296,10 @@ impl Checker<'_> {
                 self.fail(arg.span, error)
             }
             _ => {
-                let column = match &arg.kind {
-                    ExprKind::Local(id) => self.columns.get(id).cloned(),
-                    _ => None,
-                };
                 let wanted = s.size(size);
-                match (column, wanted.as_constant()) {
-                    (Some((data, column)), Some(n)) => {
-                        let requirement = Requirement { data, column, size: n, span: arg.span };
-                        let known = |r: &Requirement| (r.data, &r.column, r.size) == (data, &requirement.column, n);
-                        if !self.requirements.iter().any(known) {
-                            self.requirements.push(requirement);
-                        }
-                        let (axes, span) = (arg.axes().to_vec(), arg.span);
-                        super::scope::tensor(ExprKind::ToIndex(Box::new(arg)), Element::Index(wanted), axes, span)
-                    }
-                    (Some(_), None) => {
+                match (self.is_column(&arg), wanted.as_constant()) {
+                    (true, Some(n)) => self.column_as_index(arg, n),
+                    (true, None) => {
                         let error =
                             Diagnostic::new(codes::UNKNOWN_SIZE, "how many classes there are is not determined")
                                 .at(arg.span, "this column is used as an index")
@@ -387,10 +375,6 @@ impl Checker<'_> {
             },
         };
         self.fail(arg.span, error)
-    }
-
-    fn is_column(&self, e: &Expr) -> bool {
-        matches!(&e.kind, ExprKind::Local(id) if self.columns.contains_key(id))
     }
 
     /// How an input of the user's own would be declared to take a value whose literal sizes are others.

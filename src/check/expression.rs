@@ -456,6 +456,7 @@ impl Checker<'_> {
             return self.fail(span, error);
         };
         let index = self.expression(index);
+        let index = self.column_into_only_axis(&value, index);
         let (Type::Tensor(v), Type::Tensor(i)) = (&value.ty, &index.ty) else {
             if value.ty.is_error() || index.ty.is_error() {
                 return poison(span);

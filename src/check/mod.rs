@@ -11,6 +11,7 @@ mod application;
 mod arguments;
 mod block;
 mod builtin;
+mod column;
 mod constant;
 mod definition;
 mod elementwise;
