@@ -282,9 +282,13 @@ fn many() {
         &format!("fn f(x) {{\n{}a{MANY} = x\na0\n}}\n", lines(MANY, |k| format!("a{k} = a{}", k + 1))),
     );
     siege.attack("equations of one name", &format!("fn f(x) {{\n{}x\n}}\n", lines(MANY, |_| "a = x".to_string())));
-    siege.attack("unknown names in a block", &format!("fn f(x) {{\n{}x\n}}\n", lines(MANY, |k| format!("a{k} = b{k}"))));
+    siege
+        .attack("unknown names in a block", &format!("fn f(x) {{\n{}x\n}}\n", lines(MANY, |k| format!("a{k} = b{k}"))));
     siege.attack("inputs", &format!("fn f({}) = i0\n", (0..MANY).map(|k| format!("i{k}, ")).collect::<String>()));
-    siege.attack("options", &format!("fn f(x; {}) = x\n", (0..MANY).map(|k| format!("o{k} = {k}, ")).collect::<String>()));
+    siege.attack(
+        "options",
+        &format!("fn f(x; {}) = x\n", (0..MANY).map(|k| format!("o{k} = {k}, ")).collect::<String>()),
+    );
     siege.attack("arguments", &format!("fn f(x) = g({})\nfn g(x) = x\n", "x, ".repeat(MANY)));
     siege.attack(
         "arguments by name",
