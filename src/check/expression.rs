@@ -8,10 +8,10 @@ use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
-/// The names the language itself gives meaning, for suggestions.
 /// The most values a tuple may hold: tuples of tuples would grow without end.
 const MOST_VALUES: usize = 1000;
 
+/// The names the language itself gives meaning, for suggestions.
 pub const BUILTINS: [&str; 37] = [
     "exp",
     "log",

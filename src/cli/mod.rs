@@ -5,12 +5,15 @@
 mod bench;
 mod bug;
 mod check;
+mod doc;
 mod dump;
 mod explain;
 mod failure;
+mod fmt;
 mod grad;
 mod graph;
 mod load;
+mod new;
 mod options;
 mod run;
 mod stages;
@@ -44,6 +47,9 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Command::Dump(options) => dump::execute(options),
         Command::Graph(options) => graph::execute(options),
         Command::Test(options) => test::execute(options),
+        Command::Fmt(options) => fmt::execute(options, cli.color),
+        Command::Doc(options) => doc::execute(options),
+        Command::New(options) => new::execute(options),
     };
     match result {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
