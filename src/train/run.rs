@@ -136,13 +136,7 @@ impl<'t> Session<'t> {
         if self.trace.due(self.steps) {
             self.trace.keep(self.steps, self.batches.position(), &self.engine.memory);
         }
-        let rows = match self.batches.next_batch() {
-            Some(rows) => rows,
-            None => {
-                self.batches.next_epoch();
-                self.batches.next_batch().unwrap_or(&[])
-            }
-        };
+        let rows = self.batches.advance();
         let count = rows.len();
         self.feed.fill(&mut self.engine.step.machine, rows)?;
         self.engine.step.set("step", self.steps as i64)?;

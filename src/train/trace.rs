@@ -63,13 +63,7 @@ impl Trace {
         batches.seek(self.position);
         let mut before = self.tensors.clone();
         for step in self.step..=last {
-            let rows = match batches.next_batch() {
-                Some(rows) => rows.to_vec(),
-                None => {
-                    batches.next_epoch();
-                    batches.next_batch().unwrap_or(&[]).to_vec()
-                }
-            };
+            let rows = batches.advance().to_vec();
             feed.fill(&mut engine.step.machine, &rows)?;
             engine.step.set("step", step as i64)?;
             engine.step.run(&mut engine.memory, rows.len() as u64)?;
