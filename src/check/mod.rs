@@ -22,13 +22,16 @@ mod indexed;
 mod objective;
 mod order;
 mod parameters;
+mod phases;
 mod prelude;
 pub mod print;
+mod repetition;
 mod schema;
 mod scope;
 mod segments;
 mod selection;
 mod shape;
+mod shared;
 mod train;
 pub mod typed;
 mod uses;
@@ -75,7 +78,7 @@ fn check_files(
     for id in order {
         definitions[id.0 as usize] = definition::check(&globals, &definitions, id, &mut errors);
     }
-    let train = globals.train.and_then(|t| train::check(&globals, &definitions, t, schemas, &mut errors));
+    let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.len() > MAX_ERRORS {

@@ -29,9 +29,16 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         for (k, part) in d.parts.iter().enumerate() {
             write!(out, "{} {} {}%", if k == 0 { " into" } else { "," }, part.name, part.percent)?;
         }
+        if let Some((column, _)) = &d.stratified {
+            write!(out, " stratified by {column}")?;
+        }
+        for s in &d.standardized {
+            let column = s.column.as_ref().map_or(String::new(), |column| format!(".{column}"));
+            write!(out, "\nstandardize {}{column} by {}", d.name, rows_name(program, &s.by))?;
+        }
         writeln!(out, "\n")?;
     }
-    if let Some(t) = &program.train {
+    for t in program.train.iter().flat_map(|t| &t.phases) {
         train(out, program, t)?;
     }
     Ok(())
@@ -70,9 +77,20 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
     writeln!(out, "}}")
 }
 
+fn rows_name(program: &Program, rows: &super::typed::Rows) -> String {
+    let data = program.data_set(rows.data);
+    match rows.part.and_then(|k| data.parts.get(k)) {
+        Some(part) => format!("{}.{}", data.name, part.name),
+        None => data.name.clone(),
+    }
+}
+
 fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     let p = Printer { program, locals: &t.locals, packs: &[] };
-    writeln!(out, "train {{")?;
+    match &t.name {
+        Some(name) => writeln!(out, "train phase {name} {{")?,
+        None => writeln!(out, "train {{")?,
+    }
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
@@ -82,13 +100,7 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
         write!(out, " over {}", selection(over))?;
     }
     writeln!(out)?;
-    let rows = |rows: &super::typed::Rows| {
-        let data = program.data_set(rows.data);
-        match rows.part.and_then(|k| data.parts.get(k)) {
-            Some(part) => format!("{}.{}", data.name, part.name),
-            None => data.name.clone(),
-        }
-    };
+    let rows = |rows| rows_name(program, rows);
     write!(out, "    on {}", rows(&t.on))?;
     if let Some(n) = t.batch {
         write!(out, ", batch {n}")?;
@@ -350,13 +362,29 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Parameter(path) => {
+                let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
+                let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();
+                write!(out, "parameter {}", parts.join("."))
+            }
+            ExprKind::For(repeat) => {
+                write!(out, "for {} in {}..{} (", repeat.index.0, repeat.from, repeat.to)?;
+                for (k, c) in repeat.carried.iter().enumerate() {
+                    let comma = if k > 0 { ", " } else { "" };
+                    write!(out, "{comma}{}: {} = ", self.local(c.local), self.local_type(c.local))?;
+                    self.expression(out, &c.init, depth)?;
+                }
+                writeln!(out, ") {{")?;
+                self.block(out, &repeat.body, depth + 1)?;
+                write!(out, "{}}}", "    ".repeat(depth))
+            }
         }
     }
 
     fn call(&self, out: &mut String, call: &Call, depth: usize) -> fmt::Result {
         let d = self.program.definition(call.def);
         write!(out, "{}", d.name)?;
-        if let Instance::New(segment) = &call.instance {
+        if let Instance::New { segment, .. } = &call.instance {
             write!(out, "@{segment}")?;
         }
         self.bindings(out, d, &call.sizes, &call.packs)?;

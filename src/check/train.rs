@@ -1,6 +1,7 @@
-//! The `train` block: what is minimized, over what, on which data, by which rule and for how long.
+//! A phase of the `train` block: what is minimized, over what, on which data, by which rule and for how long.
 
 use super::globals::{Global, Globals};
+use super::phases::PhaseClauses;
 use super::schema::{ColumnKind, Schemas};
 use super::scope::{Binding, Checker};
 use super::shape::implied_label;
@@ -27,12 +28,12 @@ struct Clauses<'a> {
 pub fn check(
     globals: &Globals,
     definitions: &[Definition],
-    train: &ast::Train,
+    phase: &PhaseClauses,
     schemas: &Schemas,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Train> {
-    let mut c = Checker::new(globals, definitions, errors, None, "train", train.keyword.file);
-    let clauses = c.clauses(train);
+    let mut c = Checker::new(globals, definitions, errors, None, "train", phase.place.file);
+    let clauses = c.clauses(phase);
     let on = clauses.on.and_then(|(path, ..)| c.rows(path));
     c.sizes.push(Train::batch_symbol());
     match on {
@@ -75,7 +76,8 @@ pub fn check(
         None => None,
     };
     Some(Train {
-        span: train.keyword,
+        name: phase.name.map(|n| n.text.clone()),
+        span: phase.place,
         locals,
         columns: columns.into_iter().map(|(local, (_, name))| Column { local, name }).collect(),
         requirements,
@@ -92,10 +94,10 @@ pub fn check(
 }
 
 impl Checker<'_> {
-    fn clauses<'a>(&mut self, train: &'a ast::Train) -> Clauses<'a> {
+    fn clauses<'a>(&mut self, phase: &PhaseClauses<'a>) -> Clauses<'a> {
         let mut out = Clauses::default();
         let mut twice: Vec<(&str, Span, Span)> = Vec::new();
-        for clause in &train.clauses {
+        for clause in &phase.clauses {
             let span = clause.span;
             match &clause.kind {
                 ClauseKind::Minimize { objective, over } => match out.minimize {
@@ -120,7 +122,7 @@ impl Checker<'_> {
                     None => out.stop = Some((data, metric, patience, span)),
                 },
                 ClauseKind::Keep { .. } => self.not_yet("`keep`", span),
-                ClauseKind::Phase { .. } => self.not_yet("`phase`", span),
+                ClauseKind::Phase { .. } => {}
             }
         }
         for (word, span, first) in twice {
@@ -143,9 +145,13 @@ impl Checker<'_> {
                     "using" => "which optimizer to use",
                     _ => "how long to train",
                 };
-                let error = Diagnostic::new(codes::MISSING_CLAUSE, format!("`train` does not say {what}"))
-                    .at(train.keyword, format!("no `{word}` clause in this block"))
-                    .help(format!("add a line such as `{example}`"));
+                let error =
+                    Diagnostic::new(codes::MISSING_CLAUSE, format!("{} does not say {what}", phase.described()))
+                        .at(
+                            phase.place,
+                            format!("no `{word}` clause in this {}", phase.name.map_or("block", |_| "phase")),
+                        )
+                        .help(format!("add a line such as `{example}`"));
                 self.report(error);
             }
         }
@@ -160,37 +166,7 @@ impl Checker<'_> {
 
     /// `digits` or `digits.train`
     fn rows(&mut self, path: &ast::Path) -> Option<Rows> {
-        let data = self.globals.data_named(path.parts.first()?, self.errors)?;
-        let set = &self.globals.data[data.0 as usize];
-        let part = match path.parts.get(1) {
-            None => None,
-            Some(name) => match set.parts.iter().position(|p| p.name == name.text) {
-                Some(k) => Some(k),
-                None => {
-                    let names: Vec<&str> = set.parts.iter().map(|p| p.name.as_str()).collect();
-                    let mut error =
-                        Diagnostic::new(codes::UNKNOWN_NAME, format!("`{}` has no part `{}`", set.name, name.text))
-                            .at(name.span, "unknown here")
-                            .at(set.span, format!("`{}` is declared here", set.name));
-                    error = match (closest(&name.text, names.iter().copied()), names.as_slice()) {
-                        (Some(near), _) => error.help(format!("did you mean `{near}`?")),
-                        (None, []) => {
-                            error.help(format!("split it: `split {} into train 70%, valid 15%, test 15%`", set.name))
-                        }
-                        (None, names) => error.note(format!("its parts are {}", names.join(", "))),
-                    };
-                    self.report(error);
-                    return None;
-                }
-            },
-        };
-        if let Some(extra) = path.parts.get(2) {
-            let error = Diagnostic::new(codes::UNKNOWN_NAME, "a part of a data set has no parts of its own")
-                .at(extra.span, "too deep");
-            self.report(error);
-            return None;
-        }
-        Some(Rows { data, part, span: path.span })
+        self.globals.rows(path, self.errors)
     }
 
     fn take_columns(&mut self, data: DataId, schemas: &Schemas) {
@@ -204,9 +180,10 @@ impl Checker<'_> {
             let rows = Size::symbol(&Train::batch_symbol().0);
             let mut axes = vec![Axis::Sized { label: implied_label(&rows), size: rows }];
             axes.extend(column.axes.iter().map(|n| Axis::Sized { label: None, size: Size::constant(*n) }));
+            let standardized = set.standardized.iter().any(|s| s.column.as_ref() == Some(&column.name));
             let element = match column.kind {
-                ColumnKind::Float => Element::Float,
-                ColumnKind::Int { .. } => Element::Int,
+                ColumnKind::Int { .. } if !standardized => Element::Int,
+                ColumnKind::Float | ColumnKind::Int { .. } => Element::Float,
             };
             let ty = Type::Tensor(TensorType { element, axes });
             let local = self.new_local(&column.name, ty, span, Origin::Column);

@@ -3,7 +3,7 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, LocalId, Param, Selection, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, LocalId, Param, ParameterPath, SelectionItem, State, Train, match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
@@ -22,10 +22,15 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// The parameters that `over` selects, all without one.
-    pub fn trained(&self, train: &Train) -> Result<Vec<usize>, Diagnostic> {
-        let Some(over) = &train.over else { return Ok((0..self.parameters.len()).collect()) };
-        let selected = self.select(&over.items, None);
+    /// The parameters that a phase trains: what `over` selects, or those that its objective applies.
+    pub fn trained(&self, train: &Train, applied: &[usize]) -> Result<Vec<usize>, Diagnostic> {
+        if applied.is_empty() {
+            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+                .at(train.minimize.span, "no net or layer with parameters is applied here")
+                .help("apply a net, or name existing parameters in `over`"));
+        }
+        let Some(over) = &train.over else { return Ok(applied.to_vec()) };
+        let selected = self.select(&over.items, Some(applied));
         if selected.is_empty() {
             return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
                 .at(over.span, "none of the parameters is meant by this")
@@ -39,17 +44,16 @@ impl Instances {
         names.join(", ")
     }
 
-    /// The union of the items, each parameter once, in the program's order. The words mean parameters within `over`;
+    /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
     /// a path means what it says.
-    pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
-        let within = over.map(|o| self.select(&o.items, None));
+    pub fn select(&self, items: &[SelectionItem], within: Option<&[usize]>) -> Vec<usize> {
         let below = |parts: &[String], path: &str, itself: bool| {
             let prefix = parts.join(".");
             (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
         };
         let meant = |k: &usize| {
             let p = &self.parameters[*k];
-            let trained = within.as_ref().is_none_or(|w| w.contains(k));
+            let trained = within.is_none_or(|w| w.contains(k));
             items.iter().any(|item| match item {
                 SelectionItem::Weights => trained && p.ty.rank() >= 2,
                 SelectionItem::Biases => trained && p.ty.rank() < 2,
@@ -84,16 +88,20 @@ fn at_path(
 impl<'p> Elaborator<'p> {
     /// Binds a parameter of the instance that the frame stands for.
     pub(super) fn parameter(&mut self, frame: &mut Frame<'p>, param: &'p Param) -> Result<(), Diagnostic> {
-        let path = frame.path_of(&param.name);
+        let path = frame.member(&param.name, &param.loops);
         let ty = self.persistent_type(frame, param.local, param.span, &path)?;
         let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
         let node = match found {
-            Some(k) => self.point[k],
+            Some(k) => {
+                self.applied.insert(k);
+                self.point[k]
+            }
             None if self.purpose == Purpose::Start => {
                 let node = self.initial(frame, &param.init, &ty, &path)?;
                 self.start(&path, Role::Parameter, &ty, node);
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
+                self.applied.insert(k);
                 let persistent = self.persistent(path, ty, param.span);
                 self.instances.parameters.push(persistent);
                 self.point.push(node);
@@ -103,6 +111,36 @@ impl<'p> Elaborator<'p> {
         };
         self.bind(frame, param.local, Value::Tensor(node));
         Ok(())
+    }
+
+    /// A parameter that is read by its path.
+    pub(super) fn parameter_at(
+        &mut self,
+        frame: &Frame<'p>,
+        path: &ParameterPath,
+        expr: &Expr,
+    ) -> Result<NodeId, Diagnostic> {
+        let below = path.rest.join(".");
+        let path: Arc<str> = match &path.instance {
+            Some((segment, loops)) => format!("{}.{below}", frame.member(segment, loops)).into(),
+            None => below.into(),
+        };
+        let declared = expr.ty.tensor().expect("checked to be a tensor");
+        let ty = self.ty(frame, declared);
+        let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, expr.span)?
+            .map(|k| self.point[k]);
+        match found {
+            Some(node) => Ok(node),
+            // It may be created later; what is computed from it now is not kept.
+            None if self.purpose == Purpose::Start => {
+                let zero = self.builder.constant(ty.dtype, 0.0);
+                Ok(self.builder.fill(zero, &ty.dims))
+            }
+            None => Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("there is no parameter `{path}`"))
+                .at(expr.span, "read here")
+                .note(format!("the parameters are {}", self.instances.names()))
+                .help("a net has parameters where it is applied")),
+        }
     }
 
     /// Binds a state of the instance that the frame stands for to its value before the step.

@@ -90,13 +90,24 @@ impl Dump<'_> {
                     for part in &split.parts {
                         dump.line(format_args!("part {} {}%", part.name, part.percent));
                     }
+                    if let Some(column) = &split.stratified {
+                        dump.line(format_args!("stratified by {column}"));
+                    }
                     if let Some(seed) = &split.seed {
                         dump.line(format_args!("seed {}", expression(seed)));
                     }
                 });
             }
+            ItemKind::Standardize(standardize) => {
+                let (what, by) = (path(&standardize.what), path(&standardize.by));
+                self.placed(format_args!("standardize {what} by {by}"), item.span);
+            }
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
+            }
+            ItemKind::Use(used) => {
+                let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
+                self.placed(format_args!("use {:?}{alias}", used.path), item.span);
             }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);
@@ -128,6 +139,10 @@ impl Dump<'_> {
         }
         if let Some(value) = &definition.body.result {
             self.placed(format_args!("value {}", expression(value)), value.span);
+        }
+        if let Some(derivative) = &definition.derivative {
+            let text = format!("derivative ({}) {}", names(&derivative.cotangents), block(&derivative.body));
+            self.placed(text, derivative.span);
         }
     }
 
@@ -196,6 +211,7 @@ fn statement(statement: &Statement) -> String {
         StatementKind::State { name, ty: Some(ty), init } => format!("state {name}: {ty} = {}", expression(init)),
         StatementKind::State { name, ty: None, init } => format!("state {name} = {}", expression(init)),
         StatementKind::Next { name, value } => format!("next {name} = {}", expression(value)),
+        StatementKind::Shared { name, layer } => format!("shared {name} = {}", expression(layer)),
     }
 }
 
@@ -221,7 +237,8 @@ pub fn expression(expr: &Expr) -> String {
                     OverAxis::Label(name) => name.text.as_str(),
                     OverAxis::Pack(_) => "..",
                 });
-                parts.push(format!("over:{}", axes.collect::<Vec<_>>().join(",")));
+                let word = if over.per { "per" } else { "over" };
+                parts.push(format!("{word}:{}", axes.collect::<Vec<_>>().join(",")));
             }
             format!("(call {})", parts.join(" "))
         }
@@ -238,6 +255,20 @@ pub fn expression(expr: &Expr) -> String {
             format!("(if {} {} {})", expression(condition), block(then), block(otherwise))
         }
         ExprKind::When { mode, then, otherwise } => format!("(when {mode} {} {})", block(then), block(otherwise)),
+        ExprKind::For(repeat) => {
+            let carried: Vec<String> = repeat
+                .carried
+                .iter()
+                .map(|c| match &c.ty {
+                    Some(ty) => format!("{}: {ty} = {}", c.name, expression(&c.init)),
+                    None => format!("{} = {}", c.name, expression(&c.init)),
+                })
+                .collect();
+            let (from, to) = (expression(&repeat.from), expression(&repeat.to));
+            format!("(for {} {from} {to} ({}) {})", repeat.index, carried.join(", "), block(&repeat.body))
+        }
+        ExprKind::Shape(shape) => format!("(shape {shape})"),
+        ExprKind::Marked { mark, value } => format!("({} {})", mark.keyword(), expression(value)),
     }
 }
 

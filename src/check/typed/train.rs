@@ -14,6 +14,19 @@ pub struct DataSet {
     /// The parts of its `split`, in order; empty without one.
     pub parts: Vec<Part>,
     pub split_seed: Option<u64>,
+    /// The column whose classes every part has in the same proportions, and where that is asked for.
+    pub stratified: Option<(String, Span)>,
+    pub standardized: Vec<Standardized>,
+}
+
+/// Columns that are centred and scaled by the statistics of some rows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardized {
+    /// `None`: every column of floats that is no target.
+    pub column: Option<String>,
+    /// Rows of any data set that has the column.
+    pub by: Rows,
+    pub span: Span,
 }
 
 /// `"data/digits.csv"`, `target: label`.
@@ -28,6 +41,7 @@ pub struct DataArgument {
 pub enum DataValue {
     Text(String),
     Name(String),
+    Names(Vec<String>),
     Number(f64),
     Bool(bool),
 }
@@ -47,9 +61,26 @@ pub struct Rows {
     pub span: Span,
 }
 
-/// The `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
+/// The `train` block: its phases, one after the other.
+#[derive(Clone, Debug)]
+pub struct Training {
+    pub span: Span,
+    /// At least one; each has a name of its own unless it is the only one.
+    pub phases: Vec<Train>,
+}
+
+impl Training {
+    /// The phase of this name.
+    pub fn phase(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|p| p.name.as_deref() == Some(name))
+    }
+}
+
+/// A phase of the `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
 #[derive(Clone, Debug)]
 pub struct Train {
+    /// `None` if the block has no phases.
+    pub name: Option<String>,
     pub span: Span,
     /// The columns of the data that some expression reads, and temporaries.
     pub locals: Vec<Local>,
