@@ -39,6 +39,11 @@ fn parse() {
 }
 
 #[test]
+fn format() {
+    fuzz(&Target::source("format", targets::format));
+}
+
+#[test]
 fn check() {
     fuzz(&Target::source("check", targets::check).cases(300));
 }
@@ -51,6 +56,16 @@ fn csv() {
 #[test]
 fn npy() {
     fuzz(&Target::data("npy", targets::npy));
+}
+
+#[test]
+fn npz() {
+    fuzz(&Target::data("npz", targets::npz).packed());
+}
+
+#[test]
+fn idx() {
+    fuzz(&Target::data("idx", targets::idx).packed());
 }
 
 #[test]

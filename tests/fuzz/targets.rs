@@ -4,11 +4,11 @@
 use crate::generator::random_program;
 use crate::random::Random;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
-use dlc::data::{self, Array, Column, DataError, FloatType, Table};
+use dlc::data::{self, Array, Column, DataError, FloatType, Table, csv};
 use dlc::ir::DType;
 use dlc::source::{Diagnostic, FileId, Files, render, to_json};
 use dlc::syntax::ast::{self, Expr, File, ItemKind};
-use dlc::syntax::{self, dump};
+use dlc::syntax::{self, FormatError, Spelling, dump};
 use dlc::train;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -88,6 +88,23 @@ fn reparse(expr: &Expr) {
     assert_eq!(dump::expression(&constant.value), dump::expression(expr), "{printed}");
 }
 
+/// Formatting: what was formatted stays as it is, in either spelling.
+pub fn format(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    for spelling in [Spelling::Kept, Spelling::Ascii] {
+        match syntax::format(FileId::default(), &text, spelling) {
+            Ok(once) => {
+                let twice = syntax::format(FileId::default(), &once, spelling);
+                assert!(twice.is_ok_and(|twice| twice == once), "not the same when formatted again");
+            }
+            Err(FormatError::Syntax(errors)) => return errors[0].code.to_string(),
+            Err(FormatError::Changed) => panic!("formatting changes the meaning"),
+        }
+    }
+    let lines = text.lines().count();
+    format!("{}", lines.next_power_of_two())
+}
+
 /// The front end with data that is not read: every `data` has the columns that the seeds name.
 pub fn check(bytes: &[u8]) -> String {
     front_end(&String::from_utf8_lossy(bytes))
@@ -153,9 +170,18 @@ fn template(message: &str) -> String {
 }
 
 pub fn csv(bytes: &[u8]) -> String {
-    let read = |target, float| data::csv::parse(bytes, Path::new("fuzzed.csv"), target, float);
-    let said = tables(read(Some("y"), FloatType::F32));
-    format!("{said}, {}", tables(read(None, FloatType::F64)))
+    let read = |options: &csv::Options, float| tables(csv::parse(bytes, Path::new("fuzzed.csv"), options, float));
+    let names = |list: &[&str]| list.iter().map(|name| name.to_string()).collect::<Vec<String>>();
+    let said = read(&csv::Options::target("y"), FloatType::F32);
+    let chosen = csv::Options {
+        inputs: Some(names(&["b", "a"])),
+        targets: names(&["y", "c"]),
+        one_hot: names(&["b"]),
+        missing: csv::Missing::Drop,
+        ..csv::Options::default()
+    };
+    let bare = csv::Options { header: false, separator: b';', ..csv::Options::default() };
+    format!("{said}, {}, {}", read(&chosen, FloatType::F64), read(&bare, FloatType::F64))
 }
 
 pub fn npy(bytes: &[u8]) -> String {
@@ -172,6 +198,15 @@ pub fn npy(bytes: &[u8]) -> String {
     said
 }
 
+pub fn npz(bytes: &[u8]) -> String {
+    columns(data::npz::parse(bytes, Path::new("fuzzed.npz"), None))
+}
+
+pub fn idx(bytes: &[u8]) -> String {
+    let read = data::idx::parse(bytes, bytes.len() as u64, Path::new("fuzzed.idx"));
+    columns(read.map(|array| vec![("x".to_string(), array)]))
+}
+
 pub fn safetensors(bytes: &[u8]) -> String {
     let read = data::safetensors::parse(bytes, Path::new("fuzzed.safetensors"), None);
     columns(read.map(|read| read.tensors))
@@ -186,7 +221,8 @@ fn columns(arrays: Result<Vec<(String, Array)>, DataError>) -> String {
     let file = Path::new("fuzzed");
     let table = |float| {
         let columns = arrays.iter().map(|(name, array)| Column::new(name, array.clone(), float, file));
-        Table::new(columns.collect::<Result<_, _>>()?)
+        let targets = if arrays.len() > 1 { vec!["y".to_string()] } else { Vec::new() };
+        Table::of(columns.collect::<Result<_, _>>()?, &targets)
     };
     format!("{}, {}", tables(table(FloatType::F32)), tables(table(FloatType::F64)))
 }
