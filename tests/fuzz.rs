@@ -54,8 +54,8 @@ fn csv() {
 }
 
 #[test]
-fn npy() {
-    fuzz(&Target::data("npy", targets::npy));
+fn csv_options() {
+    fuzz(&Target::data("csv_options", targets::csv_options));
 }
 
 #[test]
@@ -66,6 +66,11 @@ fn npz() {
 #[test]
 fn idx() {
     fuzz(&Target::data("idx", targets::idx).packed());
+}
+
+#[test]
+fn npy() {
+    fuzz(&Target::data("npy", targets::npy));
 }
 
 #[test]

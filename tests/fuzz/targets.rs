@@ -4,7 +4,8 @@
 use crate::generator::random_program;
 use crate::random::Random;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
-use dlc::data::{self, Array, Column, DataError, FloatType, Table, csv};
+use dlc::data::csv::{Missing, Options};
+use dlc::data::{self, Array, Column, DataError, FloatType, Table};
 use dlc::ir::DType;
 use dlc::source::{Diagnostic, FileId, Files, render, to_json};
 use dlc::syntax::ast::{self, Expr, File, ItemKind};
@@ -101,8 +102,7 @@ pub fn format(bytes: &[u8]) -> String {
             Err(FormatError::Changed) => panic!("formatting changes the meaning"),
         }
     }
-    let lines = text.lines().count();
-    format!("{}", lines.next_power_of_two())
+    text.lines().count().next_power_of_two().to_string()
 }
 
 /// The front end with data that is not read: every `data` has the columns that the seeds name.
@@ -170,18 +170,29 @@ fn template(message: &str) -> String {
 }
 
 pub fn csv(bytes: &[u8]) -> String {
-    let read = |options: &csv::Options, float| tables(csv::parse(bytes, Path::new("fuzzed.csv"), options, float));
-    let names = |list: &[&str]| list.iter().map(|name| name.to_string()).collect::<Vec<String>>();
-    let said = read(&csv::Options::target("y"), FloatType::F32);
-    let chosen = csv::Options {
-        inputs: Some(names(&["b", "a"])),
-        targets: names(&["y", "c"]),
-        one_hot: names(&["b"]),
-        missing: csv::Missing::Drop,
-        ..csv::Options::default()
-    };
-    let bare = csv::Options { header: false, separator: b';', ..csv::Options::default() };
-    format!("{said}, {}, {}", read(&chosen, FloatType::F64), read(&bare, FloatType::F64))
+    let read = |options, float| data::csv::parse(bytes, Path::new("fuzzed.csv"), &options, float);
+    let said = tables(read(Options::target("y"), FloatType::F32));
+    format!("{said}, {}", tables(read(Options::default(), FloatType::F64)))
+}
+
+/// With categories, rows left out and columns without names.
+pub fn csv_options(bytes: &[u8]) -> String {
+    // As many columns as rows may come of categories.
+    let bytes = &bytes[..bytes.len().min(1000)];
+    let read = |options| data::csv::parse(bytes, Path::new("fuzzed.csv"), &options, FloatType::F32);
+    let named =
+        Options { one_hot: vec!["a".to_string()], missing: Missing::Drop, separator: b';', ..Options::target("y") };
+    let numbered = Options { one_hot: vec!["c1".to_string()], header: false, ..Options::target("c2") };
+    format!("{}, {}", tables(read(named)), tables(read(numbered)))
+}
+
+pub fn npz(bytes: &[u8]) -> String {
+    columns(data::npz::parse(bytes, Path::new("fuzzed.npz"), None))
+}
+
+pub fn idx(bytes: &[u8]) -> String {
+    let read = data::idx::parse(bytes, bytes.len() as u64, Path::new("fuzzed.idx"));
+    columns(read.map(|array| vec![("x".to_string(), array)]))
 }
 
 pub fn npy(bytes: &[u8]) -> String {
@@ -198,15 +209,6 @@ pub fn npy(bytes: &[u8]) -> String {
     said
 }
 
-pub fn npz(bytes: &[u8]) -> String {
-    columns(data::npz::parse(bytes, Path::new("fuzzed.npz"), None))
-}
-
-pub fn idx(bytes: &[u8]) -> String {
-    let read = data::idx::parse(bytes, bytes.len() as u64, Path::new("fuzzed.idx"));
-    columns(read.map(|array| vec![("x".to_string(), array)]))
-}
-
 pub fn safetensors(bytes: &[u8]) -> String {
     let read = data::safetensors::parse(bytes, Path::new("fuzzed.safetensors"), None);
     columns(read.map(|read| read.tensors))
@@ -221,8 +223,7 @@ fn columns(arrays: Result<Vec<(String, Array)>, DataError>) -> String {
     let file = Path::new("fuzzed");
     let table = |float| {
         let columns = arrays.iter().map(|(name, array)| Column::new(name, array.clone(), float, file));
-        let targets = if arrays.len() > 1 { vec!["y".to_string()] } else { Vec::new() };
-        Table::of(columns.collect::<Result<_, _>>()?, &targets)
+        Table::of(columns.collect::<Result<_, _>>()?, &[])
     };
     format!("{}, {}", tables(table(FloatType::F32)), tables(table(FloatType::F64)))
 }
