@@ -1,6 +1,7 @@
 //! Expressions: which operation each means.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
 use super::typed::{Axis, Block, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
@@ -77,6 +78,7 @@ impl Checker<'_> {
             Ast::Call { .. } | Ast::Pipe { .. } => self.application(e),
             Ast::IndexReduce { .. } => self.index_reduction(e),
             Ast::Index { base, indices } => self.gather(base, indices, e.span),
+            Ast::Field { base, name } if is_application(base) => self.member(base, name, e.span),
             Ast::Field { .. } | Ast::Wildcard { .. } => self.path_expression(e),
             Ast::Transpose { base } => {
                 let base = self.expression(base);

@@ -315,6 +315,10 @@ impl Printer<'_> {
                 self.braced(out, otherwise, depth)
             }
             ExprKind::Call(call) => self.call(out, call, depth),
+            ExprKind::Member { call, local } => {
+                self.call(out, call, depth)?;
+                write!(out, ".{}", self.program.definition(call.def).local(*local).name)
+            }
             ExprKind::CallLocal { function, args, .. } => {
                 write!(out, "{}(", self.local(*function))?;
                 self.list(out, args, depth)?;

@@ -2,14 +2,21 @@
 
 use super::Elaborator;
 use super::frame::{Closure, Frame, Value};
-use crate::check::typed::{Call, Definition, InputKind, Instance};
+use crate::check::typed::{Call, Definition, InputKind, Instance, LocalId};
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl<'p> Elaborator<'p> {
-    pub(super) fn call(&mut self, frame: &mut Frame<'p>, call: &'p Call, span: Span) -> Result<Value, Diagnostic> {
+    /// The value of an application, or that of one of its equations.
+    pub(super) fn call(
+        &mut self,
+        frame: &mut Frame<'p>,
+        call: &'p Call,
+        member: Option<LocalId>,
+        span: Span,
+    ) -> Result<Value, Diagnostic> {
         let args: Result<Vec<Value>, _> = call.args.iter().map(|a| self.expression(frame, a)).collect();
         let args = args?;
         let options = self.options(frame, &call.options)?;
@@ -29,7 +36,7 @@ impl<'p> Elaborator<'p> {
         }
         let packs = call.packs.iter().map(|axes| frame.dims(axes)).collect();
         let place = Place { path, chain: frame.site(call.site.0) };
-        self.apply(definition, sizes, packs, args, &options, place, span)
+        self.apply(definition, sizes, packs, args, &options, member, place, span)
     }
 
     pub(super) fn apply_closure(
@@ -42,8 +49,16 @@ impl<'p> Elaborator<'p> {
     ) -> Result<Value, Diagnostic> {
         let definition = self.program.definition(closure.def);
         let place = Place { path: closure.path.clone(), chain };
-        let value =
-            self.apply(definition, closure.sizes.clone(), closure.packs.clone(), args, &closure.options, place, span)?;
+        let value = self.apply(
+            definition,
+            closure.sizes.clone(),
+            closure.packs.clone(),
+            args,
+            &closure.options,
+            None,
+            place,
+            span,
+        )?;
         self.at(frame, span);
         Ok(value)
     }
@@ -56,6 +71,7 @@ impl<'p> Elaborator<'p> {
         packs: Vec<Vec<Size>>,
         args: Vec<Value>,
         options: &[Option<Value>],
+        member: Option<LocalId>,
         place: Place,
         span: Span,
     ) -> Result<Value, Diagnostic> {
@@ -77,6 +93,9 @@ impl<'p> Elaborator<'p> {
         self.bind_options(&mut frame, definition, options)?;
         let value = self.block(&mut frame, &definition.body)?;
         self.close();
+        if let Some(member) = member {
+            return Ok(self.local(&frame, member));
+        }
         Ok(value.expect("the checker lets only definitions with a result be called"))
     }
 

@@ -74,7 +74,8 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 return Ok(self.choose(condition, then, otherwise));
             }
-            ExprKind::Call(call) => return self.call(frame, call, expr.span),
+            ExprKind::Call(call) => return self.call(frame, call, None, expr.span),
+            ExprKind::Member { call, local } => return self.call(frame, call, Some(*local), expr.span),
             ExprKind::CallLocal { function, args, site } => {
                 let Value::Function(closure) = self.local(frame, *function) else {
                     panic!("this is a bug in dlc: a call of a local that is no function");

@@ -107,6 +107,11 @@ pub enum ExprKind {
     },
 
     Call(Box<Call>),
+    /// The value of an equation at the top of the callee's body, in an application of it.
+    Member {
+        call: Box<Call>,
+        local: LocalId,
+    },
     /// A call of a function-typed input.
     CallLocal {
         function: LocalId,
