@@ -9,7 +9,7 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 37] = [
+pub const BUILTINS: [&str; 39] = [
     "exp",
     "log",
     "log1p",
@@ -44,6 +44,8 @@ pub const BUILTINS: [&str; 37] = [
     "rademacher",
     "zeros",
     "ones",
+    "evaluating",
+    "draws",
     "weights",
     "biases",
     "params",
@@ -561,7 +563,7 @@ impl Checker<'_> {
 /// The article before a kind's keyword.
 pub fn article(kind: Kind) -> &'static str {
     match kind {
-        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        Kind::Optimizer | Kind::Init | Kind::Augment | Kind::Average => "an",
         _ => "a",
     }
 }

@@ -1,7 +1,7 @@
 //! The data of a run: the columns a program reads, and the rows of every part.
 
-use super::build::Batched;
-use crate::check::typed::{DataSet, Program, Rows};
+use super::build::{Batched, Sizes};
+use crate::check::typed::{DataSet, Program, Rows, Train};
 use crate::data::{self, Column, DataError, Share, Table};
 use crate::ir::DType;
 use crate::runtime::{InputId, Machine, RuntimeError};
@@ -35,6 +35,11 @@ impl<'t> Dataset<'t> {
         Ok(Dataset { name: declared.name.clone(), table, parts })
     }
 
+    /// How many rows there are in all.
+    pub fn size(&self) -> usize {
+        self.table.rows()
+    }
+
     /// The rows that `rows` names: a part, or all.
     pub fn rows(&self, rows: Rows) -> Vec<usize> {
         match rows.part {
@@ -62,11 +67,25 @@ pub fn training_set<'t>(
     Dataset::new(declared, table)
 }
 
-/// The rows of a full batch of a program.
-pub fn training_batch(program: &Program, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
-    let Some(train) = &program.train else { return Ok(1) };
+/// The rows of the second data set of a phase, if it has one, in the order of its part, and how many a full batch has.
+pub fn second_set<'t>(
+    program: &Program,
+    train: &Train,
+    tables: &'t BTreeMap<String, Table>,
+) -> Result<Option<(Dataset<'t>, Vec<usize>, u64)>, Diagnostic> {
+    let Some(beside) = &train.beside else { return Ok(None) };
+    let dataset = training_set(program, beside.rows, tables)?;
+    let rows = dataset.rows(beside.rows);
+    let size = beside.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+    Ok(Some((dataset, rows, size)))
+}
+
+/// The rows of a full batch of a phase.
+pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<Sizes, Diagnostic> {
+    let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1.into()) };
     let rows = training_set(program, train.on, tables)?.rows(train.on).len() as u64;
-    Ok(train.batch.unwrap_or(rows).clamp(1, rows.max(1)))
+    let beside = second_set(program, train, tables)?.map_or(1, |(.., size)| size);
+    Ok(Sizes { rows: train.batch.unwrap_or(rows).clamp(1, rows.max(1)), beside })
 }
 
 /// Copies rows of the columns a machine reads into its inputs.
@@ -75,11 +94,12 @@ pub struct Feed<'t> {
 }
 
 impl<'t> Feed<'t> {
-    pub fn new(dataset: &Dataset<'t>, batched: &Batched) -> Result<Feed<'t>, DataError> {
+    /// For the columns of a phase that a machine reads: those of its first data set, or of the second.
+    pub fn new(dataset: &Dataset<'t>, batched: &Batched, train: &Train, beside: bool) -> Result<Feed<'t>, DataError> {
         let mut columns = Vec::new();
-        for name in &batched.columns {
-            let Some(id) = batched.machine.input(name) else { continue };
-            columns.push((id, batched.machine.input_dtype(id), dataset.table.column(name)?));
+        for column in train.columns.iter().filter(|c| c.beside == beside) {
+            let Some(id) = batched.machine.input(&column.input) else { continue };
+            columns.push((id, batched.machine.input_dtype(id), dataset.table.column(&column.name)?));
         }
         Ok(Feed { columns })
     }
