@@ -9,11 +9,11 @@ use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
-/// The names the language itself gives meaning, for suggestions.
 /// The most values a tuple may hold: tuples of tuples would grow without end.
 const MOST_VALUES: usize = 1000;
 
-pub const BUILTINS: [&str; 37] = [
+/// The names the language itself gives meaning, for suggestions.
+pub const BUILTINS: [&str; 39] = [
     "exp",
     "log",
     "log1p",
@@ -48,6 +48,8 @@ pub const BUILTINS: [&str; 37] = [
     "rademacher",
     "zeros",
     "ones",
+    "evaluating",
+    "draws",
     "weights",
     "biases",
     "params",
@@ -572,7 +574,7 @@ impl Checker<'_> {
 /// The article before a kind's keyword.
 pub fn article(kind: Kind) -> &'static str {
     match kind {
-        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        Kind::Optimizer | Kind::Init | Kind::Augment | Kind::Average => "an",
         _ => "a",
     }
 }

@@ -53,6 +53,11 @@ impl Checker<'_> {
     /// `a.b.c` and `a.*` in an expression.
     pub fn path_expression(&mut self, e: &ast::Expr) -> Expr {
         if self.kind.is_none() {
+            if let ast::ExprKind::Field { base, name } = &e.kind
+                && let Some(column) = self.column_beside(base, name, e)
+            {
+                return column;
+            }
             return match self.selection_item(e) {
                 Some(item) => selected(vec![item], e.span),
                 None => poison(e.span),

@@ -106,6 +106,14 @@ pub enum ExprKind {
         otherwise: Box<Block>,
     },
 
+    /// The value with nets in evaluation mode.
+    Evaluating(Box<Expr>),
+    /// A tensor in training mode so many times, each with draws of its own, along a new first axis.
+    Draws {
+        value: Box<Expr>,
+        count: u64,
+    },
+
     Call(Box<Call>),
     /// The value of an equation at the top of the callee's body, in an application of it.
     Member {
