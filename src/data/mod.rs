@@ -20,7 +20,7 @@ mod table;
 pub use batch::{Batches, Order, Position};
 pub use declaration::source;
 pub use error::{DataError, Place, Problem};
-pub use file::{describe, replace};
+pub use file::{describe, read, replace};
 pub use source::Source;
 pub use split::{Part, Share, split};
 pub use table::{Array, Column, Feature, FloatType, Lines, MATRIX, Origin, Table, Values};
