@@ -14,6 +14,7 @@ mod gradients;
 mod metrics;
 mod model;
 mod progress;
+pub mod record;
 mod run;
 mod stopping;
 mod trace;
