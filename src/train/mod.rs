@@ -3,7 +3,6 @@
 //! Input: losses and metrics of batches. Output: means over a part, the decision to stop, and events for programs or
 //! people. Results go to standard output, everything else to standard error.
 
-mod bits;
 mod build;
 pub mod checkpoint;
 mod dataset;

@@ -1,7 +1,6 @@
 //! What a run was asked for, and of which files: `config.json`, and what has changed since.
 //!
-//! Input: the program's files, its settings and its data. Output: one object that decides every number of the run but for
-//! those marked; two of them that agree in these are one run.
+//! Input: the program's files, its settings and its data. Output: an [`Identity`], of which two that agree are one run.
 
 use super::folder::{Folder, is_inside};
 use crate::data::{self, describe};
@@ -23,36 +22,42 @@ pub struct Stamp {
     pub xxh3: String,
 }
 
-/// Everything `config.json` holds.
+/// What decides every number of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Config {
+pub struct Identity {
     /// The version of dlc.
     pub dlc: String,
-    /// When the run began, in UTC; decides nothing.
-    pub began: String,
-    /// The program's file as it was named; decides nothing.
-    pub file: String,
-    /// From the run's folder to that of the program, to which the paths of its data are relative; decides nothing.
-    pub directory: String,
     /// The program in the run's folder, then the modules it uses.
     pub sources: Vec<Stamp>,
     /// The checksum of the standard library.
     pub library: String,
     /// Constants given another value; texts, since readers of JSON may round numbers.
     pub set: BTreeMap<String, String>,
-    /// Every constant of the program with its value.
-    pub constants: BTreeMap<String, serde_json::Value>,
     pub seed: u64,
     pub dtype: String,
-    /// Never changes results.
-    pub threads: usize,
     /// Optimization passes left out.
     pub off: Vec<String>,
+    /// The files of each data set.
+    pub data: BTreeMap<String, Vec<Stamp>>,
+}
+
+/// Everything `config.json` holds: the identity, and what changes no number.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// When the run began, in UTC.
+    pub began: String,
+    /// The program's file as it was named.
+    pub file: String,
+    /// From the run's folder to that of the program, to which the paths of its data are relative.
+    pub directory: String,
+    pub threads: usize,
     /// The file of the starting values, if they were given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<String>,
-    /// The files of each data set.
-    pub data: BTreeMap<String, Vec<Stamp>>,
+    /// Every constant of the program with its value.
+    pub constants: BTreeMap<String, serde_json::Value>,
+    #[serde(flatten)]
+    pub identity: Identity,
 }
 
 impl Config {
@@ -91,9 +96,11 @@ impl Config {
     pub fn original(&self, folder: &Folder) -> PathBuf {
         self.data_directory(folder).join(Path::new(&self.file).file_name().unwrap_or_default())
     }
+}
 
+impl Identity {
     /// What of `now` would make another run of this one, a line each.
-    pub fn changes(&self, now: &Config) -> Vec<String> {
+    pub fn changes(&self, now: &Identity) -> Vec<String> {
         let mut changes = Vec::new();
         let mut compare = |what: &str, then: String, now: String| {
             if then != now {
@@ -225,36 +232,29 @@ pub fn utc(seconds: u64) -> String {
 mod tests {
     use super::*;
 
-    fn config() -> Config {
-        Config {
+    fn identity() -> Identity {
+        Identity {
             dlc: "0.1.0".into(),
-            began: utc(0),
-            file: "digits.dl".into(),
-            directory: "../..".into(),
             sources: vec![stamp_text("model.dl", "a = 1\n")],
             library: checksum_of(["std"]),
             set: BTreeMap::from([("lr".into(), "0.1".into())]),
-            constants: BTreeMap::new(),
             seed: 0,
             dtype: "f32".into(),
-            threads: 2,
             off: Vec::new(),
-            init: None,
             data: BTreeMap::from([("digits".into(), vec![stamp_text("digits.csv", "x\n1\n")])]),
         }
     }
 
     #[test]
     fn changes_are_told_one_by_one() {
-        let then = config();
-        let same = Config { threads: 1, began: utc(1), file: "elsewhere/digits.dl".into(), ..config() };
-        assert_eq!(then.changes(&same), Vec::<String>::new());
-        let now = Config {
+        let then = identity();
+        assert_eq!(then.changes(&identity()), Vec::<String>::new());
+        let now = Identity {
             seed: 3,
             set: BTreeMap::from([("rate".into(), "2".into())]),
             sources: vec![stamp_text("model.dl", "a = 2\n")],
             data: BTreeMap::from([("digits".into(), vec![stamp_text("digits.csv", "x\n1\n2\n")])]),
-            ..config()
+            ..identity()
         };
         assert_eq!(
             then.changes(&now),
@@ -266,14 +266,25 @@ mod tests {
                 "digits.csv has 6 bytes and had 4",
             ]
         );
-        let now =
-            Config { data: BTreeMap::from([("digits".into(), vec![stamp_text("digits.csv", "x\n2\n")])]), ..config() };
+        let now = Identity {
+            data: BTreeMap::from([("digits".into(), vec![stamp_text("digits.csv", "x\n2\n")])]),
+            ..identity()
+        };
         assert_eq!(then.changes(&now), ["the contents of digits.csv have changed"]);
     }
 
     #[test]
     fn a_configuration_is_read_as_it_was_written() {
-        assert_eq!(serde_json::from_str::<Config>(&config().text()).unwrap(), config());
+        let config = Config {
+            began: utc(0),
+            file: "digits.dl".into(),
+            directory: "../..".into(),
+            threads: 2,
+            init: None,
+            constants: BTreeMap::new(),
+            identity: identity(),
+        };
+        assert_eq!(serde_json::from_str::<Config>(&config.text()).unwrap(), config);
     }
 
     #[test]

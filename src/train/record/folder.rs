@@ -147,7 +147,7 @@ impl Folder {
             let message = format!("{} is not the folder of a run, so nothing in it is removed", self.path.display());
             return Err(Diagnostic::new(codes::RUN_EXISTS, message).help("take another name"));
         };
-        let sources = config.sources.iter().map(|s| s.path.as_str()).filter(|path| is_inside(path));
+        let sources = config.identity.sources.iter().map(|s| s.path.as_str()).filter(|path| is_inside(path));
         // The configuration goes last: what is left by an interruption is still known as a run.
         for file in sources.chain(WRITTEN.into_iter().rev()) {
             let path = self.path.join(file);

@@ -4,7 +4,7 @@
 //! that step, as they were. Columns are only ever added, on the right.
 
 use super::folder::{Folder, unwritable};
-use crate::data;
+use super::plan::write;
 use crate::source::Diagnostic;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -15,6 +15,8 @@ pub struct Log {
     jsonl: File,
     csv: File,
     columns: Vec<String>,
+    /// The time at which the last row was written, in seconds since the start of training.
+    seconds: f64,
 }
 
 /// One evaluation.
@@ -33,7 +35,7 @@ const STEPS: &str = "steps";
 impl Log {
     /// Empty files.
     pub fn create(folder: &Folder) -> Result<Log, Diagnostic> {
-        Log::write(folder, "", "", Vec::new())
+        Log::write(folder, "", "", Vec::new(), 0.0)
     }
 
     /// The files with the rows of up to `steps` steps.
@@ -43,12 +45,13 @@ impl Log {
         let whole = |text: String| -> Vec<String> {
             text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
         };
-        let mut jsonl = String::new();
+        let (mut jsonl, mut seconds) = (String::new(), 0.0);
         for line in whole(read("jsonl")) {
-            let value: Option<serde_json::Value> = serde_json::from_str(&line).ok();
-            if value.and_then(|v| v[STEPS].as_u64()).is_some_and(|at| at <= steps) {
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+            if value[STEPS].as_u64().is_some_and(|at| at <= steps) {
                 jsonl += &line;
                 jsonl.push('\n');
+                seconds = value["seconds"].as_f64().unwrap_or(seconds);
             }
         }
         let mut lines = whole(read("csv")).into_iter();
@@ -63,22 +66,24 @@ impl Log {
                 csv.push('\n');
             }
         }
-        Log::write(folder, &jsonl, &csv, columns)
+        Log::write(folder, &jsonl, &csv, columns, seconds)
     }
 
-    fn write(folder: &Folder, jsonl: &str, csv: &str, columns: Vec<String>) -> Result<Log, Diagnostic> {
+    fn write(folder: &Folder, jsonl: &str, csv: &str, columns: Vec<String>, seconds: f64) -> Result<Log, Diagnostic> {
         let open = |extension: &str, text: String| -> Result<File, Diagnostic> {
             let path = folder.metrics(extension);
-            data::replace(&path, |out| out.write_all(text.as_bytes())).map_err(|e| match *e.problem {
-                data::Problem::Unwritable { reason } => unwritable(&path, &std::io::Error::other(reason)),
-                _ => unwritable(&path, &std::io::Error::other(e.message())),
-            })?;
+            write(&path, &text)?;
             OpenOptions::new().append(true).open(&path).map_err(|e| unwritable(&path, &e))
         };
         let jsonl = open("jsonl", jsonl.to_owned())?;
         let header = if columns.is_empty() { String::new() } else { line(&columns) };
         let csv = open("csv", header + csv)?;
-        Ok(Log { folder: folder.clone(), jsonl, csv, columns })
+        Ok(Log { folder: folder.clone(), jsonl, csv, columns, seconds })
+    }
+
+    /// The time at which the last of the rows that were there was written.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
     }
 
     /// Appends a row.
@@ -112,8 +117,7 @@ impl Log {
         for row in text.lines().skip(1) {
             wider += &format!("{row}{padding}\n");
         }
-        data::replace(&path, |out| out.write_all(wider.as_bytes()))
-            .map_err(|e| unwritable(&path, &std::io::Error::other(e.message())))?;
+        write(&path, &wider)?;
         self.csv = OpenOptions::new().append(true).open(&path).map_err(|e| unwritable(&path, &e))?;
         Ok(())
     }
