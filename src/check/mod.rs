@@ -22,6 +22,7 @@ mod indexed;
 mod objective;
 mod order;
 mod parameters;
+mod phases;
 mod prelude;
 pub mod print;
 mod schema;
@@ -74,7 +75,7 @@ fn check_files(
     for id in order {
         definitions[id.0 as usize] = definition::check(&globals, &definitions, id, &mut errors);
     }
-    let train = globals.train.and_then(|t| train::check(&globals, &definitions, t, schemas, &mut errors));
+    let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.len() > MAX_ERRORS {

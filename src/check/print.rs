@@ -31,7 +31,7 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         }
         writeln!(out, "\n")?;
     }
-    if let Some(t) = &program.train {
+    for t in program.train.iter().flat_map(|t| &t.phases) {
         train(out, program, t)?;
     }
     Ok(())
@@ -72,7 +72,10 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
 
 fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     let p = Printer { program, locals: &t.locals, packs: &[] };
-    writeln!(out, "train {{")?;
+    match &t.name {
+        Some(name) => writeln!(out, "train phase {name} {{")?,
+        None => writeln!(out, "train {{")?,
+    }
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }

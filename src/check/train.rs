@@ -1,6 +1,7 @@
-//! The `train` block: what is minimized, over what, on which data, by which rule and for how long.
+//! A phase of the `train` block: what is minimized, over what, on which data, by which rule and for how long.
 
 use super::globals::{Global, Globals};
+use super::phases::PhaseClauses;
 use super::schema::{ColumnKind, Schemas};
 use super::scope::{Binding, Checker};
 use super::shape::implied_label;
@@ -27,12 +28,12 @@ struct Clauses<'a> {
 pub fn check(
     globals: &Globals,
     definitions: &[Definition],
-    train: &ast::Train,
+    phase: &PhaseClauses,
     schemas: &Schemas,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Train> {
-    let mut c = Checker::new(globals, definitions, errors, None, "train", train.keyword.file);
-    let clauses = c.clauses(train);
+    let mut c = Checker::new(globals, definitions, errors, None, "train", phase.place.file);
+    let clauses = c.clauses(phase);
     let on = clauses.on.and_then(|(path, ..)| c.rows(path));
     c.sizes.push(Train::batch_symbol());
     match on {
@@ -75,7 +76,8 @@ pub fn check(
         None => None,
     };
     Some(Train {
-        span: train.keyword,
+        name: phase.name.map(|n| n.text.clone()),
+        span: phase.place,
         locals,
         columns: columns.into_iter().map(|(local, (_, name))| Column { local, name }).collect(),
         requirements,
@@ -92,10 +94,10 @@ pub fn check(
 }
 
 impl Checker<'_> {
-    fn clauses<'a>(&mut self, train: &'a ast::Train) -> Clauses<'a> {
+    fn clauses<'a>(&mut self, phase: &PhaseClauses<'a>) -> Clauses<'a> {
         let mut out = Clauses::default();
         let mut twice: Vec<(&str, Span, Span)> = Vec::new();
-        for clause in &train.clauses {
+        for clause in &phase.clauses {
             let span = clause.span;
             match &clause.kind {
                 ClauseKind::Minimize { objective, over } => match out.minimize {
@@ -120,7 +122,7 @@ impl Checker<'_> {
                     None => out.stop = Some((data, metric, patience, span)),
                 },
                 ClauseKind::Keep { .. } => self.not_yet("`keep`", span),
-                ClauseKind::Phase { .. } => self.not_yet("`phase`", span),
+                ClauseKind::Phase { .. } => {}
             }
         }
         for (word, span, first) in twice {
@@ -143,9 +145,13 @@ impl Checker<'_> {
                     "using" => "which optimizer to use",
                     _ => "how long to train",
                 };
-                let error = Diagnostic::new(codes::MISSING_CLAUSE, format!("`train` does not say {what}"))
-                    .at(train.keyword, format!("no `{word}` clause in this block"))
-                    .help(format!("add a line such as `{example}`"));
+                let error =
+                    Diagnostic::new(codes::MISSING_CLAUSE, format!("{} does not say {what}", phase.described()))
+                        .at(
+                            phase.place,
+                            format!("no `{word}` clause in this {}", phase.name.map_or("block", |_| "phase")),
+                        )
+                        .help(format!("add a line such as `{example}`"));
                 self.report(error);
             }
         }

@@ -148,7 +148,7 @@ fn read_data(
 
 /// Checks that columns used as indices stay within their axes.
 fn requirements(program: &Program, tables: &BTreeMap<String, Table>, errors: &mut Vec<Diagnostic>) {
-    for requirement in program.train.iter().flat_map(|t| &t.requirements) {
+    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
         let name = &program.data_set(requirement.data).name;
         let Some(column) = tables.get(name).and_then(|t| t.column(&requirement.column).ok()) else { continue };
         let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);

@@ -65,6 +65,14 @@ impl Source {
     }
 }
 
+/// Which phases of the program are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Phases {
+    /// Only the phase of this name; by default every phase.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
+}
+
 /// How the program is to be compiled.
 #[derive(Args, Clone, Debug)]
 pub struct Compile {
@@ -174,6 +182,8 @@ pub struct Check {
 pub struct Grad {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// Only parameters whose path begins so.
     #[arg(long, value_name = "PATH")]
@@ -184,6 +194,8 @@ pub struct Grad {
 pub struct Dump {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
     #[command(flatten)]
     pub compile: Compile,
 
@@ -196,6 +208,8 @@ pub struct Dump {
 pub struct Graph {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// The directory to write FILE.dot and FILE.svg to; by default the current one.
     #[arg(long, short, value_name = "DIR")]
@@ -210,6 +224,8 @@ pub struct Graph {
 pub struct Test {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// The seed of the point at which gradients are checked.
     #[arg(long, default_value_t = 0)]
@@ -230,6 +246,10 @@ pub struct Bench {
     pub source: Source,
     #[command(flatten)]
     pub compile: Compile,
+
+    /// The phase to time, from the program's starting values; by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
 
     /// Steps to time, after a warm-up.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]

@@ -142,7 +142,8 @@ pub fn failure(error: RunError, files: Files) -> Failure {
 }
 
 fn blamed(diverged: &Diverged) -> Diagnostic {
-    let message = format!("training diverged at step {} (epoch {})", diverged.step, diverged.epoch + 1);
+    let phase = diverged.phase.as_ref().map_or(String::new(), |phase| format!(" of phase `{phase}`"));
+    let message = format!("training diverged at step {} (epoch {}){phase}", diverged.step, diverged.epoch + 1);
     let mut diagnostic = Diagnostic::new(codes::DIVERGED, message);
     if let Some(culprit) = &diverged.culprit {
         if let Some(span) = culprit.origin.span {

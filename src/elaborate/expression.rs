@@ -136,7 +136,7 @@ impl<'p> Elaborator<'p> {
                 self.reduce_set(*op, &set)
             }
             ExprKind::Selection(selection) => {
-                let members = self.instances.select(&selection.items, self.train.over.as_ref());
+                let members = self.instances.select(&selection.items, self.trained());
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),

@@ -2,9 +2,7 @@
 
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
-use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, LocalId, Param, Selection, SelectionItem, State, Train, match_axes,
-};
+use crate::check::typed::{Axis, Expr, Initial, InputKind, LocalId, Param, SelectionItem, State, Train, match_axes};
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::{BTreeMap, HashMap};
@@ -22,10 +20,15 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// The parameters that `over` selects, all without one.
-    pub fn trained(&self, train: &Train) -> Result<Vec<usize>, Diagnostic> {
-        let Some(over) = &train.over else { return Ok((0..self.parameters.len()).collect()) };
-        let selected = self.select(&over.items, None);
+    /// The parameters that a phase trains: what `over` selects, or those that its objective applies.
+    pub fn trained(&self, train: &Train, applied: &[usize]) -> Result<Vec<usize>, Diagnostic> {
+        if applied.is_empty() {
+            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+                .at(train.minimize.span, "no net or layer with parameters is applied here")
+                .help("apply a net, or name existing parameters in `over`"));
+        }
+        let Some(over) = &train.over else { return Ok(applied.to_vec()) };
+        let selected = self.select(&over.items, Some(applied));
         if selected.is_empty() {
             return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
                 .at(over.span, "none of the parameters is meant by this")
@@ -39,17 +42,16 @@ impl Instances {
         names.join(", ")
     }
 
-    /// The union of the items, each parameter once, in the program's order. The words mean parameters within `over`;
+    /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
     /// a path means what it says.
-    pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
-        let within = over.map(|o| self.select(&o.items, None));
+    pub fn select(&self, items: &[SelectionItem], within: Option<&[usize]>) -> Vec<usize> {
         let below = |parts: &[String], path: &str, itself: bool| {
             let prefix = parts.join(".");
             (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
         };
         let meant = |k: &usize| {
             let p = &self.parameters[*k];
-            let trained = within.as_ref().is_none_or(|w| w.contains(k));
+            let trained = within.is_none_or(|w| w.contains(k));
             items.iter().any(|item| match item {
                 SelectionItem::Weights => trained && p.ty.rank() >= 2,
                 SelectionItem::Biases => trained && p.ty.rank() < 2,
@@ -88,12 +90,16 @@ impl<'p> Elaborator<'p> {
         let ty = self.persistent_type(frame, param.local, param.span, &path)?;
         let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
         let node = match found {
-            Some(k) => self.point[k],
+            Some(k) => {
+                self.applied.insert(k);
+                self.point[k]
+            }
             None if self.purpose == Purpose::Start => {
                 let node = self.initial(frame, &param.init, &ty, &path)?;
                 self.start(&path, Role::Parameter, &ty, node);
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
+                self.applied.insert(k);
                 let persistent = self.persistent(path, ty, param.span);
                 self.instances.parameters.push(persistent);
                 self.point.push(node);

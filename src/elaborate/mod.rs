@@ -1,7 +1,7 @@
 //! Typed AST to graphs: definitions become instances with actual sizes, names become nodes.
 //!
-//! Input: a [`Program`] without errors. Output: a [`Model`], the graphs of one program: starting values, training
-//! step, evaluation, and the objective with its gradient. Invariants: parameter and state tensors have constant
+//! Input: a [`Program`] without errors. Output: a [`Model`], the graphs of one program: starting values, and for each phase
+//! its training step, evaluation, and the objective with its gradient. Invariants: parameter and state tensors have constant
 //! dims; the only symbol in the graphs is the batch's [`Train::batch_symbol`]; derivatives are requests that differentiation
 //! resolves; nothing after this stage knows a definition by its name.
 
@@ -17,7 +17,7 @@ use crate::check::typed::{Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A tensor that outlives a step, named by its path: `classifier.hidden.W`.
@@ -39,12 +39,24 @@ pub struct Model {
     pub parameters: Vec<Persistent>,
     /// What layers keep between steps.
     pub layer_state: Vec<Persistent>,
+    /// Inputs: seed and step. `Next` outputs: every parameter, every layer state and what the first phase's optimizer keeps,
+    /// before the first step.
+    pub init: Graph,
+    /// In the order in which they run; at least one.
+    pub phases: Vec<Phase>,
+}
+
+/// The graphs of one phase.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `None` if it is the only one and has none.
+    pub name: Option<String>,
+    /// The parameters that are trained, as indices into [`Model::parameters`].
+    pub trained: Vec<usize>,
     /// What the optimizer keeps between steps.
     pub optimizer_state: Vec<Persistent>,
-    /// The parameters that are trained, as indices into `parameters`.
-    pub trained: Vec<usize>,
-    /// Inputs: seed and step. `Next` outputs: every parameter and state before the first step.
-    pub init: Graph,
+    /// `Next` outputs: the optimizer's state before the phase's first step.
+    pub start: Graph,
     /// One training step. `Next` outputs: trained parameters and state; report: `loss`.
     pub step: Graph,
     /// Reports `loss`, the objective when evaluating, and every measure by name.
@@ -53,6 +65,13 @@ pub struct Model {
     pub gradient: Graph,
     /// Reports `loss` alone, as in `gradient`: what differences are taken of.
     pub objective: Graph,
+}
+
+impl Model {
+    /// The parameters that a phase trains.
+    pub fn trained(&self, phase: usize) -> impl Iterator<Item = &Persistent> {
+        self.phases[phase].trained.iter().map(|k| &self.parameters[*k])
+    }
 }
 
 /// The float type and the part of the program that decides the graphs.
@@ -71,53 +90,64 @@ pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnosti
 }
 
 fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
-    let train = program.train.as_ref().ok_or_else(|| {
+    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
+    let first = phases.first().ok_or_else(|| {
         Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
             .help("add `train { minimize …  on …  using …  epochs … }`")
     })?;
-    let mut init = Elaborator::new(program, train, options, Purpose::Start, Instances::default());
-    init.objective_here()?;
-    init.measures()?;
-    let trained = init.instances.trained(train)?;
-    if trained.is_empty() {
-        return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
-            .at(train.minimize.span, "no net or layer with parameters is applied here")
-            .help("apply a net, or name existing parameters in `over`"));
+    let mut init = Elaborator::new(program, first, options, Purpose::Start, Instances::default());
+    let mut applied = Vec::new();
+    for train in phases {
+        applied.push(init.instantiate(train)?);
     }
-    init.instances.trained = trained;
+    let mut trained = Vec::new();
+    for (train, applied) in phases.iter().zip(&applied) {
+        trained.push(init.instances.trained(train, applied)?);
+    }
+    init.train = first;
+    init.instances.trained = trained[0].clone();
     init.start_optimizer()?;
-    let (init, instances) = init.finish();
+    let (init, mut instances) = init.finish();
+    let mut graphs = Vec::new();
+    for (train, trained) in phases.iter().zip(trained) {
+        instances.trained = trained;
+        graphs.push(phase(program, train, options, &instances)?);
+    }
+    Ok(Model { parameters: instances.parameters, layer_state: instances.layer_state, init, phases: graphs })
+}
 
-    let mut step = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+/// The graphs of a phase of a program all of whose parameters and layer states are instantiated.
+fn phase(program: &Program, train: &Train, options: Options, instances: &Instances) -> Result<Phase, Diagnostic> {
+    let elaborator = |purpose| {
+        let mut instances = instances.clone();
+        instances.optimizer_state.clear();
+        Elaborator::new(program, train, options, purpose, instances)
+    };
+    let mut start = elaborator(Purpose::Start);
+    start.start_optimizer()?;
+    let (start, started) = start.finish();
+
+    let mut step = elaborator(Purpose::Train);
     step.run_optimizer()?;
     let (step, _) = step.finish();
 
-    let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
+    let mut evaluate = elaborator(Purpose::Evaluate);
     let loss = evaluate.objective_here()?;
     evaluate.builder.output("loss", OutputRole::Report, loss);
     evaluate.measures()?;
     let (evaluate, _) = evaluate.finish();
 
-    let mut gradient = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    let mut gradient = elaborator(Purpose::Train);
     gradient.report_gradient()?;
     let (gradient, _) = gradient.finish();
 
-    let mut objective = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    let mut objective = elaborator(Purpose::Train);
     let loss = objective.objective_here()?;
     objective.builder.output("loss", OutputRole::Report, loss);
-    let (objective, instances) = objective.finish();
+    let (objective, _) = objective.finish();
 
-    Ok(Model {
-        parameters: instances.parameters,
-        layer_state: instances.layer_state,
-        optimizer_state: instances.optimizer_state,
-        trained: instances.trained,
-        init,
-        step,
-        evaluate,
-        gradient,
-        objective,
-    })
+    let (name, trained, optimizer_state) = (train.name.clone(), started.trained, started.optimizer_state);
+    Ok(Phase { name, trained, optimizer_state, start, step, evaluate, gradient, objective })
 }
 
 /// What a graph is made for.
@@ -132,6 +162,7 @@ enum Purpose {
 /// Builds one graph of the program.
 struct Elaborator<'p> {
     program: &'p Program,
+    /// The phase that the graph is for.
     train: &'p Train,
     dtype: DType,
     purpose: Purpose,
@@ -143,6 +174,8 @@ struct Elaborator<'p> {
     state: Vec<NodeId>,
     /// What the current evaluation of the objective assigned to layer state, by index.
     next_state: BTreeMap<usize, NodeId>,
+    /// The parameters applied since this was last emptied.
+    applied: BTreeSet<usize>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
     expansion: limits::Expansion,
@@ -166,12 +199,24 @@ impl<'p> Elaborator<'p> {
             point,
             state,
             next_state: BTreeMap::new(),
+            applied: BTreeSet::new(),
             evaluations: Vec::new(),
             expansion: limits::Expansion::default(),
         }
     }
 
-    /// Reports every measure of the program under its name.
+    /// Creates what a phase applies and does not find. The parameters that its objective applies.
+    fn instantiate(&mut self, train: &'p Train) -> Result<Vec<usize>, Diagnostic> {
+        self.train = train;
+        self.next_state.clear();
+        self.applied.clear();
+        self.objective_here()?;
+        let applied = std::mem::take(&mut self.applied);
+        self.measures()?;
+        Ok(applied.into_iter().collect())
+    }
+
+    /// Reports every measure of the phase under its name.
     fn measures(&mut self) -> Result<(), Diagnostic> {
         let train = self.train;
         for measure in &train.measures {

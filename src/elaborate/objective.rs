@@ -20,6 +20,11 @@ pub(super) struct Evaluation {
 }
 
 impl<'p> Elaborator<'p> {
+    /// What the words for sets mean: the parameters that are trained, once that is known.
+    pub(super) fn trained(&self) -> Option<&[usize]> {
+        Some(self.instances.trained.as_slice()).filter(|trained| !trained.is_empty())
+    }
+
     /// The objective at the current point.
     pub(super) fn objective_here(&mut self) -> Result<NodeId, Diagnostic> {
         let train = self.train;

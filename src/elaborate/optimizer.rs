@@ -6,6 +6,7 @@ use crate::check::typed::{Definition, State, Statement};
 use crate::ir::{NodeId, OutputRole, Role};
 use crate::source::Diagnostic;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl<'p> Elaborator<'p> {
     /// Creates the optimizer's state: only the starting values of the rule are read.
@@ -57,7 +58,7 @@ impl<'p> Elaborator<'p> {
             locals: vec![None; definition.locals.len()],
             sizes: BTreeMap::new(),
             packs: vec![Vec::new(); definition.packs as usize],
-            path: definition.name.as_str().into(),
+            path: self.optimizer_path(definition),
             chain: mix(site_of_path(&definition.name), 1),
         };
         let roles = definition.optimizer.expect("checked to be an optimizer");
@@ -66,6 +67,15 @@ impl<'p> Elaborator<'p> {
         self.bind(&mut frame, roles.theta, Value::Set(theta));
         self.bind_options(&mut frame, definition, &options)?;
         Ok((definition, frame))
+    }
+
+    /// Below which its state lies: with the phase's name first if there are several phases.
+    fn optimizer_path(&self, definition: &Definition) -> Arc<str> {
+        let several = self.program.train.as_ref().is_some_and(|t| t.phases.len() > 1);
+        match self.train.name.as_ref().filter(|_| several) {
+            Some(phase) => format!("{phase}.{}", definition.name).into(),
+            None => definition.name.as_str().into(),
+        }
     }
 
     /// Binds a state of the optimizer, its next value being the same unless the rule assigns another.

@@ -189,8 +189,9 @@ impl Batched {
     }
 }
 
-/// Everything a run computes with.
+/// Everything a phase computes with.
 pub struct Engine {
+    /// All parameters and layer states of the program, and what the phase's optimizer keeps.
     pub memory: Memory,
     pub step: Batched,
     pub evaluate: Batched,
@@ -199,27 +200,84 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Compiles a model for training batches of `batch` rows and evaluation in chunks of `chunk`, and gives parameters
-    /// and state their starting values.
-    pub fn new(model: &Model, batch: u64, chunk: u64, settings: &Settings) -> Result<Engine, BuildError> {
+    /// Compiles a phase for training batches of `batch` rows and evaluation in chunks of `chunk`. Parameters and layer states
+    /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
+    /// steps of the phases before.
+    pub fn new(
+        model: &Model,
+        phase: usize,
+        before: Option<(&Memory, u64)>,
+        (batch, chunk): (u64, u64),
+        settings: &Settings,
+    ) -> Result<Engine, BuildError> {
         let start = Instant::now();
-        // The step takes about as long to compile as the other two together.
-        let (init, step, evaluate) = std::thread::scope(|scope| {
-            let others = scope.spawn(|| (compile(&model.init, 1, settings), compile(&model.evaluate, chunk, settings)));
-            let step = compile(&model.step, batch, settings);
+        let graphs = &model.phases[phase];
+        // The starting values of the first phase include those of its optimizer.
+        let first = phase == 0 && before.is_none();
+        let wanted = [(before.is_none(), &model.init), (!first, &graphs.start)];
+        // The step takes about as long to compile as the others together.
+        let (starts, step, evaluate) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let starts = wanted.map(|(wanted, graph)| wanted.then(|| compile(graph, 1, settings)));
+                (starts, compile(&graphs.evaluate, chunk, settings))
+            });
+            let step = compile(&graphs.step, batch, settings);
             match others.join() {
-                Ok((init, evaluate)) => (init, step, evaluate),
+                Ok((starts, evaluate)) => (starts, step, evaluate),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         });
+        let [init, own] = starts;
         let mut memory = Memory::new();
-        let mut init = Batched::of(init?, &model.init, 1, settings, &mut memory)?;
-        let step = Batched::of(step?, &model.step, batch, settings, &mut memory)?;
-        let evaluate = Batched::of(evaluate?, &model.evaluate, chunk, settings, &mut memory)?;
+        let mut carried = Memory::new();
+        let mut init = match init {
+            Some(init) => {
+                let memory = if first { &mut memory } else { &mut carried };
+                Some(Batched::of(init?, &model.init, 1, settings, memory)?)
+            }
+            None => None,
+        };
+        if !first {
+            reserve(model, before.map_or(&carried, |(memory, _)| memory), &mut memory)?;
+        }
+        let mut own = match own {
+            Some(own) => Some(Batched::of(own?, &graphs.start, 1, settings, &mut memory)?),
+            None => None,
+        };
+        let step = Batched::of(step?, &graphs.step, batch, settings, &mut memory)?;
+        let evaluate = Batched::of(evaluate?, &graphs.evaluate, chunk, settings, &mut memory)?;
         let compile_time = start.elapsed();
-        init.run(&mut memory, 1)?;
+        if let Some(init) = &mut init {
+            init.run(if first { &mut memory } else { &mut carried }, 1)?;
+        }
+        if let Some(own) = &mut own {
+            let (before, steps) = before.unwrap_or((&carried, 0));
+            carry(model, before, &mut memory)?;
+            own.set("step", steps as i64)?;
+            own.run(&mut memory, 1)?;
+        }
         Ok(Engine { memory, step, evaluate, compile_time })
     }
+}
+
+/// Makes room for what outlives phases.
+fn reserve(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
+    for tensor in model.parameters.iter().chain(&model.layer_state) {
+        if let Some(id) = from.find(&tensor.path) {
+            to.reserve(&tensor.path, from.dtype(id), from.dims(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what outlives phases from the memory of one to that of the next.
+fn carry(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
+    for tensor in model.parameters.iter().chain(&model.layer_state) {
+        if let Some(value) = from.read(&tensor.path) {
+            to.write(&tensor.path, &value)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

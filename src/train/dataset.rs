@@ -62,9 +62,9 @@ pub fn training_set<'t>(
     Dataset::new(declared, table)
 }
 
-/// The rows of a full batch of a program.
-pub fn training_batch(program: &Program, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
-    let Some(train) = &program.train else { return Ok(1) };
+/// The rows of a full batch of a phase.
+pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
+    let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1) };
     let rows = training_set(program, train.on, tables)?.rows(train.on).len() as u64;
     Ok(train.batch.unwrap_or(rows).clamp(1, rows.max(1)))
 }

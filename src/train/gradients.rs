@@ -1,4 +1,4 @@
-//! The gradient check of a program: its compiled objective in f64 against its compiled gradient.
+//! The gradient check of a phase: its compiled objective in f64 against its compiled gradient.
 
 use super::build::{Batched, Settings};
 use super::dataset::{Feed, training_set};
@@ -19,10 +19,13 @@ pub fn check_gradients(
     program: &Program,
     tables: &BTreeMap<String, Table>,
     model: &Model,
+    phase: usize,
     settings: &Settings,
     options: &Options,
 ) -> Result<Report, RunError> {
-    let train = program.train.as_ref().ok_or_else(|| RunError::Init("the program has no `train` block".into()))?;
+    let train = program.train.as_ref().and_then(|t| t.phases.get(phase));
+    let train = train.ok_or_else(|| RunError::Init("the program has no such phase".into()))?;
+    let graphs = &model.phases[phase];
     let dataset = training_set(program, train.on, tables)?;
     let mut rows = dataset.rows(train.on);
     rows.truncate(ROWS);
@@ -30,14 +33,14 @@ pub fn check_gradients(
 
     let mut memory = Memory::new();
     let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
-    let mut objective = Batched::new(&model.objective, count, settings, &mut memory)?;
-    let mut gradient = Batched::new(&model.gradient, count, settings, &mut memory)?;
+    let mut objective = Batched::new(&graphs.objective, count, settings, &mut memory)?;
+    let mut gradient = Batched::new(&graphs.gradient, count, settings, &mut memory)?;
     init.run(&mut memory, 1)?;
     for batched in [&mut objective, &mut gradient] {
         Feed::new(&dataset, batched)?.fill(&mut batched.machine, &rows)?;
     }
-    let trained = || model.trained.iter().map(|k| &model.parameters[*k]);
-    let parameters: Vec<Parameter> = trained()
+    let parameters: Vec<Parameter> = model
+        .trained(phase)
         .map(|p| Parameter {
             name: p.path.to_string(),
             dims: p.ty.dims.iter().map(|d| d.as_constant().unwrap_or(0) as usize).collect(),

@@ -4,21 +4,25 @@
 //! on how the part is cut into batches. Sums are compensated (Neumaier 1974), in `f64`.
 
 use super::event::Named;
+use super::state::bits;
+use serde::{Deserialize, Serialize};
 
 /// Values by the names of the loss and the measures.
 pub type Metrics = Named<f64>;
 
 /// Running means of several values.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Means {
     names: Vec<String>,
     sums: Vec<Sum>,
     rows: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Sum {
+    #[serde(with = "bits")]
     sum: f64,
+    #[serde(with = "bits")]
     lost: f64,
 }
 

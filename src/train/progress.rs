@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Event, Named, Start, StopReason};
+use super::event::{Event, Named, PhaseEnd, Start, StopReason};
 use super::metrics::Metrics;
 
 /// Where a run's events go.
@@ -63,16 +63,14 @@ impl Reporter {
         }
         match event {
             Event::Start(start) => self.start(start),
-            Event::Epoch { epoch, steps, train, valid, .. } => self.epoch(*epoch, *steps, train, valid.as_ref()),
-            Event::Stop { reason, epoch, best_epoch } => self.stop(*reason, *epoch, *best_epoch),
-            Event::Done { epochs, steps, seconds, metrics, .. } => {
-                if let Style::Line(bar) = &self.style {
-                    bar.finish_and_clear();
-                }
-                writeln!(self.err, "epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
-                self.out.write_all(table(metrics).as_bytes())?;
-                self.out.flush()
+            Event::Epoch { phase, epoch, steps, train, valid, .. } => {
+                self.epoch(phase.as_deref(), *epoch, *steps, train, valid.as_ref())
             }
+            Event::Stop { phase, reason, epoch, best_epoch } => {
+                self.stop(phase.as_deref(), *reason, *epoch, *best_epoch)
+            }
+            Event::PhaseDone(end) => self.end(end),
+            Event::Done { end, .. } => self.end(end),
         }
     }
 
@@ -83,20 +81,43 @@ impl Reporter {
         }
     }
 
+    fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
+        self.clear();
+        let PhaseEnd { phase, epochs, steps, seconds, metrics } = end;
+        let of = prefix(phase.as_deref());
+        writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
+        if let Some(phase) = phase {
+            writeln!(self.out, "{phase}")?;
+        }
+        self.out.write_all(table(metrics).as_bytes())?;
+        self.out.flush()
+    }
+
+    /// Takes the progress line away, so that other lines can be written.
+    fn clear(&mut self) {
+        if let Style::Line(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+    }
+
     fn start(&mut self, start: &Start) -> io::Result<()> {
         (self.epochs, self.steps_per_epoch) = (start.epochs, start.steps_per_epoch);
         let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
         writeln!(
             self.err,
-            "{}: {} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
+            "{}: {}{} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
             start.file,
+            prefix(start.phase.as_deref()),
             start.parameters,
             rows.join(", "),
             start.dtype,
             start.seed,
             start.compile_ms
         )?;
-        if let Style::Line(bar) = &self.style {
+        if let Style::Line(bar) = &mut self.style {
+            if bar.is_finished() {
+                *bar = ProgressBar::no_length();
+            }
             // The template is constant; were it wrong, indicatif's own would serve.
             let template = "{bar:24} {elapsed} {msg}";
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -107,9 +128,16 @@ impl Reporter {
         Ok(())
     }
 
-    fn epoch(&mut self, epoch: u64, steps: u64, train: &Metrics, valid: Option<&Metrics>) -> io::Result<()> {
+    fn epoch(
+        &mut self,
+        phase: Option<&str>,
+        epoch: u64,
+        steps: u64,
+        train: &Metrics,
+        valid: Option<&Metrics>,
+    ) -> io::Result<()> {
         let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-        let mut line = format!("epoch {epoch}{of}  train {}", listed(train));
+        let mut line = format!("{}epoch {epoch}{of}  train {}", prefix(phase), listed(train));
         if let Some(valid) = valid {
             line += &format!("  valid {}", listed(valid));
         }
@@ -134,7 +162,7 @@ impl Reporter {
         epoch == 1 || Some(epoch) == self.epochs || epoch.is_multiple_of(apart)
     }
 
-    fn stop(&mut self, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
+    fn stop(&mut self, phase: Option<&str>, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
         let kept = best_epoch.map_or(String::new(), |best| format!("; the parameters of epoch {best} are kept"));
         let reason = match reason {
             StopReason::Finished if best_epoch.is_none() => return Ok(()),
@@ -142,11 +170,14 @@ impl Reporter {
             StopReason::NoImprovement => "no further improvement: stopped",
             StopReason::Interrupted => "interrupted: stopped",
         };
-        if let Style::Line(bar) = &self.style {
-            bar.finish_and_clear();
-        }
-        writeln!(self.err, "{reason} after epoch {epoch}{kept}")
+        self.clear();
+        writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", prefix(phase))
     }
+}
+
+/// What comes before a line about a phase.
+fn prefix(phase: Option<&str>) -> String {
+    phase.map_or(String::new(), |phase| format!("{phase}: "))
 }
 
 fn listed(metrics: &Metrics) -> String {
@@ -220,6 +251,7 @@ mod tests {
         let (out, err) = (Shared::default(), Shared::default());
         let mut reporter = Reporter::new(Box::new(out.clone()), Box::new(err.clone()), style);
         let start = Start {
+            phase: None,
             file: "digits.dl".into(),
             seed: 7,
             dtype: "f32",
@@ -234,16 +266,19 @@ mod tests {
         let mut events = vec![Event::Start(start)];
         for epoch in 1..=epochs {
             let train = metrics(1.0 / epoch as f64, 0.5);
-            events.push(Event::Epoch { epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
+            events.push(Event::Epoch { phase: None, epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
         }
-        events.push(Event::Stop { reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
+        events.push(Event::Stop { phase: None, reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
         events.push(Event::Done {
-            epochs,
-            steps: epochs * 20,
-            seconds: 1.234,
+            end: PhaseEnd {
+                phase: None,
+                epochs,
+                steps: epochs * 20,
+                seconds: 1.234,
+                metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
+            },
             first_step_ms: Some(31.0),
             peak_rss_mb: None,
-            metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
         });
         for event in &events {
             reporter.report(event).unwrap();

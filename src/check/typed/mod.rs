@@ -33,7 +33,7 @@ pub struct DefId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct DataId(pub u32);
 
-/// Index into the `locals` of the definition (or of the [`Train`] block) it stands in.
+/// Index into the `locals` of the definition (or of the [`Train`] phase) it stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LocalId(pub u32);
 
@@ -53,7 +53,7 @@ pub struct Program {
     pub definitions: Vec<Definition>,
     pub constants: Vec<Constant>,
     pub data: Vec<DataSet>,
-    pub train: Option<Train>,
+    pub train: Option<Training>,
 }
 
 impl Program {

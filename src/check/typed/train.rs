@@ -47,9 +47,26 @@ pub struct Rows {
     pub span: Span,
 }
 
-/// The `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
+/// The `train` block: its phases, one after the other.
+#[derive(Clone, Debug)]
+pub struct Training {
+    pub span: Span,
+    /// At least one; each has a name of its own unless it is the only one.
+    pub phases: Vec<Train>,
+}
+
+impl Training {
+    /// The phase of this name.
+    pub fn phase(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|p| p.name.as_deref() == Some(name))
+    }
+}
+
+/// A phase of the `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
 #[derive(Clone, Debug)]
 pub struct Train {
+    /// `None` if the block has no phases.
+    pub name: Option<String>,
     pub span: Span,
     /// The columns of the data that some expression reads, and temporaries.
     pub locals: Vec<Local>,
