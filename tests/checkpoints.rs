@@ -151,7 +151,10 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     let home = folder();
     let path = home.path();
     let run = path.join("runs/k");
-    fine(path, &["run", "p.dl", "--name", "k", "--set", "length=1000000", "--set", "patience=1000000", "--max-steps", "1"]);
+    fine(
+        path,
+        &["run", "p.dl", "--name", "k", "--set", "length=1000000", "--set", "patience=1000000", "--max-steps", "1"],
+    );
     let mut noise: u64 = 1;
     let mut furthest = 1;
     let mut advanced = 0;
@@ -184,7 +187,10 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     // What is left goes on as if nothing had been.
     let most = (furthest + 5).to_string();
     fine(path, &["run", "--resume", "runs/k", "--max-steps", &most]);
-    fine(path, &["run", "p.dl", "--name", "w", "--set", "length=1000000", "--set", "patience=1000000", "--max-steps", &most]);
+    fine(
+        path,
+        &["run", "p.dl", "--name", "w", "--set", "length=1000000", "--set", "patience=1000000", "--max-steps", &most],
+    );
     same(&path.join("runs/w"), &run);
     assert!(!names(&run).contains("partial"));
 }

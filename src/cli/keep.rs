@@ -150,11 +150,8 @@ pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Stan
     if let Some(standing) = &standing {
         changed(&kept.folder, &standing.about.identity.changes(&kept.config.identity))?;
     }
-    let keeping = Keeping::Resumed {
-        folder: kept.folder.clone(),
-        config: Box::new(kept.config.clone()),
-        every: every(options),
-    };
+    let keeping =
+        Keeping::Resumed { folder: kept.folder.clone(), config: Box::new(kept.config.clone()), every: every(options) };
     Ok((kept, standing, keeping))
 }
 

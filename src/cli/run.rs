@@ -65,9 +65,9 @@ fn train(
     drop(reporter);
     let folder = keeper.folder().map(|folder| folder.path().display().to_string());
     match (ended.map_err(|e| failure(e, files))?, folder) {
-        (Ended::Interrupted { steps }, Some(folder)) => Err(Failure::Interrupted(format!(
-            "interrupted after {steps} steps; go on by: dlc run --resume {folder}"
-        ))),
+        (Ended::Interrupted { steps }, Some(folder)) => {
+            Err(Failure::Interrupted(format!("interrupted after {steps} steps; go on by: dlc run --resume {folder}")))
+        }
         (Ended::Interrupted { steps }, None) => {
             Err(Failure::Interrupted(format!("interrupted after {steps} steps; nothing was kept")))
         }

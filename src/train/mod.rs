@@ -27,7 +27,7 @@ pub use gradients::check_gradients;
 pub use metrics::{Means, Metrics};
 pub use model::model;
 pub use progress::Reporter;
-pub use run::{Request, RunError, run};
+pub use run::{Ended, Request, RunError, run};
 pub use session::{Session, Source};
 pub use state::{Progress, Snapshot, copy, restore};
 pub use stopping::{Patience, Verdict};

@@ -9,8 +9,9 @@ use super::dataset::{Dataset, Feed, training_set};
 use super::divergence;
 use super::metrics::{Means, Metrics};
 use super::model::model;
+use super::record::Standing;
 use super::run::RunError;
-use super::state::{Progress, Snapshot};
+use super::state::{Progress, Snapshot, restore};
 use super::stopping::Patience;
 use super::trace::Trace;
 use crate::check::typed::{Program, Train};
@@ -86,6 +87,19 @@ impl<'t> Session<'t> {
             start_from(&mut session.engine.memory, &session.source.model.parameters, path, tensor)?;
         }
         session.trace = Trace::new(&session.engine.memory);
+        Ok(session)
+    }
+
+    /// The phase that a run stood in, where it stood.
+    pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let Standing { about, tensors, best } = standing;
+        let mut session = Session::start(source, about.progress.phase, &[])?;
+        let memory = &mut session.engine.memory;
+        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+            return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
+        }
+        restore(memory, &tensors)?;
+        session.resume(about.progress, best);
         Ok(session)
     }
 

@@ -30,8 +30,15 @@ fn a_run_leaves_its_program_settings_figures_and_checkpoints() {
     let ran = run(path, &["--seed", "3", "--json"]);
     let events = json_lines(&ran.fine());
     let digits = path.join("runs/digits");
-    let files =
-        ["best.safetensors", "config.json", "last.safetensors", "metrics.csv", "metrics.jsonl", "model.dl", "summary.json"];
+    let files = [
+        "best.safetensors",
+        "config.json",
+        "last.safetensors",
+        "metrics.csv",
+        "metrics.jsonl",
+        "model.dl",
+        "summary.json",
+    ];
     assert_eq!(names(&digits), files);
     assert_eq!(fs::read(digits.join("model.dl")).unwrap(), fs::read(path.join("digits.dl")).unwrap());
     let config = json(&digits.join("config.json"));
@@ -131,7 +138,9 @@ fn a_run_whose_program_or_data_has_changed_is_refused() {
     fs::write(path.join("digits.dl"), program.replace("dropout(0.5)", "dropout(0.4)")).unwrap();
     let line = program.lines().position(|l| l.contains("dropout")).unwrap() + 1;
     for args in [&["--resume", "runs/a"][..], &["digits.dl", "--resume", "runs/a"], &["digits.dl", "--resume"]] {
-        let changed = format!("error[E0604]: digits.dl is no longer the program of the run runs/a: it has changed in line {line}");
+        let changed = format!(
+            "error[E0604]: digits.dl is no longer the program of the run runs/a: it has changed in line {line}"
+        );
         resume(args).fails(1, &[&changed, "dlc run runs/a/model.dl --resume runs/a"]);
     }
     resume(&["runs/a/model.dl", "--resume", "runs/a"]).fine();
@@ -139,13 +148,15 @@ fn a_run_whose_program_or_data_has_changed_is_refused() {
     let copy = path.join("runs/a/model.dl");
     fs::write(&copy, program.replace("batch 64", "batch 32")).unwrap();
     fs::remove_file(path.join("digits.dl")).unwrap();
-    resume(&["--resume", "runs/a"]).fails(1, &["error[E0604]: the run runs/a cannot go on: the program has changed (model.dl)"]);
+    resume(&["--resume", "runs/a"])
+        .fails(1, &["error[E0604]: the run runs/a cannot go on: the program has changed (model.dl)"]);
     fs::write(&copy, &program).unwrap();
     let data = fs::read_to_string(path.join("data/digits.csv")).unwrap();
     let cut = data.trim_end().rfind('\n').unwrap() + 1;
     fs::write(path.join("data/digits.csv"), &data[..cut]).unwrap();
     let had = format!("and had {}", data.len());
-    resume(&["--resume", "runs/a"]).fails(1, &["error[E0604]", "data/digits.csv has", &had, "--init runs/a/best.safetensors"]);
+    resume(&["--resume", "runs/a"])
+        .fails(1, &["error[E0604]", "data/digits.csv has", &had, "--init runs/a/best.safetensors"]);
     fs::write(path.join("data/digits.csv"), &data).unwrap();
     resume(&["--resume", "runs/a"]).fine();
 }

@@ -80,11 +80,8 @@ impl Config {
 
     /// The program's own file in the run's folder.
     pub fn program(&self, folder: &Folder) -> Option<PathBuf> {
-        self.sources
-            .first()
-            .map(|s| s.path.as_str())
-            .filter(|path| is_inside(path))
-            .map(|path| folder.path().join(path))
+        let first = self.identity.sources.first();
+        first.map(|s| s.path.as_str()).filter(|path| is_inside(path)).map(|path| folder.path().join(path))
     }
 
     /// The folder that the paths of data are relative to.

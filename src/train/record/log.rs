@@ -6,6 +6,8 @@
 use super::folder::{Folder, unwritable};
 use super::plan::write;
 use crate::source::Diagnostic;
+use crate::train::event::Event;
+use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
@@ -22,9 +24,7 @@ pub struct Log {
 /// One evaluation.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Row {
-    /// Steps since the start of the run.
-    pub steps: u64,
-    /// As one line of JSON, which has `steps` too.
+    /// As one line of JSON, which has the steps since the start of the run as `steps`.
     pub json: String,
     /// Cells by column; numbers as they are written.
     pub cells: Vec<(String, String)>,
@@ -123,6 +123,27 @@ impl Log {
     }
 }
 
+impl Row {
+    /// The row of the end of an epoch, after so many steps since the start of the run; `None` of any other event.
+    pub fn of(event: &Event, steps: u64) -> Option<Row> {
+        let Event::Epoch { phase, epoch, seconds, train, valid, .. } = event else { return None };
+        let mut object = json!({ "epoch": epoch, STEPS: steps, "seconds": seconds, "train": train });
+        let mut cells = Vec::new();
+        if let Some(phase) = phase {
+            object["phase"] = json!(phase);
+            cells.push(("phase".to_owned(), phase.clone()));
+        }
+        cells.push(("epoch".to_owned(), epoch.to_string()));
+        cells.push((STEPS.to_owned(), steps.to_string()));
+        cells.push(("seconds".to_owned(), cell(*seconds)));
+        for (part, metrics) in std::iter::once(("train", train)).chain(valid.as_ref().map(|m| ("valid", m))) {
+            object[part] = json!(metrics);
+            cells.extend(metrics.0.iter().map(|(name, value)| (format!("{part}.{name}"), cell(*value))));
+        }
+        Some(Row { json: object.to_string(), cells })
+    }
+}
+
 /// A number in a cell.
 pub fn cell(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { "nan".to_owned() }
@@ -163,7 +184,7 @@ mod tests {
     fn row(steps: u64, cells: &[(&str, f64)]) -> Row {
         let mut all = vec![(STEPS.to_owned(), steps.to_string())];
         all.extend(cells.iter().map(|(name, value)| (name.to_string(), cell(*value))));
-        Row { steps, json: format!(r#"{{"steps":{steps}}}"#), cells: all }
+        Row { json: format!(r#"{{"steps":{steps}}}"#), cells: all }
     }
 
     fn folder() -> (tempfile::TempDir, Folder) {
