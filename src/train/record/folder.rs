@@ -141,12 +141,37 @@ impl Folder {
         self.path.join("summary.json")
     }
 
+    /// Keeps other processes from going on with the run, until what is given is dropped or the process ends.
+    pub(super) fn lock(&self) -> Result<fs::File, Diagnostic> {
+        let path = self.config_path();
+        let file = fs::File::open(&path).map_err(|e| unwritable(&path, &e))?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => {
+                let message = format!("another process goes on with the run {}", self.path.display());
+                Err(Diagnostic::new(codes::RUN_EXISTS, message))
+            }
+            // Not every file system can lock; runs are kept there all the same.
+            _ => Ok(file),
+        }
+    }
+
+    /// Removes what a process has left that was killed while it wrote, and the summary of an end that is none any more.
+    pub(super) fn sweep(&self) {
+        for name in names(&self.path) {
+            if name.ends_with(".partial") || name == "summary.json" {
+                // What stays does no harm.
+                let _ = fs::remove_file(self.path.join(name));
+            }
+        }
+    }
+
     /// Removes what a run has written; files that others put here stay.
     fn clear(&self) -> Result<(), Diagnostic> {
         let Ok(config) = Config::read(self) else {
             let message = format!("{} is not the folder of a run, so nothing in it is removed", self.path.display());
             return Err(Diagnostic::new(codes::RUN_EXISTS, message).help("take another name"));
         };
+        let _lock = self.lock()?;
         let sources = config.identity.sources.iter().map(|s| s.path.as_str()).filter(|path| is_inside(path));
         // The configuration goes last: what is left by an interruption is still known as a run.
         for file in sources.chain(WRITTEN.into_iter().rev()) {

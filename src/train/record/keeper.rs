@@ -13,6 +13,7 @@ use crate::source::Diagnostic;
 use crate::train::checkpoint;
 use crate::train::state::{Progress, Snapshot};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
 use std::time::{Duration, Instant};
 
 /// What becomes of a run's results.
@@ -87,6 +88,8 @@ struct Open {
     log: Log,
     pace: Pace,
     warned: bool,
+    /// As long as this process keeps the run, no other does.
+    _lock: File,
 }
 
 impl Keeper {
@@ -96,20 +99,20 @@ impl Keeper {
 
     /// Makes the folder of a new run, or opens that of a resumed one, which has done so many steps.
     pub fn begin(&mut self, steps: u64) -> Result<(), Diagnostic> {
-        let (folder, identity, log, every) = match &self.keeping {
+        let (folder, identity, log, every, lock) = match &self.keeping {
             Keeping::Nothing => return Ok(()),
             Keeping::New(plan) => {
                 let (folder, identity) = plan.begin()?;
-                let log = Log::create(&folder)?;
-                (folder, identity, log, plan.every)
+                let (lock, log) = (folder.lock()?, Log::create(&folder)?);
+                (folder, identity, log, plan.every, lock)
             }
             Keeping::Resumed { folder, config, every } => {
-                // It tells of an end that is no longer one; if it is not there, all the better.
-                let _ = std::fs::remove_file(folder.summary());
-                (folder.clone(), config.identity.clone(), Log::resume(folder, steps)?, *every)
+                let lock = folder.lock()?;
+                folder.sweep();
+                (folder.clone(), config.identity.clone(), Log::resume(folder, steps)?, *every, lock)
             }
         };
-        self.open = Some(Open { folder, identity, log, pace: Pace::new(every), warned: false });
+        self.open = Some(Open { folder, identity, log, pace: Pace::new(every), warned: false, _lock: lock });
         Ok(())
     }
 
