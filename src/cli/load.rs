@@ -7,6 +7,7 @@ use crate::data::{self, FloatType, Table};
 use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::{MAX_TEXT, parse};
+use crate::train;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -93,13 +94,14 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
     let mut errors = Vec::new();
-    let (tables, schemas, data_files) = read_data(&tree, source.directory(), float, &mut errors);
+    let (mut tables, schemas, data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let (program, found) = check::check(&prelude, &tree, &schemas, &source.set);
     errors.extend(found);
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
+        errors.extend(train::standardize(&program, &mut tables).err());
     }
     if !errors.is_empty() {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
