@@ -1,8 +1,8 @@
 //! Every error code with its title and the explanation `dlc explain-error` prints.
 //!
 //! Adding a code is one entry in the table below: it defines the constant and the text together. Hundreds say
-//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits. A number
-//! once given keeps its meaning.
+//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits, 06 runs in
+//! folders. A number once given keeps its meaning.
 
 use super::Code;
 
@@ -441,6 +441,31 @@ smaller batches.
 
 and so on, f20 stands for a million copies of f0. Name what is used twice: `h = f0(x)`, then
 `h + h`.
+";
+    DAMAGED_CHECKPOINT = 601, "a checkpoint that is not what was saved",
+"A checkpoint carries a checksum of all its bytes. If the file was cut short, changed by as much
+as one bit, or written by a program other than dlc, it is refused: to go on from it would be to
+go on from somewhere else. `runs/NAME` holds two of them, `last.safetensors` and
+`best.safetensors`.
+";
+    RUN_EXISTS = 602, "a run of this name that is there already",
+"Runs are not overwritten. Leave `--name` out for the next free name, choose another one, go on
+with the run by `--resume`, or say `--overwrite` to remove it first.
+";
+    NO_SUCH_RUN = 603, "a run that is not there",
+"`--resume`, `dlc predict` and `dlc eval` take the folder of a run, such as `runs/digits`, or one
+of its checkpoints. `dlc run FILE` makes such a folder.
+";
+    RUN_CHANGED = 604, "a run whose program or data has changed",
+"A resumed run equals one that was never interrupted, bit for bit. That is not so if the program,
+its constants, its data or the standard library are others than those the run began with. To
+train the program as it is now, begin a new run; with `--init runs/NAME/best.safetensors` it starts
+from the parameters of the old one.
+";
+    CANNOT_PREDICT = 605, "a net that cannot be applied to this data",
+"`dlc predict` applies a net as the `train` block does: with the columns that stand in the
+application, in evaluation mode. The new data needs columns of these names and shapes; the target
+may be missing if the net does not read it.
 ";
 }
 

@@ -121,6 +121,11 @@ impl Means {
         self.rows += rows as u64;
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
     /// Forgets what was added.
     pub fn clear(&mut self) {
         self.sums.fill(Sum::default());

@@ -4,6 +4,7 @@
 //! people. Results go to standard output, everything else to standard error.
 
 mod build;
+pub mod checkpoint;
 mod dataset;
 pub mod divergence;
 mod event;
@@ -13,6 +14,7 @@ mod gradients;
 mod metrics;
 mod model;
 mod progress;
+pub mod record;
 mod run;
 mod session;
 mod state;
@@ -26,7 +28,7 @@ pub use gradients::check_gradients;
 pub use metrics::{Means, Measured, Metrics};
 pub use model::model;
 pub use progress::Reporter;
-pub use run::{Request, RunError, run};
+pub use run::{Ended, Request, RunError, run};
 pub use session::{Session, Source};
 pub use state::{Progress, Snapshot, copy, restore};
 pub use stopping::{Patience, Verdict};

@@ -74,6 +74,15 @@ impl Reporter {
         }
     }
 
+    /// Tells of something that went wrong and does not end the run.
+    pub fn warn(&mut self, text: &str) -> io::Result<()> {
+        let mut write = || writeln!(self.err, "warning: {text}");
+        match &self.style {
+            Style::Line(bar) => bar.suspend(write),
+            _ => write(),
+        }
+    }
+
     /// Moves the progress line within an epoch; cheap enough for every step.
     pub fn step(&mut self, steps: u64) {
         if let Style::Line(bar) = &self.style {

@@ -10,8 +10,9 @@ use super::divergence;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
+use super::record::Standing;
 use super::run::RunError;
-use super::state::{Progress, Snapshot};
+use super::state::{Progress, Snapshot, restore};
 use super::stopping::Patience;
 use super::trace::Trace;
 use crate::check::typed::{Player, Program, Train};
@@ -105,9 +106,29 @@ impl<'t> Session<'t> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
         for (path, tensor) in init {
-            start_from(&mut session.engine.memory, &session.source.model.parameters, path, tensor)?;
+            start_from(&mut session.engine.memory, &session.source.model, path, tensor)?;
+        }
+        if !init.is_empty() {
+            // What is kept for the parameters may begin from their values.
+            let Source { model, settings, .. } = &session.source;
+            let memory = &mut session.engine.memory;
+            let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
+            start.run(memory, 1)?;
         }
         session.trace = Trace::new(&session.engine.memory);
+        Ok(session)
+    }
+
+    /// The phase that a run stood in, where it stood.
+    pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let Standing { about, tensors, best } = standing;
+        let mut session = Session::start(source, about.progress.phase, &[])?;
+        let memory = &mut session.engine.memory;
+        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+            return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
+        }
+        restore(memory, &tensors)?;
+        session.resume(about.progress, best);
         Ok(session)
     }
 
@@ -315,10 +336,11 @@ fn shuffling(seed: u64, phase: usize) -> u64 {
     seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Replaces a parameter's starting value.
-fn start_from(memory: &mut Memory, parameters: &[Persistent], path: &str, tensor: &Tensor) -> Result<(), RunError> {
-    let Some(parameter) = parameters.iter().find(|p| &*p.path == path) else {
-        let names: Vec<&str> = parameters.iter().map(|p| &*p.path).collect();
+/// Replaces the starting value of a parameter or of a layer's state.
+fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    let known = || model.parameters.iter().chain(&model.layer_state);
+    let Some(parameter) = known().find(|p| &*p.path == path) else {
+        let names: Vec<&str> = known().map(|p| &*p.path).collect();
         let near =
             closest(path, names.iter().copied()).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
         let there = names.join(", ");
