@@ -2,7 +2,7 @@
 
 use super::Elaborator;
 use super::frame::{Closure, Frame, Value};
-use crate::check::typed::{Call, Definition, InputKind, Instance};
+use crate::check::typed::{Call, Definition, InputKind, Instance, Kind};
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
@@ -77,7 +77,11 @@ impl<'p> Elaborator<'p> {
         self.bind_options(&mut frame, definition, options)?;
         let value = self.block(&mut frame, &definition.body)?;
         self.close();
-        Ok(value.expect("the checker lets only definitions with a result be called"))
+        let value = value.expect("the checker lets only definitions with a result be called");
+        if let (Kind::Net, Value::Tensor(node)) = (definition.kind, &value) {
+            self.nets.push((definition.name.clone(), *node));
+        }
+        Ok(value)
     }
 
     /// Binds every option, given or by its default, in order.

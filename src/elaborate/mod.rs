@@ -12,6 +12,9 @@ mod instance;
 mod limits;
 mod objective;
 mod optimizer;
+mod prediction;
+
+pub use prediction::{Prediction, predictions};
 
 use crate::check::typed::{Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
@@ -178,6 +181,8 @@ struct Elaborator<'p> {
     applied: BTreeSet<usize>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
+    /// Every application of a net that gave a tensor, by the net's name.
+    nets: Vec<(String, NodeId)>,
     expansion: limits::Expansion,
 }
 
@@ -201,6 +206,7 @@ impl<'p> Elaborator<'p> {
             next_state: BTreeMap::new(),
             applied: BTreeSet::new(),
             evaluations: Vec::new(),
+            nets: Vec::new(),
             expansion: limits::Expansion::default(),
         }
     }
