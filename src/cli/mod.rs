@@ -6,6 +6,7 @@ mod bench;
 mod bug;
 mod check;
 mod dump;
+mod eval;
 mod explain;
 mod failure;
 mod grad;
@@ -13,6 +14,7 @@ mod graph;
 mod keep;
 mod load;
 mod options;
+mod predict;
 mod run;
 mod stages;
 mod test;
@@ -48,6 +50,8 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Command::Dump(options) => dump::execute(options),
         Command::Graph(options) => graph::execute(options),
         Command::Test(options) => test::execute(options),
+        Command::Predict(options) => predict::execute(options),
+        Command::Eval(options) => eval::execute(options),
     };
     match result {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,

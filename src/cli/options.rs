@@ -27,6 +27,10 @@ pub enum Color {
 pub enum Command {
     /// Train the model of a file and report its metrics.
     Run(Run),
+    /// Apply a trained net to new rows.
+    Predict(Predict),
+    /// Measure a trained model on the parts of its data, or on a new file.
+    Eval(Eval),
     /// Report every error in a file.
     Check(Check),
     /// Print the derivative of the objective with respect to each parameter, as mathematics.
@@ -166,6 +170,50 @@ pub struct Run {
     /// Save where the run stands at most this often.
     #[arg(long, value_name = "SECONDS", default_value_t = super::keep::EVERY, value_parser = seconds)]
     pub save_every: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct Predict {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// A file with the columns of the run's data; targets may be absent.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+
+    /// The net to apply, if the program has several.
+    #[arg(long, value_name = "NAME")]
+    pub net: Option<String>,
+
+    /// Write to a .csv or .npy file; by default as CSV to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// All rows of this file instead of the run's own data.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+
+    /// This part of the run's data only.
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub part: Option<String>,
+
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 #[derive(Args, Debug)]

@@ -104,10 +104,14 @@ impl<'p> Elaborator<'p> {
         self.evaluating = evaluating;
         let value = value?;
         self.close();
-        if let Some(member) = member {
-            return Ok(self.local(&frame, member));
+        let value = match member {
+            Some(member) => return Ok(self.local(&frame, member)),
+            None => value.expect("the checker lets only definitions with a result be called"),
+        };
+        if let (Kind::Net, Value::Tensor(node)) = (definition.kind, &value) {
+            self.nets.push((definition.name.clone(), *node));
         }
-        Ok(value.expect("the checker lets only definitions with a result be called"))
+        Ok(value)
     }
 
     /// Whether a net has parameters of its own.

@@ -15,7 +15,10 @@ mod limits;
 mod measure;
 mod objective;
 mod optimizer;
+mod prediction;
 mod repetition;
+
+pub use prediction::{Prediction, predictions};
 
 use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
@@ -241,6 +244,8 @@ struct Elaborator<'p> {
     applied: BTreeSet<usize>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
+    /// Every application of a net that gave a tensor, by the net's name.
+    nets: Vec<(String, NodeId)>,
     expansion: limits::Expansion,
 }
 
@@ -271,6 +276,7 @@ impl<'p> Elaborator<'p> {
             next_state: BTreeMap::new(),
             applied: BTreeSet::new(),
             evaluations: Vec::new(),
+            nets: Vec::new(),
             expansion: limits::Expansion::default(),
         }
     }
