@@ -37,6 +37,7 @@ mod train;
 pub mod typed;
 mod uses;
 
+pub use expression::BUILTINS;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
