@@ -1,8 +1,8 @@
 """The losses of a hundred steps of each program in ../models, as PyTorch has them in double precision.
 
 Writes ../figures/models.json: for each program the shapes and scales of the parameters it starts from, and the loss of every
-step. Element k of a parameter is scale·(2·frac((k + 1)·0.6180339887498949 + phase) - 1) + shift. The nets are written in PyTorch,
-the rules are those of transcribed.py, batches follow the order of the rows.
+step. The nets are written in PyTorch, parameters start as parameters.py says, the rules are those of transcribed.py, batches follow
+the order of the rows.
 
     python models.py            (needs numpy and torch)
 """
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 import transcribed as rules
+from parameters import Parameters
 
 torch.set_default_dtype(torch.float64)
 here = pathlib.Path(__file__).parent
@@ -29,29 +30,6 @@ def table(name, target):
 
 
 DIGITS, DIABETES = table("digits", "label"), table("diabetes", "progression")
-
-
-class Parameters:
-    """Tensors by path, laid end to end in one vector."""
-
-    def __init__(self, shapes):
-        self.shapes = shapes
-
-    def start(self):
-        parts = []
-        for dims, scale, phase, shift in self.shapes.values():
-            k = np.arange(1, np.prod(dims, dtype=int) + 1)
-            at = k * 0.6180339887498949 + phase
-            parts.append(scale * (2 * (at - np.floor(at)) - 1) + shift)
-        return np.concatenate(parts)
-
-    def split(self, vector):
-        found, at = {}, 0
-        for path, (dims, *_) in self.shapes.items():
-            n = int(np.prod(dims, dtype=int))
-            found[path] = vector[at : at + n].reshape(dims)
-            at += n
-        return found
 
 
 def dense(path, inputs, outputs, phase):
@@ -222,6 +200,5 @@ def losses(loss, shapes, rule, data, size):
 
 figures = {}
 for loss, shapes, *rest in PROGRAMS:
-    start = {path: dict(zip(["dims", "scale", "phase", "shift"], shape)) for path, shape in shapes.items()}
-    figures[loss.__name__] = {"start": start, "losses": losses(loss, shapes, *rest)}
+    figures[loss.__name__] = {"start": Parameters(shapes).figures(), "losses": losses(loss, shapes, *rest)}
 (here / "../figures/models.json").write_text(json.dumps(figures, indent=1) + "\n")
