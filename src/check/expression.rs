@@ -9,6 +9,9 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
 /// The names the language itself gives meaning, for suggestions.
+/// The most values a tuple may hold: tuples of tuples would grow without end.
+const MOST_VALUES: usize = 1000;
+
 pub const BUILTINS: [&str; 37] = [
     "exp",
     "log",
@@ -88,6 +91,12 @@ impl Checker<'_> {
                     return poison(e.span);
                 }
                 let ty = Type::Tuple(parts.iter().map(|p| p.ty.clone()).collect());
+                if ty.values() > MOST_VALUES {
+                    let message = format!("this tuple holds more than {MOST_VALUES} values");
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, message)
+                        .at(e.span, "tuples within tuples count with all they hold");
+                    return self.fail(e.span, error);
+                }
                 Expr { kind: ExprKind::Tuple(parts), ty, span: e.span }
             }
             Ast::If { condition, then, otherwise } => {

@@ -107,11 +107,18 @@ impl Checker<'_> {
             Ast::Binary { op: op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), left, right } => {
                 let a = self.size(left, declare)?;
                 let b = self.size(right, declare)?;
-                Some(match op {
+                let size = match op {
                     BinaryOp::Add => &a + &b,
                     BinaryOp::Sub => &a - &b,
                     _ => &a * &b,
-                })
+                };
+                if size.is_too_large() {
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, "this size has too many terms")
+                        .at(e.span, "multiplied out, it cannot be handled");
+                    self.report(error);
+                    return None;
+                }
+                Some(size)
             }
             Ast::Call { callee, args, over: None } if callee.as_name() == Some("floor") && args.len() == 1 => {
                 match &args[0].value.kind {

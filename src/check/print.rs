@@ -29,6 +29,13 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         for (k, part) in d.parts.iter().enumerate() {
             write!(out, "{} {} {}%", if k == 0 { " into" } else { "," }, part.name, part.percent)?;
         }
+        if let Some((column, _)) = &d.stratified {
+            write!(out, " stratified by {column}")?;
+        }
+        for s in &d.standardized {
+            let column = s.column.as_ref().map_or(String::new(), |column| format!(".{column}"));
+            write!(out, "\nstandardize {}{column} by {}", d.name, rows_name(program, &s.by))?;
+        }
         writeln!(out, "\n")?;
     }
     for t in program.train.iter().flat_map(|t| &t.phases) {
@@ -70,6 +77,14 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
     writeln!(out, "}}")
 }
 
+fn rows_name(program: &Program, rows: &super::typed::Rows) -> String {
+    let data = program.data_set(rows.data);
+    match rows.part.and_then(|k| data.parts.get(k)) {
+        Some(part) => format!("{}.{}", data.name, part.name),
+        None => data.name.clone(),
+    }
+}
+
 fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     let p = Printer { program, locals: &t.locals, packs: &[] };
     match &t.name {
@@ -85,13 +100,7 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
         write!(out, " over {}", selection(over))?;
     }
     writeln!(out)?;
-    let rows = |rows: &super::typed::Rows| {
-        let data = program.data_set(rows.data);
-        match rows.part.and_then(|k| data.parts.get(k)) {
-            Some(part) => format!("{}.{}", data.name, part.name),
-            None => data.name.clone(),
-        }
-    };
+    let rows = |rows| rows_name(program, rows);
     write!(out, "    on {}", rows(&t.on))?;
     if let Some(n) = t.batch {
         write!(out, ", batch {n}")?;

@@ -172,6 +172,10 @@ impl<'c> Checker<'c> {
         }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");
+        if self.errors.len() > super::MAX_ERRORS {
+            // It will not be shown, and looking for a name like it takes long where there are many names.
+            return self.fail(span, error);
+        }
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();
         known.extend(self.globals.visible(self.file));
         known.extend(super::expression::BUILTINS);

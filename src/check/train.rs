@@ -166,37 +166,7 @@ impl Checker<'_> {
 
     /// `digits` or `digits.train`
     fn rows(&mut self, path: &ast::Path) -> Option<Rows> {
-        let data = self.globals.data_named(path.parts.first()?, self.errors)?;
-        let set = &self.globals.data[data.0 as usize];
-        let part = match path.parts.get(1) {
-            None => None,
-            Some(name) => match set.parts.iter().position(|p| p.name == name.text) {
-                Some(k) => Some(k),
-                None => {
-                    let names: Vec<&str> = set.parts.iter().map(|p| p.name.as_str()).collect();
-                    let mut error =
-                        Diagnostic::new(codes::UNKNOWN_NAME, format!("`{}` has no part `{}`", set.name, name.text))
-                            .at(name.span, "unknown here")
-                            .at(set.span, format!("`{}` is declared here", set.name));
-                    error = match (closest(&name.text, names.iter().copied()), names.as_slice()) {
-                        (Some(near), _) => error.help(format!("did you mean `{near}`?")),
-                        (None, []) => {
-                            error.help(format!("split it: `split {} into train 70%, valid 15%, test 15%`", set.name))
-                        }
-                        (None, names) => error.note(format!("its parts are {}", names.join(", "))),
-                    };
-                    self.report(error);
-                    return None;
-                }
-            },
-        };
-        if let Some(extra) = path.parts.get(2) {
-            let error = Diagnostic::new(codes::UNKNOWN_NAME, "a part of a data set has no parts of its own")
-                .at(extra.span, "too deep");
-            self.report(error);
-            return None;
-        }
-        Some(Rows { data, part, span: path.span })
+        self.globals.rows(path, self.errors)
     }
 
     fn take_columns(&mut self, data: DataId, schemas: &Schemas) {
@@ -210,9 +180,10 @@ impl Checker<'_> {
             let rows = Size::symbol(&Train::batch_symbol().0);
             let mut axes = vec![Axis::Sized { label: implied_label(&rows), size: rows }];
             axes.extend(column.axes.iter().map(|n| Axis::Sized { label: None, size: Size::constant(*n) }));
+            let standardized = set.standardized.iter().any(|s| s.column.as_ref() == Some(&column.name));
             let element = match column.kind {
-                ColumnKind::Float => Element::Float,
-                ColumnKind::Int { .. } => Element::Int,
+                ColumnKind::Int { .. } if !standardized => Element::Int,
+                ColumnKind::Float | ColumnKind::Int { .. } => Element::Float,
             };
             let ty = Type::Tensor(TensorType { element, axes });
             let local = self.new_local(&column.name, ty, span, Origin::Column);

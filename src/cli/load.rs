@@ -7,6 +7,7 @@ use crate::data::{self, FloatType, Table};
 use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::{MAX_TEXT, parse};
+use crate::train;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -85,13 +86,14 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
     let directory = source.file.parent().unwrap_or(Path::new(""));
     let mut errors = Vec::new();
-    let (tables, schemas) = read_data(&tree, directory, float, &mut errors);
+    let (mut tables, schemas) = read_data(&tree, directory, float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let (program, found) = check::check(&prelude, &tree, &schemas, &source.set);
     errors.extend(found);
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
+        errors.extend(train::standardize(&program, &mut tables).err());
     }
     if !errors.is_empty() {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));

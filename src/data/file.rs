@@ -39,6 +39,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
+/// Fails if so many elements of a size do not fit into the memory available. What a file of some kilobytes claims is
+/// not worth asking for.
+pub(super) fn room(path: &Path, count: usize, size: usize) -> Result<(), DataError> {
+    const ASKED_FROM: u64 = 1 << 20;
+    let bytes = (count as u64).saturating_mul(size as u64);
+    if bytes < ASKED_FROM {
+        return Ok(());
+    }
+    match memory::available_bytes() {
+        Some(available) if bytes > available => Err(Place::file(path).fail(Problem::TooLarge { bytes, available })),
+        _ => Ok(()),
+    }
+}
+
 /// The error for a file that opened but could not be read to its end.
 pub(super) fn failed(path: &Path, error: &io::Error) -> DataError {
     Place::file(path).fail(Problem::Unreadable { reason: describe(error), similar: None })

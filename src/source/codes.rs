@@ -261,36 +261,40 @@ has no rows, or nothing at all.
     age,bmi,progression
     59,32.1,151
 
-Here the first line holds only numbers, or one of its names is empty.
+Here the first line holds only numbers, or one of its names is empty. The columns of a file
+without such a line are called c1, c2, … if its declaration says `header: false`.
 ";
     RAGGED_ROW = 305, "a row with too few or too many cells",
 "Every row of a CSV file has one cell for each name in the header. Common causes are a comma
 within an unquoted cell, a comma used as the decimal point, and a line that was cut.
 ";
     NOT_A_NUMBER = 306, "a cell that is not a number",
-"All columns are numbers, written with a decimal point: `3`, `-0.5`, `1e-4`. Write classes as
-0, 1, 2, …, and remove columns of text. Cells are separated by commas.
+"The columns of `x` are numbers, written with a decimal point: `3`, `-0.5`, `1e-4`. A column of
+texts is turned into columns of 0 and 1 by `one_hot: color`, or left out by `drop: note`. The
+texts of a target are classes if its first cell is one. Cells are separated by commas, unless
+the declaration says `separator: \";\"`.
 ";
     NOT_FINITE = 307, "a value that is missing or cannot be used",
 "A cell is empty or says that its value is not available, or a value is NaN, infinite or too
 large for the type it is stored in. One such value would turn every parameter into NaN. Fill in
-the value or remove its row; for values beyond 3.4e38 rescale the column or use `--dtype f64`.
+the value, or leave out rows with missing cells by `missing: drop`; for values beyond 3.4e38
+rescale the column or use `--dtype f64`.
 ";
     DUPLICATE_COLUMN = 308, "two columns of one name",
 "Columns are found by their names in the header, so names must differ.
 ";
     UNKNOWN_COLUMN = 309, "a column that is not in the data",
-"The target of `csv(\"file\", target: name)`, or a column that the model speaks of, is not among
-the names of the header. All columns but the target form the matrix `x`, so the target cannot
-be called `x` and cannot be the only column.
+"A column that the declaration or the model speaks of is not among the names of the header or
+the arrays of the file. All columns but the targets and those dropped form the matrix `x`, so
+no target can be called `x` and something must be left for `x`.
 ";
     MALFORMED_FILE = 310, "a data file that is not well formed",
 "The bytes of the file do not follow its format, or its header does not agree with its length.
 The file may have been cut while it was copied, or be of another kind than its name says.
 ";
     UNSUPPORTED_ELEMENTS = 311, "elements of an unsupported type",
-"Tensors are read from files if their elements are floats of 32 or 64 bits, integers of 8 to 64
-bits, or booleans, in little-endian order. Convert others before they are stored.
+"Tensors are read from files if their elements are floats of 16, 32 or 64 bits, integers of 8 to
+64 bits, or booleans. Convert others before they are stored.
 ";
     NOT_ROWS = 312, "tensors that do not form a data set",
 "The first axis of every tensor of a data set counts its rows. All must have the same number of
@@ -316,6 +320,24 @@ operating system.
     data digits = csv(\"data/digits.csv\", target: label)
     data pool   = safetensors(\"pool.safetensors\")
     data pairs  = npy(x: \"x.npy\", y: \"y.npy\")
+    data mnist  = idx(x: \"train-images-idx3-ubyte.gz\", y: \"train-labels-idx1-ubyte.gz\")
+";
+    BAD_CATEGORY = 320, "a value outside the categories of its column",
+"Columns of categories (`one_hot: color`, or a target of texts) hold integers or texts. Their
+values are numbered in sorted order when the training data is read, and the numbers are stored
+with the trained parameters. A further file may have no other values in these columns, and only
+integers where the training data had only integers.
+";
+    BAD_STANDARDIZE = 321, "a column that cannot be standardized",
+"`standardize D.x by D.train` takes from every feature of x its mean over the training part and
+divides by its standard deviation there:
+
+    data digits = csv(\"data/digits.csv\", target: label)
+    split digits into train 80%, test 20%
+    standardize digits.x by digits.train
+
+That is for measurements, not for numbers of classes or categories. `standardize D by D.train`
+is for every column of floats that is no target, so the targets must be known.
 ";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is

@@ -43,6 +43,7 @@ pub enum ItemKind {
     Definition(Definition),
     Data(Data),
     Split(Split),
+    Standardize(Standardize),
     Train(Train),
     Constant(Constant),
 }
@@ -453,11 +454,13 @@ pub struct Data {
     pub source: Expr,
 }
 
-/// `split digits into train 70%, valid 15%, test 15%, seed 7`.
+/// `split digits into train 70%, valid 15%, test 15% stratified by label, seed 7`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Split {
     pub data: Name,
     pub parts: Vec<Part>,
+    /// The column whose classes every part has in the same proportions.
+    pub stratified: Option<Name>,
     pub seed: Option<Expr>,
 }
 
@@ -466,6 +469,15 @@ pub struct Part {
     pub name: Name,
     pub percent: f64,
     pub span: Span,
+}
+
+/// `standardize digits.x by digits.train`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardize {
+    /// A column of a data set, or a data set: its columns of floats but the targets.
+    pub what: Path,
+    /// The rows whose mean and deviation count.
+    pub by: Path,
 }
 
 /// `batch_size = 64`: a top-level constant.

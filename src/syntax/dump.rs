@@ -90,10 +90,17 @@ impl Dump<'_> {
                     for part in &split.parts {
                         dump.line(format_args!("part {} {}%", part.name, part.percent));
                     }
+                    if let Some(column) = &split.stratified {
+                        dump.line(format_args!("stratified by {column}"));
+                    }
                     if let Some(seed) = &split.seed {
                         dump.line(format_args!("seed {}", expression(seed)));
                     }
                 });
+            }
+            ItemKind::Standardize(standardize) => {
+                let (what, by) = (path(&standardize.what), path(&standardize.by));
+                self.placed(format_args!("standardize {what} by {by}"), item.span);
             }
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);

@@ -19,7 +19,7 @@ mod stopping;
 mod trace;
 
 pub use build::{BuildError, Engine, Settings, schedule_of};
-pub use dataset::{Dataset, Feed, training_batch};
+pub use dataset::{Dataset, Feed, standardize, training_batch};
 pub use event::{Event, Named, PhaseEnd, Start, StopReason};
 pub use gradients::check_gradients;
 pub use metrics::{Means, Metrics};

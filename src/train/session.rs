@@ -166,13 +166,7 @@ impl<'t> Session<'t> {
 
     /// Runs the step of these numbers on the next batch, of so many rows.
     pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<usize, RunError> {
-        let rows = match self.batches.next_batch() {
-            Some(rows) => rows,
-            None => {
-                self.batches.next_epoch();
-                self.batches.next_batch().unwrap_or(&[])
-            }
-        };
+        let rows = self.batches.advance();
         let count = rows.len();
         self.feed.fill(&mut self.engine.step.machine, rows)?;
         let epoch = self.batches.position().epoch;

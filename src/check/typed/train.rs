@@ -14,6 +14,19 @@ pub struct DataSet {
     /// The parts of its `split`, in order; empty without one.
     pub parts: Vec<Part>,
     pub split_seed: Option<u64>,
+    /// The column whose classes every part has in the same proportions, and where that is asked for.
+    pub stratified: Option<(String, Span)>,
+    pub standardized: Vec<Standardized>,
+}
+
+/// Columns that are centred and scaled by the statistics of some rows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardized {
+    /// `None`: every column of floats that is no target.
+    pub column: Option<String>,
+    /// Rows of any data set that has the column.
+    pub by: Rows,
+    pub span: Span,
 }
 
 /// `"data/digits.csv"`, `target: label`.
@@ -28,6 +41,7 @@ pub struct DataArgument {
 pub enum DataValue {
     Text(String),
     Name(String),
+    Names(Vec<String>),
     Number(f64),
     Bool(bool),
 }

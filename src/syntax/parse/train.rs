@@ -149,7 +149,7 @@ impl Parser<'_> {
         Ok(sets)
     }
 
-    fn path(&mut self, what: &str, help: &str) -> Parsed<Path> {
+    pub(super) fn path(&mut self, what: &str, help: &str) -> Parsed<Path> {
         let mut parts = vec![self.expect_name(what, help)?];
         let mut span = self.previous_span();
         while self.is(TokenKind::Dot) && !self.breaks() {
