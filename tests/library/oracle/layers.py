@@ -63,7 +63,7 @@ def residual(p, x):
 
 def highway(p, x):
     gate = torch.sigmoid(apply(p, "net.layer.gate", x))
-    return gate * torch.tanh(apply(p, "net.layer.dense", x)) + (1 - gate) * x
+    return gate * torch.tanh(apply(p, "net.layer.change", x)) + (1 - gate) * x
 
 
 def weight_norm(p, x):
@@ -92,7 +92,7 @@ LAYERS = [
      lambda p, x, _: residual(p, x), False),
     ("dense_connection(x, 5)", "x", dense("net.layer.dense", C, 5),
      lambda p, x, _: torch.cat([x, F.relu(apply(p, "net.layer.dense", x))], -1), False),
-    ("highway(x)", "x", dense("net.layer.gate", C, C) | dense("net.layer.dense", C, C, 0.5),
+    ("highway(x)", "x", dense("net.layer.gate", C, C) | dense("net.layer.change", C, C, 0.5),
      lambda p, x, _: highway(p, x), False),
     ("weight_norm_dense(x, 5)", "grid", V, lambda p, x, _: weight_norm(p, x), False),
     ("drop_connect(x, 5)", "x", dense("net.layer", C, 5), affine, True),
