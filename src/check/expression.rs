@@ -141,6 +141,14 @@ impl Checker<'_> {
                     None => poison(e.span),
                 }
             }
+            Ast::For(repeat) => self.repetition(repeat, e.span),
+            Ast::Shape(_) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "a shape is no value")
+                    .at(e.span, "a value is wanted here")
+                    .help("a tensor of a shape is made by `zeros([N, 8])`, `normal([N, 8])`, …");
+                self.fail(e.span, error)
+            }
+            Ast::Marked { value, .. } => self.expression(value),
         }
     }
 
@@ -158,6 +166,7 @@ impl Checker<'_> {
             }
             Some((Binding::Size(symbol), _)) => return size_value(crate::ir::Size::symbol(&symbol.0), span),
             Some((Binding::Error, _)) => return poison(span),
+            Some((Binding::Shared(k), _)) => return self.shared_as_value(k, span),
             Some((Binding::Index, _)) => {
                 let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, format!("`{name}` is an index, not a value"))
                     .at(span, "an index stands in brackets only");

@@ -75,6 +75,7 @@ impl<'a> Globals<'a> {
                         }
                         constants.insert(&c.name.text, c);
                     }
+                    ItemKind::Use(_) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
                     ItemKind::Standardize(s) => standardized.push(s),

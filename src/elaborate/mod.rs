@@ -12,6 +12,7 @@ mod instance;
 mod limits;
 mod objective;
 mod optimizer;
+mod repetition;
 
 use crate::check::typed::{Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
