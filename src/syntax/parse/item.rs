@@ -5,8 +5,8 @@ use super::expression::unescape;
 use super::{Failed, Parsed};
 use crate::source::codes;
 use crate::syntax::ast::{
-    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split, Standardize,
-    Use,
+    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
+    Standardize, Use,
 };
 use crate::syntax::token::TokenKind;
 

@@ -112,6 +112,15 @@ def embedding(p, d):
     return cross_entropy(apply(p, "model.out", torch.tanh(torch.cat(seen, 1))), d)
 
 
+def tied(p, d):
+    x, W = d["x"] / 16, p["model.code.W"]
+    h = torch.tanh(apply(p, "model.code", x))
+    soft = ((p["model.code.W"].T - p["other.image.W"]) ** 2).sum()
+    y = torch.sigmoid(h @ W.T + p["model.b"])
+    return 0.5 * ((y - x) ** 2).sum(1).mean() + F.mse_loss(apply(p, "other.image", h), x) + 0.01 * soft \
+        + 0.001 * W.norm(dim=0).sum()
+
+
 def two_heads(p, d):
     h = torch.tanh(apply(p, "trunk.hidden", d["x"] / 100))
     line = lambda net: h @ p[f"{net}.line.w"] + p[f"{net}.line.b"]
@@ -168,6 +177,8 @@ PROGRAMS = [
      | dense("model.out", 12, 10, 0.7), (rules.rmsprop_nesterov, dict(lr=0.001)), DIGITS, 60),
     (embedding, {f"model.{name}.E": ([17, 4], 1.0, 0.2 * k, 0.0) for k, name in enumerate(["left", "mid", "right"])}
      | dense("model.out", 12, 10, 0.7), (rules.adamax, dict(lr=0.05)), DIGITS, 60),
+    (tied, dense("model.code", 64, 12, 0.1) | {"model.b": ([64], 0.1, 0.2, 0.0)} | dense("other.image", 12, 64, 0.5),
+     (rules.momentum, dict(lr=0.02, clip=rules.by_value(0.05))), DIGITS, 60),
     (two_heads, dense("trunk.hidden", 10, 8, 0.1) | line("outcome", 8, 0.3) | line("sex_of", 8, 0.8),
      (rules.momentum, dict(lr=0.05, decay=0.02)), DIABETES, 40),
     (weight_norm, normed("model.hidden", 64, 24, 0.1) | normed("model.out", 24, 10, 0.7),
