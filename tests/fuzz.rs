@@ -49,6 +49,21 @@ fn csv() {
 }
 
 #[test]
+fn csv_options() {
+    fuzz(&Target::data("csv_options", targets::csv_options));
+}
+
+#[test]
+fn npz() {
+    fuzz(&Target::data("npz", targets::npz));
+}
+
+#[test]
+fn idx() {
+    fuzz(&Target::data("idx", targets::idx));
+}
+
+#[test]
 fn npy() {
     fuzz(&Target::data("npy", targets::npy));
 }

@@ -19,6 +19,7 @@ mod expression;
 mod function;
 mod globals;
 mod indexed;
+mod member;
 mod objective;
 mod order;
 mod parameters;

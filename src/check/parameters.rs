@@ -315,7 +315,7 @@ impl Checker<'_> {
         span: Span,
         out: &mut Vec<Statement>,
     ) {
-        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer));
+        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer | Kind::Average));
         if !allowed || !top || !self.loops.is_empty() {
             let place = match (top, self.loops.is_empty()) {
                 (true, true) => format!("a {}", self.kind.map_or("train block", Kind::keyword)),
@@ -324,7 +324,7 @@ impl Checker<'_> {
             };
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, format!("{place} cannot own state"))
                 .at(span, "declared here")
-                .help("state is declared at the top of a `layer`, a `net` or an `optimizer`");
+                .help("state is declared at the top of a `layer`, a `net`, an `optimizer` or an `average`");
             self.report(error);
             return self.bind(&name.text, name.span, Binding::Error);
         }

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand.
 //!
-//! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc.
+//! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc, 130 interrupted.
 
 mod bench;
 mod bug;
@@ -10,6 +10,7 @@ mod explain;
 mod failure;
 mod grad;
 mod graph;
+mod keep;
 mod load;
 mod options;
 mod run;
@@ -34,6 +35,9 @@ pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
 /// The exit status of a bug in dlc.
 const BUG: u8 = 101;
 
+/// That of a command ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
     let result = match &cli.command {
         Command::ExplainError(options) => explain::execute(options),
@@ -49,7 +53,7 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell(cli.color);
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Interrupted(_)) { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
         }
     }
 }
