@@ -9,7 +9,17 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 37] = [
+pub const BUILTINS: [&str; 47] = [
+    "jvp",
+    "vjp",
+    "jacobian",
+    "hessian",
+    "reshape",
+    "flatten",
+    "split",
+    "stack",
+    "reverse",
+    "range",
     "exp",
     "log",
     "log1p",
@@ -139,7 +149,36 @@ impl Checker<'_> {
                     .help("a tensor of a shape is made by `zeros([N, 8])`, `normal([N, 8])`, …");
                 self.fail(e.span, error)
             }
-            Ast::Marked { value, .. } => self.expression(value),
+            Ast::Marked { mark, value } => self.marked(*mark, value, e.span),
+        }
+    }
+
+    /// `peek f(x)`, `commit J(p)`
+    fn marked(&mut self, mark: ast::Mark, value: &ast::Expr, span: Span) -> Expr {
+        let value = self.expression(value);
+        let ty = value.ty.clone();
+        match (mark, &value.kind) {
+            (_, ExprKind::Error) => value,
+            (ast::Mark::Peek, ExprKind::Call(_) | ExprKind::CallLocal { .. }) => {
+                Expr { kind: ExprKind::Peek(Box::new(value)), ty, span }
+            }
+            (ast::Mark::Commit, ExprKind::Evaluate { .. } | ExprKind::EvaluateGrad { .. })
+                if self.kind == Some(Kind::Optimizer) =>
+            {
+                Expr { kind: ExprKind::Commit(Box::new(value)), ty, span }
+            }
+            (ast::Mark::Peek, _) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "`peek` belongs to an application")
+                    .at(value.span, "this is none")
+                    .help("write `peek f(x)`: the state that f assigns is not kept");
+                self.fail(span, error)
+            }
+            (ast::Mark::Commit, _) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "`commit` belongs to an evaluation of the objective")
+                    .at(span, "this is none, or in no optimizer")
+                    .help("write `commit J(p)` or `commit grad(J)(p)` in an optimizer");
+                self.fail(span, error)
+            }
         }
     }
 

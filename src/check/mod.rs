@@ -9,11 +9,13 @@
 
 mod application;
 mod arguments;
+mod arrange;
 mod block;
 mod builtin;
 mod column;
 mod constant;
 mod definition;
+mod derivative;
 mod elementwise;
 mod expression;
 mod function;

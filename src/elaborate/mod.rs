@@ -9,10 +9,12 @@ mod apply;
 mod expression;
 mod frame;
 mod instance;
+mod jacobian;
 mod limits;
 mod objective;
 mod optimizer;
 mod repetition;
+mod rows;
 
 use crate::check::typed::{Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
@@ -144,6 +146,8 @@ struct Elaborator<'p> {
     state: Vec<NodeId>,
     /// What the current evaluation of the objective assigned to layer state, by index.
     next_state: BTreeMap<usize, NodeId>,
+    /// The point whose evaluation the rule commits to.
+    committed: Option<Vec<NodeId>>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
     expansion: limits::Expansion,
@@ -167,6 +171,7 @@ impl<'p> Elaborator<'p> {
             point,
             state,
             next_state: BTreeMap::new(),
+            committed: None,
             evaluations: Vec::new(),
             expansion: limits::Expansion::default(),
         }

@@ -104,9 +104,10 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
-    /// The evaluation whose loss is reported and whose layer state is kept: the one at θ, else the only one, else a further one
+    /// The evaluation whose loss is reported and whose layer state is kept: the one committed to, the one at θ, else the only one, else a further one
     /// at θ.
     pub(super) fn reported(&mut self, theta: &[NodeId]) -> Result<Evaluation, Diagnostic> {
+        let theta = &self.committed.clone().unwrap_or_else(|| theta.to_vec())[..];
         let here = |list: &[Evaluation]| list.iter().find(|e| e.at == theta).cloned();
         if let Some(evaluation) = here(&self.evaluations) {
             return Ok(evaluation);

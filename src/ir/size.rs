@@ -110,6 +110,11 @@ impl Size {
         Size::atom(Atom::FloorDiv(self.clone(), by.clone()))
     }
 
+    /// Whether it holds a division that is not exact for all values of its symbols.
+    pub fn divides(&self) -> bool {
+        self.terms.iter().flat_map(|(m, _)| m).any(|(atom, _)| matches!(atom, Atom::FloorDiv(..)))
+    }
+
     /// Every symbol in it, each once, sorted.
     pub fn symbols(&self) -> Vec<Symbol> {
         let mut out = Vec::new();
