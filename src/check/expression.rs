@@ -538,8 +538,16 @@ impl Checker<'_> {
                 }
             }
         }
-        let taken = |k: usize| batch.iter().any(|(a, _)| *a == k);
+        // An axis that the index points into does not run together with an axis of the index that has its label, unless there
+        // is another it could point into.
         let points = |a: &Axis| matches!(a, Axis::Sized { size: s, .. } if s == size);
+        if !(0..v.axes.len()).any(|k| points(&v.axes[k]) && !batch.iter().any(|(a, _)| *a == k)) {
+            let own: Vec<usize> = batch.iter().map(|(a, _)| *a).filter(|a| points(&v.axes[*a])).collect();
+            if let [only] = own[..] {
+                batch.retain(|(a, _)| *a != only);
+            }
+        }
+        let taken = |k: usize| batch.iter().any(|(a, _)| *a == k);
         let mut candidates: Vec<usize> = (0..v.axes.len()).filter(|k| !taken(*k) && points(&v.axes[*k])).collect();
         if candidates.len() > 1
             && let Some(symbol) = size.as_symbol()

@@ -167,6 +167,9 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::Selection(selection) => {
                 let members = self.instances.select(&selection.items, self.train.over.as_ref());
+                if self.purpose != Purpose::Start {
+                    self.instances.must_exist(selection)?;
+                }
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
             ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,

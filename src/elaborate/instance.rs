@@ -39,6 +39,22 @@ impl Instances {
         names.join(", ")
     }
 
+    /// Every path of a selection leads to some parameter: one whose net is applied.
+    pub fn must_exist(&self, selection: &Selection) -> Result<(), Diagnostic> {
+        for item in &selection.items {
+            if let SelectionItem::Path(path) | SelectionItem::Wildcard(path) = item
+                && self.select(std::slice::from_ref(item), None).is_empty()
+            {
+                let message = format!("there is no parameter at `{}`", path.join("."));
+                return Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, message)
+                    .at(selection.span, "named here")
+                    .note(format!("the parameters are {}", self.names()))
+                    .help("a net has parameters where it is applied"));
+            }
+        }
+        Ok(())
+    }
+
     /// The union of the items, each parameter once, in the program's order. The words mean parameters within `over`;
     /// a path means what it says.
     pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
