@@ -351,3 +351,27 @@ fn a_rule_commits_to_a_point() {
     };
     assert_ne!(loss(&rule("J")), loss(&rule("commit J")));
 }
+
+#[test]
+fn derivatives_of_their_own() {
+    let defs = "fn ste(x) = sign(x) derivative(dy) = dy
+                fn scaled(x: [N, D], w: [D]) -> [N, D] = x * w derivative(dy) {
+                    back = 3 * dy * w
+                    (back, sum(dy * x over N) + 1)
+                }
+                fn a(x: [N, D]) = grad(sum(ste(sin(x))^2), x)
+                fn a2(x: [N, D]) = 2 * sign(sin(x)) * cos(x)
+                fn b(x: [N, D], w: [D]) = grad(sum(sin(scaled(x, w))), x)
+                fn b2(x: [N, D], w: [D]) = 3 * cos(x * w) * w
+                fn c(x: [N, D], w: [D]) = grad(sum(sin(scaled(x, w))), w)
+                fn c2(x: [N, D], w: [D]) = sum(cos(x * w) * x over N) + 1
+                fn twice(x: [N, D], w: [D]) { g = grad(sum(sin(scaled(x, w))), x); grad(sum(g), x) }
+                fn twice2(x: [N, D], w: [D]) = -9 * sin(x * w) * w^2";
+    equal(defs, "a(x)", "a2(x)");
+    equal(defs, "b(x, sum(u over N))", "b2(x, sum(u over N))");
+    equal(defs, "c(x, sum(u over N))", "c2(x, sum(u over N))");
+    equal(defs, "twice(x, sum(u over N))", "twice2(x, sum(u over N))");
+    equal(defs, "jacobian(ste)(x per N)", "jacobian(ste)(x per N)");
+    assert_eq!(refused("fn f(x: [N, D]) = x derivative(dy) = dy @ dy.T", "sum(f(x))"), "E0203");
+    assert_eq!(refused("fn f(g: [N] -> [N], x: [N]) -> [N] = g(x) derivative(dy) = dy", "1"), "E0223");
+}

@@ -67,6 +67,10 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
     p.block(out, &d.body, 1)?;
+    if let Some(derivative) = &d.derivative {
+        writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
+        p.block(out, &derivative.body, 1)?;
+    }
     writeln!(out, "}}")
 }
 

@@ -2,7 +2,8 @@
 
 use super::Elaborator;
 use super::frame::{Closure, Frame, Value};
-use crate::check::typed::{Call, Definition, InputKind, Instance};
+use crate::check::typed::{Call, Definition, Derivative, InputKind, Instance};
+use crate::ir::primitive::Custom;
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
@@ -76,8 +77,37 @@ impl<'p> Elaborator<'p> {
         }
         self.bind_options(&mut frame, definition, options)?;
         let value = self.block(&mut frame, &definition.body)?;
+        let value = value.expect("the checker lets only definitions with a result be called");
+        let value = match &definition.derivative {
+            Some(derivative) => self.with_derivative(&mut frame, derivative, value)?,
+            None => value,
+        };
         self.close();
-        Ok(value.expect("the checker lets only definitions with a result be called"))
+        Ok(value)
+    }
+
+    /// A value whose derivative is what its definition says. The cotangent it is computed from stands there as a tag of its own.
+    fn with_derivative(
+        &mut self,
+        frame: &mut Frame<'p>,
+        derivative: &'p Derivative,
+        value: Value,
+    ) -> Result<Value, Diagnostic> {
+        let y = value.into_tensor();
+        let zero = self.builder.full_like(y, 0.0);
+        let cotangent = self.builder.tag(zero);
+        self.bind(frame, derivative.cotangent, Value::Tensor(cotangent));
+        let given = self.block(frame, &derivative.body)?.expect("a derivative has a value");
+        let given = match given {
+            Value::Tuple(values) => values,
+            one => vec![one],
+        };
+        let inputs = derivative.inputs.iter().map(|local| self.local(frame, *local).into_tensor());
+        let mut operands = vec![y, cotangent];
+        operands.extend(inputs);
+        operands.extend(given.into_iter().map(Value::into_tensor));
+        let custom = Custom { inputs: derivative.inputs.len() };
+        Ok(Value::Tensor(self.builder.push(custom, &operands)))
     }
 
     /// Binds every option, given or by its default, in order.

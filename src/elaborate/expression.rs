@@ -124,7 +124,7 @@ impl<'p> Elaborator<'p> {
                 self.jacobian(of, target, *rows, expr.span)?
             }
             ExprKind::Peek(value) => {
-                let kept = self.next_state.clone();
+                let kept = std::mem::take(&mut self.next_state);
                 let value = self.expression(frame, value);
                 self.next_state = kept;
                 return value;

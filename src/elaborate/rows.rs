@@ -99,6 +99,11 @@ fn axis_of(graph: &Graph, id: NodeId, operands: &[NodeId], given: &[Option<usize
                 (Some(row), Some(at)) => row.filter(|r| *r == at),
             }
         }
+        Op::Custom(p) => {
+            let (inputs, cotangents) = given[2..].split_at(p.inputs);
+            let apart = inputs.iter().zip(cotangents).all(|(x, d)| x.is_none() || d.is_none() || x == d);
+            given[0].filter(|_| apart)
+        }
         Op::Tag(_) | Op::Stop(_) | Op::Convert(_) => given[0],
         _ => match op.primitive().lowering() {
             Lowering::Elementwise(_) => same(),
