@@ -34,6 +34,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
     }
     c.scopes.pop();
     let result = c.result(d, &mut body, &inputs);
+    let derivative = d.derivative.as_ref().and_then(|written| c.own_derivative(d, written, &inputs, &result));
     let Checker { locals, sizes, pack_names, members, .. } = c;
     Definition {
         kind: d.kind,
@@ -48,6 +49,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         locals,
         result,
         body,
+        derivative,
         optimizer,
         members,
     }
