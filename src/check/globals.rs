@@ -408,6 +408,7 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         locals: Vec::new(),
         result: Type::Error,
         body: Block { statements: Vec::new(), result: None },
+        derivative: None,
         optimizer: None,
         members: Vec::new(),
     }

@@ -9,18 +9,23 @@
 
 mod application;
 mod arguments;
+mod arrange;
 mod block;
 mod builtin;
 mod column;
 mod constant;
 mod definition;
+mod derivative;
 mod elementwise;
 mod expression;
 mod function;
+mod gather;
 mod globals;
 mod indexed;
+mod member;
 mod objective;
 mod order;
+mod own_derivative;
 mod parameters;
 mod phases;
 mod prelude;

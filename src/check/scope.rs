@@ -75,8 +75,12 @@ pub struct Checker<'c> {
     pub requirements: Vec<Requirement>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
-    /// The columns that some expression reads.
+    /// The columns and counters that some expression reads.
     pub columns_read: BTreeSet<LocalId>,
+    /// The second data set of a step and its columns, which are reached by its name.
+    pub beside: Option<(String, BTreeSet<LocalId>)>,
+    /// What counts steps and epochs, in `train`.
+    pub counters: BTreeMap<super::typed::Counter, LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
 }
@@ -116,6 +120,8 @@ impl<'c> Checker<'c> {
             requirements: Vec::new(),
             columns: BTreeMap::new(),
             columns_read: BTreeSet::new(),
+            beside: None,
+            counters: BTreeMap::new(),
             columns_unknown: false,
         }
     }
@@ -174,7 +180,7 @@ impl<'c> Checker<'c> {
     }
 
     pub fn read(&mut self, id: LocalId, span: Span) -> Expr {
-        if self.local(id).origin == Origin::Column {
+        if matches!(self.local(id).origin, Origin::Column | Origin::Counter) {
             self.columns_read.insert(id);
         }
         Expr { kind: ExprKind::Local(id), ty: self.local(id).ty.clone(), span }
