@@ -316,7 +316,7 @@ fn many() {
     siege.attack("pipes", &format!("fn f(x) = x{}\n", " |> exp".repeat(MANY)));
     siege.attack(
         "parameters",
-        &program("", &format!("{}dense(x, 10)", lines(MANY / 4, |k| format!("param p{k}: [] = 0")))),
+        &program("", &format!("{}dense(x, 10)", lines(MANY / 10, |k| format!("param p{k}: [] = 0")))),
     );
     siege.attack(
         "layers",
