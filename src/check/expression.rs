@@ -9,6 +9,9 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
 /// The names the language itself gives meaning, for suggestions.
+/// The most values a tuple may hold: tuples of tuples would grow without end.
+const MOST_VALUES: usize = 1000;
+
 pub const BUILTINS: [&str; 37] = [
     "exp",
     "log",
@@ -88,6 +91,12 @@ impl Checker<'_> {
                     return poison(e.span);
                 }
                 let ty = Type::Tuple(parts.iter().map(|p| p.ty.clone()).collect());
+                if ty.values() > MOST_VALUES {
+                    let message = format!("this tuple holds more than {MOST_VALUES} values");
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, message)
+                        .at(e.span, "tuples within tuples count with all they hold");
+                    return self.fail(e.span, error);
+                }
                 Expr { kind: ExprKind::Tuple(parts), ty, span: e.span }
             }
             Ast::If { condition, then, otherwise } => {
@@ -132,6 +141,14 @@ impl Checker<'_> {
                     None => poison(e.span),
                 }
             }
+            Ast::For(repeat) => self.repetition(repeat, e.span),
+            Ast::Shape(_) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "a shape is no value")
+                    .at(e.span, "a value is wanted here")
+                    .help("a tensor of a shape is made by `zeros([N, 8])`, `normal([N, 8])`, …");
+                self.fail(e.span, error)
+            }
+            Ast::Marked { value, .. } => self.expression(value),
         }
     }
 
@@ -149,6 +166,7 @@ impl Checker<'_> {
             }
             Some((Binding::Size(symbol), _)) => return size_value(crate::ir::Size::symbol(&symbol.0), span),
             Some((Binding::Error, _)) => return poison(span),
+            Some((Binding::Shared(k), _)) => return self.shared_as_value(k, span),
             Some((Binding::Index, _)) => {
                 let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, format!("`{name}` is an index, not a value"))
                     .at(span, "an index stands in brackets only");

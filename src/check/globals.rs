@@ -57,7 +57,9 @@ impl<'a> Globals<'a> {
             for item in &file.items {
                 match &item.kind {
                     ItemKind::Definition(d) => {
-                        if let Some(first) = seen.insert((is_user, &d.name.text), d.name.span) {
+                        if let Some(first) = seen.insert((is_user, &d.name.text), d.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&d.name, first));
                         }
                         let id = DefId(globals.definitions.len() as u32);
@@ -66,11 +68,14 @@ impl<'a> Globals<'a> {
                         names.insert(&d.name.text, id);
                     }
                     ItemKind::Constant(c) => {
-                        if let Some(first) = seen.insert((is_user, &c.name.text), c.name.span) {
+                        if let Some(first) = seen.insert((is_user, &c.name.text), c.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&c.name, first));
                         }
                         constants.insert(&c.name.text, c);
                     }
+                    ItemKind::Use(_) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
                     ItemKind::Standardize(s) => standardized.push(s),
@@ -146,9 +151,10 @@ impl<'a> Globals<'a> {
     }
 
     fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in items {
-            if let Some(first) = self.data.iter().find(|d| d.name == item.name.text) {
-                errors.push(duplicate(&item.name, first.span));
+            if let Some(first) = seen.insert(&item.name.text, item.name.span) {
+                errors.push(duplicate(&item.name, first));
                 continue;
             }
             let (reader, args) = match &item.source.kind {
@@ -204,9 +210,10 @@ impl<'a> Globals<'a> {
                 None => None,
             };
             let mut parts: Vec<Part> = Vec::new();
+            let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
             for part in &item.parts {
-                if let Some(first) = parts.iter().find(|p| p.name == part.name.text) {
-                    errors.push(duplicate(&part.name, first.span));
+                if let Some(first) = seen.insert(&part.name.text, part.name.span) {
+                    errors.push(duplicate(&part.name, first));
                 } else if part.percent <= 0.0 || part.percent.is_nan() {
                     errors.push(
                         Diagnostic::new(codes::BAD_SPLIT, "a part takes more than 0% of the rows")
@@ -342,8 +349,9 @@ impl<'a> Globals<'a> {
             if let Some(id) = self.user.get(name) {
                 return Some(Global::Definition(*id));
             }
-            if let Some(c) = self.constants.iter().find(|c| c.name == name) {
-                return Some(Global::Constant(c));
+            // They are in the order of their names.
+            if let Ok(place) = self.constants.binary_search_by(|c| c.name.as_str().cmp(name)) {
+                return Some(Global::Constant(&self.constants[place]));
             }
             if self.poisoned.contains(name) {
                 return Some(Global::Error);

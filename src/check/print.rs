@@ -362,13 +362,29 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Parameter(path) => {
+                let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
+                let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();
+                write!(out, "parameter {}", parts.join("."))
+            }
+            ExprKind::For(repeat) => {
+                write!(out, "for {} in {}..{} (", repeat.index.0, repeat.from, repeat.to)?;
+                for (k, c) in repeat.carried.iter().enumerate() {
+                    let comma = if k > 0 { ", " } else { "" };
+                    write!(out, "{comma}{}: {} = ", self.local(c.local), self.local_type(c.local))?;
+                    self.expression(out, &c.init, depth)?;
+                }
+                writeln!(out, ") {{")?;
+                self.block(out, &repeat.body, depth + 1)?;
+                write!(out, "{}}}", "    ".repeat(depth))
+            }
         }
     }
 
     fn call(&self, out: &mut String, call: &Call, depth: usize) -> fmt::Result {
         let d = self.program.definition(call.def);
         write!(out, "{}", d.name)?;
-        if let Instance::New(segment) = &call.instance {
+        if let Instance::New { segment, .. } = &call.instance {
             write!(out, "@{segment}")?;
         }
         self.bindings(out, d, &call.sizes, &call.packs)?;

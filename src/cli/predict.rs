@@ -13,7 +13,7 @@ use crate::data::{self, Array, Encoding, FloatType, npy};
 use crate::elaborate::{self, Prediction};
 use crate::ir::Tensor;
 use crate::source::{Diagnostic, closest, codes};
-use crate::train;
+use crate::train::{self, record::cell};
 use std::io::Write;
 use std::path::Path;
 
@@ -112,7 +112,7 @@ impl Rows<'_> {
         }
         let certain = self.probable();
         for row in self.values.chunks(self.width.max(1)) {
-            let cells = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+            let cells = |values: &[f64]| values.iter().map(|value| cell(*value)).collect::<Vec<_>>().join(",");
             match &self.classes {
                 Some(names) => {
                     let class = (0..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });

@@ -16,7 +16,7 @@ impl<'p> Elaborator<'p> {
         let definition = self.program.definition(call.def);
         let path: Arc<str> = match &call.instance {
             Instance::None => frame.path.clone(),
-            Instance::New(segment) => frame.path_of(segment),
+            Instance::New { segment, loops } => frame.member(segment, loops),
             Instance::Net => definition.name.as_str().into(),
         };
         let sizes: BTreeMap<Symbol, Size> = call.sizes.iter().map(|(s, size)| (s.clone(), frame.size(size))).collect();

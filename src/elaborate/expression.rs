@@ -85,7 +85,7 @@ impl<'p> Elaborator<'p> {
             ExprKind::Function(function) => {
                 let options: Result<_, _> = self.options(frame, &function.options);
                 let path = match &function.instance {
-                    Instance::New(segment) => frame.path_of(segment),
+                    Instance::New { segment, loops } => frame.member(segment, loops),
                     Instance::Net => self.program.definition(function.def).name.as_str().into(),
                     Instance::None => frame.path.clone(),
                 };
@@ -139,6 +139,8 @@ impl<'p> Elaborator<'p> {
                 let members = self.instances.select(&selection.items, self.trained());
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
+            ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
+            ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
             ExprKind::Convert(value) => {
                 let value = self.expression(frame, value)?;

@@ -13,6 +13,7 @@ mod limits;
 mod objective;
 mod optimizer;
 mod prediction;
+mod repetition;
 
 pub use prediction::{Prediction, predictions};
 
