@@ -282,7 +282,8 @@ impl Checker<'_> {
             Ast::Call { callee, args, over: None } => (callee.as_name()?, callee.span, args.as_slice()),
             _ => return None,
         };
-        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like")) {
+        let shape = |a: &ast::Arg| matches!(a.value.kind, Ast::Shape(_));
+        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like") || shape(a)) {
             return None;
         }
         if let Some((Binding::Local(id), _)) = self.lookup(name) {
@@ -315,7 +316,7 @@ impl Checker<'_> {
         span: Span,
         out: &mut Vec<Statement>,
     ) {
-        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer));
+        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer | Kind::Average));
         if !allowed || !top || !self.loops.is_empty() {
             let place = match (top, self.loops.is_empty()) {
                 (true, true) => format!("a {}", self.kind.map_or("train block", Kind::keyword)),
@@ -324,7 +325,7 @@ impl Checker<'_> {
             };
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, format!("{place} cannot own state"))
                 .at(span, "declared here")
-                .help("state is declared at the top of a `layer`, a `net` or an `optimizer`");
+                .help("state is declared at the top of a `layer`, a `net`, an `optimizer` or an `average`");
             self.report(error);
             return self.bind(&name.text, name.span, Binding::Error);
         }

@@ -3,8 +3,8 @@
 
 use super::shape::Names;
 use super::typed::{
-    Block, Call, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance, LocalId, Program,
-    ReduceOp, Selection, SelectionItem, Statement, StopMetric, Train, Type,
+    AxisRole, Block, Call, Condition, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance,
+    Keep, LocalId, Program, ReduceOp, RuleCall, Selection, SelectionItem, Statement, StopMetric, Train, Type,
 };
 use std::fmt::{self, Write};
 
@@ -74,6 +74,10 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
     p.block(out, &d.body, 1)?;
+    if let Some(derivative) = &d.derivative {
+        writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
+        p.block(out, &derivative.body, 1)?;
+    }
     writeln!(out, "}}")
 }
 
@@ -94,21 +98,42 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
-    write!(out, "    minimize ")?;
-    p.expression(out, &t.minimize, 1)?;
-    if let Some(over) = &t.over {
-        write!(out, " over {}", selection(over))?;
-    }
-    writeln!(out)?;
     let rows = |rows| rows_name(program, rows);
-    write!(out, "    on {}", rows(&t.on))?;
-    if let Some(n) = t.batch {
-        write!(out, ", batch {n}")?;
+    let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
+    let order = |in_order: bool| if in_order { " in order" } else { "" };
+    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
+    if let Some(second) = &t.beside {
+        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
     }
-    writeln!(out, "{}", if t.in_order { " in order" } else { "" })?;
-    write!(out, "    using {}", program.definition(t.using.def).name)?;
-    p.options(out, t.using.def, &t.using.options, "(", ")")?;
     writeln!(out)?;
+    for augment in &t.augments {
+        let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
+        write!(out, "    augment ({}) = ", names.join(", "))?;
+        p.expression(out, &augment.value, 1)?;
+        writeln!(out)?;
+    }
+    for player in &t.players {
+        write!(out, "    {} {} = ", if player.maximize { "maximize" } else { "minimize" }, player.name)?;
+        p.expression(out, &player.objective, 1)?;
+        if let Some(over) = &player.over {
+            write!(out, " over {}", selection(over))?;
+        }
+        if let Some(call) = &player.using {
+            p.rule(out, " using ", call)?;
+        }
+        writeln!(out)?;
+    }
+    for rule in &t.using {
+        p.rule(out, "    using ", &rule.call)?;
+        writeln!(out, "{}", rule.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())?;
+    }
+    for keep in &t.keeps {
+        p.keep(out, keep)?;
+    }
+    if let Some(call) = &t.average {
+        p.rule(out, "    average ", call)?;
+        writeln!(out)?;
+    }
     for m in &t.measures {
         write!(out, "    measure {} = ", m.name)?;
         p.expression(out, &m.value, 1)?;
@@ -129,6 +154,36 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
 }
 
 impl Printer<'_> {
+    fn rule(&self, out: &mut String, word: &str, call: &RuleCall) -> fmt::Result {
+        write!(out, "{word}{}", self.program.definition(call.def).name)?;
+        self.options(out, call.def, &call.options, "(", ")")
+    }
+
+    fn keep(&self, out: &mut String, keep: &Keep) -> fmt::Result {
+        match &keep.condition {
+            Condition::Call(call) => self.rule(out, "    keep ", call)?,
+            Condition::Norm { over, equal, bound } => {
+                let roles = over.iter().map(|role| match role {
+                    AxisRole::Label(label) => label.as_ref(),
+                    AxisRole::Others => "..",
+                });
+                let roles = roles.collect::<Vec<_>>().join(", ");
+                let over = if roles.is_empty() { roles } else { format!(" over {roles}") };
+                write!(out, "    keep norm(_{over}) {} ", if *equal { "==" } else { "<=" })?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtLeast(bound) => {
+                write!(out, "    keep _ >= ")?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtMost(bound) => {
+                write!(out, "    keep _ <= ")?;
+                self.expression(out, bound, 1)?;
+            }
+        }
+        writeln!(out, "{}", keep.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())
+    }
+
     fn ty(&self, ty: &Type) -> String {
         Names(self.packs).ty(ty)
     }
@@ -323,7 +378,21 @@ impl Printer<'_> {
                 write!(out, " else ")?;
                 self.braced(out, otherwise, depth)
             }
+            ExprKind::Evaluating(value) => {
+                write!(out, "evaluating(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Draws { value, count } => {
+                write!(out, "draws(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ", {count})")
+            }
             ExprKind::Call(call) => self.call(out, call, depth),
+            ExprKind::Member { call, local } => {
+                self.call(out, call, depth)?;
+                write!(out, ".{}", self.program.definition(call.def).local(*local).name)
+            }
             ExprKind::CallLocal { function, args, .. } => {
                 write!(out, "{}(", self.local(*function))?;
                 self.list(out, args, depth)?;
@@ -338,6 +407,35 @@ impl Printer<'_> {
                 write!(out, "grad(")?;
                 self.expression(out, of, depth)?;
                 write!(out, ", {})", self.local(*wrt))
+            }
+            ExprKind::Tangent { of, wrt, along } => {
+                write!(out, "tangent(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {} along ", self.local(*wrt))?;
+                self.expression(out, along, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                write!(out, "jacobian(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {}", self.local(*wrt))?;
+                if let Some(rows) = rows {
+                    write!(out, " per {rows:?}")?;
+                }
+                write!(out, ")")
+            }
+            ExprKind::Peek(value) => unary(out, "peek", value),
+            ExprKind::Commit(value) => unary(out, "commit", value),
+            ExprKind::Positions => write!(out, "positions{}", self.ty(&e.ty)),
+            ExprKind::Reshape(value) => {
+                write!(out, "reshape(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " to {})", self.ty(&e.ty))
+            }
+            ExprKind::Slice { value, axis, start, .. } => {
+                write!(out, "slice(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis} from {start} to {})", self.ty(&e.ty))
             }
             ExprKind::Evaluate { objective, at } => unary(out, self.local(*objective), at),
             ExprKind::EvaluateGrad { objective, at } => unary(out, &format!("grad({})", self.local(*objective)), at),

@@ -38,6 +38,11 @@ pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| Failure::from(unreadable(path, &e)))?;
+    decoded(path, bytes)
+}
+
+/// The text of bytes that come from a file.
+pub fn decoded(path: &Path, bytes: Vec<u8>) -> Result<(Files, FileId), Failure> {
     if bytes.len() > MAX_TEXT {
         let message = format!("{} is larger than {} MiB", path.display(), MAX_TEXT >> 20);
         let error = Diagnostic::new(codes::FILE_TOO_LARGE, message);

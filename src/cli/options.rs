@@ -43,6 +43,12 @@ pub enum Command {
     Test(Test),
     /// Time training steps.
     Bench(Bench),
+    /// Put `.dl` files into canonical form.
+    Fmt(Fmt),
+    /// Show the documentation and the source of a definition, or list all of them.
+    Doc(Doc),
+    /// Create a folder with a small model that trains at once.
+    New(New),
     /// Explain an error code at length.
     ExplainError(Explain),
 }
@@ -318,6 +324,40 @@ pub struct Bench {
     /// One JSON object on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Fmt {
+    /// Files, or folders with the `.dl` files below them; `-` is stdin. By default the current folder.
+    pub files: Vec<PathBuf>,
+
+    /// Change nothing; name the files that are not formatted and fail if there are any.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Write the result to stdout and leave the files as they are.
+    #[arg(long, conflicts_with = "check")]
+    pub stdout: bool,
+
+    /// Write theta for θ, grad for ∇, <= for ≤, and so on.
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Doc {
+    /// A definition, such as adam; without one, all are listed.
+    pub name: Option<String>,
+
+    /// Also know the definitions of this file.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct New {
+    /// The folder to create.
+    pub name: PathBuf,
 }
 
 #[derive(Args, Debug)]

@@ -3,7 +3,7 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, LocalId, Param, ParameterPath, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train, match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
@@ -22,26 +22,57 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// The parameters that a phase trains: what `over` selects, or those that its objective applies.
-    pub fn trained(&self, train: &Train, applied: &[usize]) -> Result<Vec<usize>, Diagnostic> {
-        if applied.is_empty() {
-            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
-                .at(train.minimize.span, "no net or layer with parameters is applied here")
-                .help("apply a net, or name existing parameters in `over`"));
+    /// What each player of a phase trains: what its `over` selects, or what its objective applies.
+    pub fn trained(&self, train: &Train, applied: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Diagnostic> {
+        let mut players: Vec<Vec<usize>> = Vec::new();
+        for (player, applied) in train.players.iter().zip(applied) {
+            let trained = match &player.over {
+                None if applied.is_empty() => {
+                    return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+                        .at(player.objective.span, "no net or layer with parameters is applied here")
+                        .help("apply a net, or name existing parameters in `over`"));
+                }
+                None => applied.clone(),
+                Some(over) => self.select(&over.items, Some(applied).filter(|a| !a.is_empty()).map(Vec::as_slice)),
+            };
+            if let (true, Some(over)) = (trained.is_empty(), &player.over) {
+                return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
+                    .at(over.span, "none of the parameters is meant by this")
+                    .note(format!("the parameters are {}", self.names())));
+            }
+            for (other, theirs) in train.players.iter().zip(&players) {
+                if let Some(both) = trained.iter().find(|k| theirs.contains(k)) {
+                    let path = &self.parameters[*both].path;
+                    return Err(Diagnostic::new(codes::TRAINED_TWICE, format!("two players train `{path}`"))
+                        .at(player.span, "this one")
+                        .at(other.span, "and this one")
+                        .help("say with `over` which parameters each of them trains"));
+                }
+            }
+            players.push(trained);
         }
-        let Some(over) = &train.over else { return Ok(applied.to_vec()) };
-        let selected = self.select(&over.items, Some(applied));
-        if selected.is_empty() {
-            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
-                .at(over.span, "none of the parameters is meant by this")
-                .note(format!("the parameters are {}", self.names())));
-        }
-        Ok(selected)
+        Ok(players)
     }
 
     fn names(&self) -> String {
         let names: Vec<String> = self.parameters.iter().map(|p| format!("`{}`", p.path)).collect();
         names.join(", ")
+    }
+
+    /// Every path of a selection leads to some parameter: one whose net is applied.
+    pub fn must_exist(&self, selection: &Selection) -> Result<(), Diagnostic> {
+        for item in &selection.items {
+            if let SelectionItem::Path(path) | SelectionItem::Wildcard(path) = item
+                && self.select(std::slice::from_ref(item), None).is_empty()
+            {
+                let message = format!("there is no parameter at `{}`", path.join("."));
+                return Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, message)
+                    .at(selection.span, "named here")
+                    .note(format!("the parameters are {}", self.names()))
+                    .help("a net has parameters where it is applied"));
+            }
+        }
+        Ok(())
     }
 
     /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
@@ -64,6 +95,16 @@ impl Instances {
         };
         (0..self.parameters.len()).filter(meant).collect()
     }
+}
+
+/// The labels of the axes of a parameter as they are declared.
+fn axis_labels(frame: &Frame, param: LocalId) -> Vec<Option<Label>> {
+    let declared = frame.definition.and_then(|d| d.local(param).ty.tensor()).map_or(&[][..], |t| &t.axes);
+    let labels = declared.iter().flat_map(|axis| match axis {
+        Axis::Sized { label, .. } => vec![label.clone()],
+        Axis::Pack(_) => vec![None; frame.axis(axis).len()],
+    });
+    labels.collect()
 }
 
 /// Finds what lies at a path, or says why the one that is there does not fit.
@@ -102,7 +143,8 @@ impl<'p> Elaborator<'p> {
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
                 self.applied.insert(k);
-                let persistent = self.persistent(path, ty, param.span);
+                let mut persistent = self.persistent(path, ty, param.span);
+                persistent.labels = axis_labels(frame, param.local);
                 self.instances.parameters.push(persistent);
                 self.point.push(node);
                 node
@@ -145,8 +187,8 @@ impl<'p> Elaborator<'p> {
 
     /// Binds a state of the instance that the frame stands for to its value before the step.
     pub(super) fn state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
-        if frame.definition.is_some_and(|d| d.optimizer.is_some()) {
-            return self.optimizer_state(frame, state);
+        if frame.definition.is_some_and(|d| matches!(d.kind, Kind::Optimizer | Kind::Average)) {
+            return self.rule_state(frame, state);
         }
         let path = frame.path_of(&state.name);
         let ty = self.persistent_type(frame, state.local, state.span, &path)?;
@@ -181,8 +223,8 @@ impl<'p> Elaborator<'p> {
     ) -> Result<(), Diagnostic> {
         self.bind(frame, next, value.clone());
         let Some(definition) = frame.definition else { return Ok(()) };
-        if definition.optimizer.is_some() {
-            // The optimizer reads the assigned locals at its end.
+        if matches!(definition.kind, Kind::Optimizer | Kind::Average) || self.quiet || self.evaluating {
+            // A rule reads the assigned locals at its end.
             return Ok(());
         }
         let path = frame.path_of(&definition.local(state).name);

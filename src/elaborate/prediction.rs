@@ -4,6 +4,7 @@
 //! that reads the fewest columns, since a net is trained on more than it needs to predict, and of these the first.
 
 use super::instance::Instances;
+use super::measure::Rows;
 use super::{Elaborator, Options, Purpose, limits};
 use crate::check::typed::{Program, Train};
 use crate::ir::{Builder, Graph, NodeId, Op, OutputRole, Role, Size, Type};
@@ -42,7 +43,7 @@ fn all(program: &Program, options: Options) -> Result<Vec<Prediction>, Diagnosti
     for (phase, train) in phases.iter().enumerate().rev() {
         let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
         // What is measured is nearer to what is asked for than what is minimized.
-        evaluate.measures()?;
+        evaluate.measures(Rows::Chunk)?;
         evaluate.objective_here()?;
         let applied = std::mem::take(&mut evaluate.nets);
         let graph = evaluate.builder.finish();

@@ -243,6 +243,34 @@ return one number.
 "The objective, or what `grad` is asked of, goes through an operation that has no derivative.
 Put `stop( )` around the part through which no derivative is meant to flow.
 ";
+    BAD_CONSTRAINT = 240, "a condition that cannot be kept",
+"`keep` takes a constraint by name, or one of the inequalities that a projection restores after
+an update:
+
+    keep max_norm(bound: 3) for weights
+    keep norm(W over fan_in) <= 3 for weights
+    keep norm(W) == 1 for encoder.dense.W
+    keep W >= 0 for biases
+    keep multiplier >= 0
+
+A free name on the left stands for each tensor of the set after `for`. Anything else is a
+definition of kind `constraint`, which says how to come back to where the condition holds:
+
+    constraint even(w: [..]) = w - mean(w)
+";
+    BAD_AUGMENT = 241, "an augmentation of what it must not change",
+"`augment x = e` gives training another value of a column of numbers, of the same type. A column
+of integers may hold classes, and a name that is no column has nothing to replace. A value of
+another kind gets a name of its own; in evaluation it comes from the columns as they are:
+
+    augment (x, soft) = mixup(x, one_hot(label))
+";
+    MIXES_ROWS = 250, "a derivative of each row of a function that mixes them",
+"`jacobian(f)(x per N)` is the Jacobian of each row on its own: row n of the result by row n of
+x. That exists only if row n of f(x) depends on row n of x alone. A function that reduces over
+the rows, normalizes by them or reorders them does not; the message names the place. Without
+`per` the Jacobian has every derivative of every row by every row.
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
@@ -370,6 +398,25 @@ there: numbers, sizes given as arguments, and the features of the data.
 "The loss or a parameter became NaN or infinite. The steps before were run again one by one, and
 the marked expression is the first one that made such a value out of finite ones. Usual causes
 are a learning rate that is too high, a division by zero, and the logarithm of zero.
+";
+    TRAINED_TWICE = 420, "a parameter with two players",
+"Each player of a step, a `minimize` or a `maximize`, updates parameters of its own, since all
+read the values from before the step and each parameter gets one value after it. Say with
+`over` whose is which:
+
+    minimize cost + price * excess over model
+    maximize price * excess        over multiplier
+";
+    FITS_NOTHING = 421, "a constraint that fits no parameter",
+"A constraint acts on each tensor that has the axes of its input. None of the parameters it is
+said to hold of has them, or none of them is trained. A bias, which has one axis, does not fit
+`constraint max_norm(w: [.., I, O])`; `w: [..]` fits every tensor.
+";
+    NO_RULE = 422, "parameters without a rule",
+"`using sgd for head` is the rule of the parameters of `head` only. The others need one too:
+
+    using sgd(lr: 0.1) for head
+    using adam(lr: 1e-3)
 ";
     NESTED_TOO_DEEP = 501, "nested too deeply",
 "Expressions, types and blocks may be nested 128 levels deep, and a chain such as

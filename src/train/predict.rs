@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 /// Applies a net to every row, with these parameters: a tensor whose first axis are the rows.
 pub fn predict(
+    program: &Program,
     prediction: &Prediction,
     weights: &[(String, Tensor)],
     table: &Table,
@@ -26,7 +27,11 @@ pub fn predict(
     let mut batched = Batched::new(&prediction.graph, most, settings, &mut memory)?;
     put(&mut memory, weights)?;
     let dataset = Dataset::whole("", table);
-    let feed = Feed::new(&dataset, &batched)?;
+    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
+    let Some(train) = phases.get(prediction.phase) else {
+        return Err(RunError::Init("the program has no such phase".into()));
+    };
+    let feed = Feed::new(&dataset, &batched, train, false)?;
     let mut all: Option<Tensor> = None;
     for chunk in rows.chunks(most as usize) {
         feed.fill(&mut batched.machine, chunk)?;

@@ -177,9 +177,10 @@ impl Run<'_> {
                 }
                 break;
             }
-            let (loss, rows) = session.step()?;
+            let (_, rows) = session.step()?;
             self.first_step_ms.get_or_insert_with(|| self.request.clock.elapsed_ms());
-            session.progress.means.add([loss], rows);
+            let losses = session.losses();
+            session.progress.means.add(losses, rows);
             self.reporter.step(session.steps());
             if (session.epoch_done() || steps_done(session)) && self.epoch(session)? == Some(Verdict::Stop) {
                 reason = StopReason::NoImprovement;
@@ -246,7 +247,7 @@ impl Run<'_> {
         let progress = &mut session.progress;
         let verdict = match (&train.stop, &watched, &mut progress.stop) {
             (Some(stop), Some(metrics), Some(patience)) => {
-                let value = |name: &str| metrics.get(name).copied().unwrap_or(f64::NAN);
+                let value = |name: &str| metrics.number(name);
                 let falling = match stop.metric {
                     StopMetric::Loss => value("loss"),
                     StopMetric::Measure(k) if grows(session.source.program, &train.measures[k]) => {

@@ -29,6 +29,7 @@ impl Expr {
             | ExprKind::Count(_)
             | ExprKind::Local(_)
             | ExprKind::Selection(_)
+            | ExprKind::Positions
             | ExprKind::Parameter(_) => {}
             ExprKind::Tuple(values)
             | ExprKind::Elementwise { operands: values, .. }
@@ -41,6 +42,13 @@ impl Expr {
             | ExprKind::ToIndex(value)
             | ExprKind::OneHot(value)
             | ExprKind::SetOf(value)
+            | ExprKind::Evaluating(value)
+            | ExprKind::Draws { value, .. }
+            | ExprKind::Reshape(value)
+            | ExprKind::Peek(value)
+            | ExprKind::Commit(value)
+            | ExprKind::Slice { value, .. }
+            | ExprKind::Jacobian { of: value, .. }
             | ExprKind::Broadcast { value, .. }
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
@@ -52,6 +60,7 @@ impl Expr {
             ExprKind::Contract { left: a, right: b, .. }
             | ExprKind::Gather { value: a, index: b, .. }
             | ExprKind::EvaluateHvp { at: a, along: b, .. }
+            | ExprKind::Tangent { of: a, along: b, .. }
             | ExprKind::FillSet { value: a, like: b } => {
                 visit(a);
                 visit(b);
@@ -70,7 +79,7 @@ impl Expr {
                 repeat.carried.iter().for_each(|c| visit(&c.init));
                 repeat.body.for_each_expression(visit);
             }
-            ExprKind::Call(call) => {
+            ExprKind::Call(call) | ExprKind::Member { call, .. } => {
                 call.args.iter().for_each(&mut *visit);
                 call.options.iter().flatten().for_each(visit);
             }
@@ -166,6 +175,17 @@ pub enum ExprKind {
         values: Vec<Expr>,
         axis: usize,
     },
+    /// The elements in row-major order under the axes of the type. Sizes that divide are compared when they are known.
+    Reshape(Box<Expr>),
+    /// As many positions of an axis as the type has there, from `start` on; `last`: up to the end of the axis.
+    Slice {
+        value: Box<Expr>,
+        axis: usize,
+        start: Size,
+        last: bool,
+    },
+    /// Integers, each its own position along the only axis of the type.
+    Positions,
     /// A draw of the type's shape; for a set, of the shapes of `like`.
     Random {
         site: SiteId,
@@ -188,8 +208,20 @@ pub enum ExprKind {
     /// The equations of the body for every value of its index; the value is what is carried after the last, a tuple if
     /// several values are.
     For(Box<For>),
+    /// The value with nets in evaluation mode.
+    Evaluating(Box<Expr>),
+    /// A tensor in training mode so many times, each with draws of its own, along a new first axis.
+    Draws {
+        value: Box<Expr>,
+        count: u64,
+    },
 
     Call(Box<Call>),
+    /// The value of an equation at the top of the callee's body, in an application of it.
+    Member {
+        call: Box<Call>,
+        local: LocalId,
+    },
     /// A call of a function-typed input.
     CallLocal {
         function: LocalId,
@@ -205,6 +237,23 @@ pub enum ExprKind {
         of: Box<Expr>,
         wrt: LocalId,
     },
+    /// The derivative of the float tensor `of` by the target `wrt` along `along`, of `of`'s type.
+    Tangent {
+        of: Box<Expr>,
+        wrt: LocalId,
+        along: Box<Expr>,
+    },
+    /// Every derivative of the float tensor `of` by the target `wrt`: the axes of `of`, then those of `wrt`. `rows` is an axis in
+    /// each that runs together, and comes first.
+    Jacobian {
+        of: Box<Expr>,
+        wrt: LocalId,
+        rows: Option<(usize, usize)>,
+    },
+    /// The value; what it assigns to layer state is not kept.
+    Peek(Box<Expr>),
+    /// The value, an evaluation of the objective or of its gradient: its loss is reported and its layer state kept.
+    Commit(Box<Expr>),
     /// J(at), a scalar.
     Evaluate {
         objective: LocalId,

@@ -7,6 +7,7 @@ use super::folder::{Folder, unwritable};
 use super::plan::write;
 use crate::source::Diagnostic;
 use crate::train::event::Event;
+use crate::train::metrics::Measured;
 use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -138,7 +139,11 @@ impl Row {
         cells.push(("seconds".to_owned(), cell(*seconds)));
         for (part, metrics) in std::iter::once(("train", train)).chain(valid.as_ref().map(|m| ("valid", m))) {
             object[part] = json!(metrics);
-            cells.extend(metrics.0.iter().map(|(name, value)| (format!("{part}.{name}"), cell(*value))));
+            // A table has no cell; the lines of JSON have it.
+            cells.extend(metrics.0.iter().filter_map(|(name, value)| match value {
+                Measured::Number(value) => Some((format!("{part}.{name}"), cell(*value))),
+                Measured::Table { .. } => None,
+            }));
         }
         Some(Row { json: object.to_string(), cells })
     }
