@@ -20,7 +20,7 @@ use std::path::Path;
 pub fn execute(options: &Predict) -> Result<(), Failure> {
     let Trained { loaded, settings, about, weights, .. } = keep::trained(&options.run, options.threads)?;
     let program = &loaded.program;
-    let all = elaborate::predictions(program, elaborate::Options { dtype: settings.dtype })
+    let all = elaborate::predictions(program, about.progress.phase, elaborate::Options { dtype: settings.dtype })
         .map_err(|e| Failure::Diagnostics(Box::default(), vec![e]))?;
     let prediction = chosen(&all, options.net.as_deref())?;
     let phase = program.train.as_ref().and_then(|t| t.phases.get(prediction.phase));
@@ -32,7 +32,8 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let encoding = &encoded.encoding;
     let table = encoding.read(&options.data, FloatType::of(settings.dtype)).map_err(|e| Failure::data(&e))?;
     keep::fits(program, name, &table)?;
-    let made = train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
+    let made =
+        train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
     let width: usize = made.dims.iter().skip(1).product();
     let classes = classes(program, phase, encoding, prediction);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
