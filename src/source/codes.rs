@@ -339,6 +339,11 @@ divides by its standard deviation there:
 That is for measurements, not for numbers of classes or categories. `standardize D by D.train`
 is for every column of floats that is no target, so the targets must be known.
 ";
+    STREAMED = 322, "something a streamed file cannot be used for",
+"`stream: true` reads a file block by block, so that it need not fit into memory. No list of its
+rows is kept: a split assigns a row by a hash of its number, and cannot be stratified. Arrays are
+streamed if they are stored in C order, row after row.
+";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is
 

@@ -27,8 +27,7 @@ pub fn check_gradients(
     let train = train.ok_or_else(|| RunError::Init("the program has no such phase".into()))?;
     let graphs = &model.phases[phase];
     let dataset = training_set(program, train.on, tables)?;
-    let mut rows = dataset.rows(train.on);
-    rows.truncate(ROWS);
+    let rows = dataset.rows(train.on).first(ROWS);
     let count = rows.len() as u64;
 
     let mut memory = Memory::new();

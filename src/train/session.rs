@@ -14,7 +14,7 @@ use super::state::{Progress, Snapshot};
 use super::stopping::Patience;
 use super::trace::Trace;
 use crate::check::typed::{Program, Train};
-use crate::data::{Batches, Order, Table};
+use crate::data::{Batches, Order, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Memory, OutputId};
@@ -201,7 +201,7 @@ impl<'t> Session<'t> {
     }
 
     /// Loss and measures over rows, weighted by the rows of each chunk.
-    pub fn evaluate(&mut self, rows: &[usize]) -> Result<Metrics, RunError> {
+    pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
         let names: Vec<String> =
             std::iter::once("loss".to_owned()).chain(self.train.measures.iter().map(|m| m.name.clone())).collect();
         let machine = &self.engine.evaluate.machine;
@@ -209,7 +209,7 @@ impl<'t> Session<'t> {
         let feed = Feed::new(&self.dataset, &self.engine.evaluate)?;
         let mut means = Means::new(names);
         for chunk in rows.chunks(self.engine.evaluate.rows() as usize) {
-            feed.fill(&mut self.engine.evaluate.machine, chunk)?;
+            feed.fill(&mut self.engine.evaluate.machine, &chunk)?;
             self.engine.evaluate.run(&mut self.engine.memory, chunk.len() as u64)?;
             means.add(outputs.iter().map(|o| self.engine.evaluate.machine.report(*o)), chunk.len());
         }
