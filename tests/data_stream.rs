@@ -15,7 +15,7 @@ fn names(names: &[&str]) -> Vec<String> {
 /// A file of about two and a half megabytes: several blocks.
 fn text(folder: &TempDir) -> PathBuf {
     let mut text = String::from("\u{feff}id,color,a,kind,n\r\n");
-    for row in 0..40_000u64 {
+    for row in 0..50_000u64 {
         let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let color = ["red", "\"light\nblue\"", "green, dark", "green"][(mixed % 4) as usize];
         let color = if color.contains(',') { format!("\"{color}\"") } else { color.to_string() };
@@ -136,7 +136,7 @@ fn fails(source: &Source, expected: &str) {
 fn errors_name_their_places() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("d.csv");
-    let long = "0.12345678901234567890".repeat(3);
+    let long = format!("0.{}", "1234567890".repeat(6));
     let good = format!("{long},1\n").repeat(30_000);
     let source = |text: String| {
         fs::write(&path, text).unwrap();
@@ -215,13 +215,13 @@ fn a_streamed_file_cannot_be_stratified() {
     );
 }
 
-fn program(folder: &TempDir, data: &str, order: &str) -> PathBuf {
+fn program(folder: &TempDir, data: &str, order: &str, rate: f64, epochs: u64) -> PathBuf {
     let path = folder.path().join("m.dl");
     let text = format!(
         "data big = {data}\nsplit big into train 80%, test 20%, seed 2\nstandardize big.x by big.train\n\
          net f(x: [N, D]) -> [N] {{\n    param w: [D] = normal(std: 0.1)\n    param b: [] = zeros\n    x @ w + b\n}}\n\
-         train {{\n    minimize mse(f(x), y)\n    on big.train, batch 256{order}\n    using sgd(lr: 0.01)\n    \
-         measure r_squared(f(x), y)\n    epochs 2\n}}\n"
+         train {{\n    minimize mse(f(x), y)\n    on big.train, batch 256{order}\n    using sgd(lr: {rate})\n    \
+         measure r_squared(f(x), y)\n    epochs {epochs}\n}}\n"
     );
     fs::write(&path, text).unwrap();
     path
@@ -253,14 +253,18 @@ fn sums(folder: &TempDir, rows: usize, width: usize) {
 fn a_streamed_file_trains_and_a_seed_names_the_run() {
     let folder = TempDir::new().unwrap();
     sums(&folder, 40_000, 8);
-    let shuffled = program(&folder, "npy(x: \"x.npy\", y: \"y.npy\", stream: true)", "");
+    let shuffled = program(&folder, "npy(x: \"x.npy\", y: \"y.npy\", stream: true)", "", 0.05, 2);
     let first = losses(&shuffled);
     assert_eq!(first, losses(&shuffled));
     assert!(first[1] < 0.1 * first[0] && first[1] < 0.01, "{first:?}");
-    let in_order = losses(&program(&folder, "npy(x: \"x.npy\", y: \"y.npy\", stream: true)", " in order"));
+    let in_order = losses(&program(&folder, "npy(x: \"x.npy\", y: \"y.npy\", stream: true)", " in order", 0.05, 2));
     assert!(in_order[1] < 0.01 && in_order != first, "{in_order:?}");
     let done = events(&shuffled).pop().unwrap();
     assert!(done["metrics"]["test"]["r_squared"].as_f64().unwrap() > 0.99, "{done}");
+}
+
+fn full() -> bool {
+    std::env::var_os("DLC_FULL").is_some()
 }
 
 /// The most memory a run takes, in megabytes.
@@ -274,17 +278,16 @@ fn memory_does_not_grow_with_the_file() {
     let folder = TempDir::new().unwrap();
     let data = "npy(x: \"x.npy\", y: \"y.npy\", stream: true)";
     sums(&folder, 1000, 400);
-    let small = peak(&program(&folder, data, ""));
-    sums(&folder, 60_000, 400);
-    let large = peak(&program(&folder, data, ""));
+    let small = peak(&program(&folder, data, "", 1e-4, 1));
+    sums(&folder, if full() { 600_000 } else { 24_000 }, 400);
+    let large = peak(&program(&folder, data, "", 1e-4, 1));
     let file = fs::metadata(folder.path().join("x.npy")).unwrap().len() as f64 / 1e6;
-    assert!(file > 95.0 && large - small < 35.0, "{small} MB, then {large} MB for a file of {file} MB");
+    assert!(file > 35.0 && large - small < 16.0, "{small} MB, then {large} MB for a file of {file} MB");
 }
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "peak memory is read from /proc")]
 fn memory_does_not_grow_with_a_text() {
-    let full = std::env::var_os("DLC_FULL").is_some();
     let folder = TempDir::new().unwrap();
     let rows = |count: usize| {
         let mut out = std::io::BufWriter::new(fs::File::create(folder.path().join("d.csv")).unwrap());
@@ -296,9 +299,9 @@ fn memory_does_not_grow_with_a_text() {
     };
     let data = "csv(\"d.csv\", target: y, stream: true)";
     rows(100);
-    let small = peak(&program(&folder, data, ""));
-    rows(if full { 2_000_000 } else { 200_000 });
-    let large = peak(&program(&folder, data, ""));
+    let small = peak(&program(&folder, data, "", 1e-4, 1));
+    rows(if full() { 2_000_000 } else { 100_000 });
+    let large = peak(&program(&folder, data, "", 1e-4, 1));
     let file = fs::metadata(folder.path().join("d.csv")).unwrap().len() as f64 / 1e6;
-    assert!(file > 35.0 && large - small < 25.0, "{small} MB, then {large} MB for a file of {file} MB");
+    assert!(file > 18.0 && large - small < 10.0, "{small} MB, then {large} MB for a file of {file} MB");
 }

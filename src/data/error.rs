@@ -319,7 +319,7 @@ impl DataError {
             Unreadable { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             Unreadable { similar: None, .. } => "paths are relative to the `.dl` file".into(),
             NotAFile => "name a file, not a directory or a device".into(),
-            TooLarge { .. } => "use a part of the file, or a machine with more memory".into(),
+            TooLarge { .. } => "use a part of the file, or read it block by block: `stream: true` (CSV and NPY)".into(),
             NotUtf8 { .. } => "save the file as UTF-8".into(),
             Empty | NoRows => "the first line names the columns, each further line is one row".into(),
             NoCompleteRows => "fill in the values, or drop the column that lacks them: `drop: COLUMN`".into(),

@@ -388,8 +388,8 @@ are a learning rate that is too high, a division by zero, and the logarithm of z
 first few.
 ";
     DATA_TOO_LARGE = 504, "a data file larger than the memory",
-"Data sets are held in memory. The file is larger than the memory that is available, so it was
-not read. Use a part of it, or a machine with more memory.
+"Data sets are held in memory unless they are streamed. The file is larger than the memory that
+is available, so it was not read. Say `stream: true` (CSV and NPY), or use a part of it.
 ";
     TOO_MUCH_MEMORY = 505, "a program that needs more memory than there is",
 "Everything a step works with is placed in memory before the first step: parameters, what the
