@@ -1,6 +1,7 @@
 //! Expressions: which operation each means.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
 use super::typed::{Axis, Block, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
@@ -8,11 +9,11 @@ use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
-/// The names the language itself gives meaning, for suggestions.
 /// The most values a tuple may hold: tuples of tuples would grow without end.
 const MOST_VALUES: usize = 1000;
 
-pub const BUILTINS: [&str; 37] = [
+/// The names the language itself gives meaning, for suggestions.
+pub const BUILTINS: [&str; 39] = [
     "exp",
     "log",
     "log1p",
@@ -47,6 +48,8 @@ pub const BUILTINS: [&str; 37] = [
     "rademacher",
     "zeros",
     "ones",
+    "evaluating",
+    "draws",
     "weights",
     "biases",
     "params",
@@ -80,6 +83,7 @@ impl Checker<'_> {
             Ast::Call { .. } | Ast::Pipe { .. } => self.application(e),
             Ast::IndexReduce { .. } => self.index_reduction(e),
             Ast::Index { base, indices } => self.gather(base, indices, e.span),
+            Ast::Field { base, name } if is_application(base) => self.member(base, name, e.span),
             Ast::Field { .. } | Ast::Wildcard { .. } => self.path_expression(e),
             Ast::Transpose { base } => {
                 let base = self.expression(base);
@@ -141,6 +145,14 @@ impl Checker<'_> {
                     None => poison(e.span),
                 }
             }
+            Ast::For(repeat) => self.repetition(repeat, e.span),
+            Ast::Shape(_) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "a shape is no value")
+                    .at(e.span, "a value is wanted here")
+                    .help("a tensor of a shape is made by `zeros([N, 8])`, `normal([N, 8])`, …");
+                self.fail(e.span, error)
+            }
+            Ast::Marked { value, .. } => self.expression(value),
         }
     }
 
@@ -158,6 +170,7 @@ impl Checker<'_> {
             }
             Some((Binding::Size(symbol), _)) => return size_value(crate::ir::Size::symbol(&symbol.0), span),
             Some((Binding::Error, _)) => return poison(span),
+            Some((Binding::Shared(k), _)) => return self.shared_as_value(k, span),
             Some((Binding::Index, _)) => {
                 let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, format!("`{name}` is an index, not a value"))
                     .at(span, "an index stands in brackets only");
@@ -570,7 +583,7 @@ impl Checker<'_> {
 /// The article before a kind's keyword.
 pub fn article(kind: Kind) -> &'static str {
     match kind {
-        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        Kind::Optimizer | Kind::Init | Kind::Augment | Kind::Average => "an",
         _ => "a",
     }
 }

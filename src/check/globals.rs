@@ -75,6 +75,7 @@ impl<'a> Globals<'a> {
                         }
                         constants.insert(&c.name.text, c);
                     }
+                    ItemKind::Use(_) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
                     ItemKind::Standardize(s) => standardized.push(s),
@@ -152,7 +153,8 @@ impl<'a> Globals<'a> {
     fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in items {
-            if let Some(first) = seen.insert(&item.name.text, item.name.span) {
+            let first = *seen.entry(&item.name.text).or_insert(item.name.span);
+            if first != item.name.span {
                 errors.push(duplicate(&item.name, first));
                 continue;
             }
@@ -211,7 +213,8 @@ impl<'a> Globals<'a> {
             let mut parts: Vec<Part> = Vec::new();
             let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
             for part in &item.parts {
-                if let Some(first) = seen.insert(&part.name.text, part.name.span) {
+                let first = *seen.entry(&part.name.text).or_insert(part.name.span);
+                if first != part.name.span {
                     errors.push(duplicate(&part.name, first));
                 } else if part.percent <= 0.0 || part.percent.is_nan() {
                     errors.push(

@@ -19,21 +19,25 @@ mod expression;
 mod function;
 mod globals;
 mod indexed;
+mod member;
 mod objective;
 mod order;
 mod parameters;
 mod phases;
 mod prelude;
 pub mod print;
+mod repetition;
 mod schema;
 mod scope;
 mod segments;
 mod selection;
 mod shape;
+mod shared;
 mod train;
 pub mod typed;
 mod uses;
 
+pub use expression::BUILTINS;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 

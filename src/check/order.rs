@@ -121,7 +121,9 @@ fn collect<'a>(b: &'a ast::Block, names: &mut BTreeSet<&'a str>) {
                 names.extend(parts.iter().map(|n| n.text.as_str()));
                 nested(value, names);
             }
-            StatementKind::Param { name, .. } | StatementKind::State { name, .. } => {
+            StatementKind::Param { name, .. }
+            | StatementKind::State { name, .. }
+            | StatementKind::Shared { name, .. } => {
                 names.insert(&name.text);
             }
             StatementKind::Next { value, .. } => nested(value, names),

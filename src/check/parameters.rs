@@ -225,11 +225,13 @@ impl Checker<'_> {
         if let Some(t) = ty.tensor() {
             let pack = t.axes.iter().any(|a| matches!(a, Axis::Pack(_)));
             let axes = t.axes.len() as u32 - u32::from(pack);
-            self.members.push(Member::Param { name: name.text.clone(), rank: Rank { axes, pack } });
+            let rank = Rank { axes, pack };
+            self.members.push(Member::Param { name: name.text.clone(), rank, loops: self.loops.len() });
         }
         let local = self.new_local(&name.text, ty, name.span, Origin::Param);
         self.bind(&name.text, name.span, Binding::Local(local));
-        out.push(Statement::Param(Param { local, name: name.text.clone(), init, span }));
+        let loops = self.loops.clone();
+        out.push(Statement::Param(Param { local, name: name.text.clone(), init, span, loops }));
     }
 
     fn initial(&mut self, init: &ast::Expr, ty: &Type, shape: Span) -> Initial {
@@ -313,16 +315,32 @@ impl Checker<'_> {
         span: Span,
         out: &mut Vec<Statement>,
     ) {
-        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer));
-        if !allowed || !top {
-            let place =
-                if top { format!("a {}", self.kind.map_or("train block", Kind::keyword)) } else { "a branch".into() };
+        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer | Kind::Average));
+        if !allowed || !top || !self.loops.is_empty() {
+            let place = match (top, self.loops.is_empty()) {
+                (true, true) => format!("a {}", self.kind.map_or("train block", Kind::keyword)),
+                (true, false) => "a repetition".into(),
+                (false, _) => "a branch".into(),
+            };
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, format!("{place} cannot own state"))
                 .at(span, "declared here")
-                .help("state is declared at the top of a `layer`, a `net` or an `optimizer`");
+                .help("state is declared at the top of a `layer`, a `net`, an `optimizer` or an `average`");
             self.report(error);
             return self.bind(&name.text, name.span, Binding::Error);
         }
+        let value = self.starting(init, written);
+        if value.ty.is_error() {
+            return self.bind(&name.text, name.span, Binding::Error);
+        }
+        let local = self.new_local(&name.text, value.ty.clone(), name.span, Origin::State);
+        let next = self.new_local(format!("{}'", name.text), value.ty.clone(), name.span, Origin::Next);
+        self.bind(&name.text, name.span, Binding::Local(local));
+        self.states.push(Stateful { current: local, next });
+        out.push(Statement::State(State { local, next, name: name.text.clone(), init: value, span }));
+    }
+
+    /// The value that a state or a carried value starts with, of the type written if there is one.
+    pub fn starting(&mut self, init: &ast::Expr, written: Option<&ast::Type>) -> Expr {
         let value = self.expression(init);
         let value = match written.map(|t| (self.written_type(t, false), t.span)) {
             None => value,
@@ -341,20 +359,13 @@ impl Checker<'_> {
             }
         };
         match &value.ty {
-            Type::Error => return self.bind(&name.text, name.span, Binding::Error),
-            Type::Tensor(_) | Type::Set(_) => {}
+            Type::Error | Type::Tensor(_) | Type::Set(_) => value,
             other => {
                 let error = Diagnostic::new(codes::WRONG_TYPE, "a state holds numbers or a parameter set")
                     .at(value.span, format!("this is {}", self.describe(other)));
-                self.report(error);
-                return self.bind(&name.text, name.span, Binding::Error);
+                self.fail(init.span, error)
             }
         }
-        let local = self.new_local(&name.text, value.ty.clone(), name.span, Origin::State);
-        let next = self.new_local(format!("{}'", name.text), value.ty.clone(), name.span, Origin::Next);
-        self.bind(&name.text, name.span, Binding::Local(local));
-        self.states.push(Stateful { current: local, next });
-        out.push(Statement::State(State { local, next, name: name.text.clone(), init: value, span }));
     }
 
     fn start(&mut self, value: Expr, wanted: TensorType, place: Span) -> Expr {

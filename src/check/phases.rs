@@ -80,5 +80,7 @@ fn phases<'a>(train: &'a ast::Train, errors: &mut Vec<Diagnostic>) -> Vec<PhaseC
 /// Whether one clause stands in for the other.
 fn same(a: &ClauseKind, b: &ClauseKind) -> bool {
     let duration = |kind: &ClauseKind| matches!(kind, ClauseKind::Epochs { .. } | ClauseKind::Steps { .. });
-    discriminant(a) == discriminant(b) || (duration(a) && duration(b))
+    // A rule of some parameters stands beside the rule of the others.
+    let plain = |kind: &ClauseKind| !matches!(kind, ClauseKind::Using { sets, .. } if !sets.is_empty());
+    (discriminant(a) == discriminant(b) && plain(a) == plain(b)) || (duration(a) && duration(b))
 }

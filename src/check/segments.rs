@@ -52,15 +52,19 @@ impl Checker<'_> {
             _ => false,
         };
         let mut own: BTreeSet<Span> = BTreeSet::new();
-        for s in &b.statements {
-            if let ast::StatementKind::Let { name, value } = &s.kind
-                && let Some((callee, span)) = uses::applied_name(value)
+        equations(b, &mut |s| {
+            let (name, value) = match &s.kind {
+                ast::StatementKind::Let { name, value } => (name, value),
+                ast::StatementKind::Shared { name, layer } => (name, layer),
+                _ => return,
+            };
+            if let Some((callee, span)) = uses::applied_name(value)
                 && layer(callee)
             {
                 own.insert(span);
                 out.push((span, name.text.clone(), true));
             }
-        }
+        });
         uses::block(b, &mut |u| {
             if let uses::Use::Callee(name, span) = u
                 && layer(name)
@@ -69,5 +73,21 @@ impl Checker<'_> {
                 out.push((span, name.to_string(), false));
             }
         });
+    }
+}
+
+/// The equations of a block and of what is repeated in it.
+fn equations<'a>(b: &'a ast::Block, visit: &mut dyn FnMut(&'a ast::Statement)) {
+    for s in &b.statements {
+        visit(s);
+    }
+    b.for_each_expr(&mut |e| repeated(e, visit));
+}
+
+fn repeated<'a>(e: &'a ast::Expr, visit: &mut dyn FnMut(&'a ast::Statement)) {
+    if let ast::ExprKind::For(repeat) = &e.kind {
+        equations(&repeat.body, visit);
+    } else {
+        e.for_each_child(&mut |child| repeated(child, visit));
     }
 }

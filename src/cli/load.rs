@@ -8,10 +8,11 @@ use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::{MAX_TEXT, parse};
 use crate::train;
+use crate::train::record::Encoded;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program without errors, and the data it declares.
 pub struct Loaded {
@@ -20,6 +21,15 @@ pub struct Loaded {
     pub user: FileId,
     pub program: Program,
     pub tables: BTreeMap<String, Table>,
+    /// The files of each data set.
+    pub data_files: BTreeMap<String, Vec<PathBuf>>,
+}
+
+impl Loaded {
+    /// The user's files, the program's own first.
+    pub fn sources(&self) -> Vec<FileId> {
+        vec![self.user]
+    }
 }
 
 /// The text of a program's file. No more than is needed to see that it is too large is read: a device may have no end.
@@ -28,6 +38,11 @@ pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| Failure::from(unreadable(path, &e)))?;
+    decoded(path, bytes)
+}
+
+/// The text of bytes that come from a file.
+pub fn decoded(path: &Path, bytes: Vec<u8>) -> Result<(Files, FileId), Failure> {
     if bytes.len() > MAX_TEXT {
         let message = format!("{} is larger than {} MiB", path.display(), MAX_TEXT >> 20);
         let error = Diagnostic::new(codes::FILE_TOO_LARGE, message);
@@ -84,9 +99,8 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 /// Parses, reads the data and checks. Fails with every error found on the way.
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
-    let directory = source.file.parent().unwrap_or(Path::new(""));
     let mut errors = Vec::new();
-    let (mut tables, schemas) = read_data(&tree, directory, float, &mut errors);
+    let (mut tables, schemas, data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let (program, found) = check::check(&prelude, &tree, &schemas, &source.set);
@@ -99,7 +113,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
-    Ok(Loaded { files, user, program, tables })
+    Ok(Loaded { files, user, program, tables, data_files })
 }
 
 /// As [`load`], for what needs a program that trains something.
@@ -115,18 +129,34 @@ pub fn load_trainable(source: &Source, float: FloatType) -> Result<Loaded, Failu
     Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]))
 }
 
-/// The tables that can be read, and what the checker needs to know of them.
+/// As [`load`], for a program whose data is known by how it was encoded, and is not read.
+pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result<Loaded, Failure> {
+    let (mut files, user, tree) = parsed(&source.file)?;
+    let schemas: Schemas =
+        data.iter().map(|(name, encoded)| (name.clone(), encoded.encoding.schema(encoded.rows))).collect();
+    let prelude = check::prelude(&mut files);
+    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let (program, errors) = check::check(&prelude, &tree, &schemas, &source.set);
+    if !errors.is_empty() {
+        return Err(Failure::Diagnostics(Box::new(files), errors));
+    }
+    Ok(Loaded { files, user, program, tables: BTreeMap::new(), data_files: BTreeMap::new() })
+}
+
+/// The tables that can be read, what the checker needs to know of them, and the files they are read from.
 fn read_data(
     tree: &ast::File,
     directory: &Path,
     float: FloatType,
     errors: &mut Vec<Diagnostic>,
-) -> (BTreeMap<String, Table>, Schemas) {
-    let (mut tables, mut schemas) = (BTreeMap::new(), Schemas::new());
+) -> (BTreeMap<String, Table>, Schemas, BTreeMap<String, Vec<PathBuf>>) {
+    let (mut tables, mut schemas, mut files) = (BTreeMap::new(), Schemas::new(), BTreeMap::new());
     for item in &tree.items {
         let ItemKind::Data(declaration) = &item.kind else { continue };
-        let table = data::source(declaration, directory)
-            .and_then(|source| source.read(float).map_err(|e| e.at(declaration.source.span)));
+        let table = data::source(declaration, directory).and_then(|source| {
+            files.insert(declaration.name.text.clone(), source.files());
+            source.read(float).map_err(|e| e.at(declaration.source.span))
+        });
         match table {
             Ok(table) => {
                 schemas.insert(declaration.name.text.clone(), table.schema());
@@ -135,7 +165,7 @@ fn read_data(
             Err(error) => errors.push(error),
         }
     }
-    (tables, schemas)
+    (tables, schemas, files)
 }
 
 /// Checks that columns used as indices stay within their axes.

@@ -67,8 +67,7 @@ const WINDOWS: u64 = 3;
 
 impl Batches {
     /// Batches of `size` rows (a size of zero counts as one), standing before the first batch of epoch 0.
-    pub fn new(rows: impl Into<Rows>, size: usize, order: Order) -> Self {
-        let rows = rows.into();
+    pub fn new(rows: Rows, size: usize, order: Order) -> Self {
         let visits = match rows.sieve() {
             None => Visits::Listed(Vec::new()),
             Some(sieve) => Visits::Windows(Windows {
@@ -211,7 +210,7 @@ mod tests {
 
     #[test]
     fn in_order_means_the_order_of_the_part() {
-        let mut batches = Batches::new(vec![2, 3, 5, 7, 11], 2, Order::InOrder);
+        let mut batches = Batches::new(vec![2, 3, 5, 7, 11].into(), 2, Order::InOrder);
         assert_eq!(epoch(&mut batches), [vec![2, 3], vec![5, 7], vec![11]]);
         assert_eq!(batches.next_batch(), None);
         batches.next_epoch();
@@ -233,7 +232,7 @@ mod tests {
         #[test]
         fn every_row_is_visited_once(rows in 0usize..300, size in 1usize..70, seed: u64, epochs in 1u64..4) {
             let part: Vec<usize> = (0..rows).map(|row| row * 3).collect();
-            let mut batches = Batches::new(part.clone(), size, Order::Shuffled { seed });
+            let mut batches = Batches::new(part.clone().into(), size, Order::Shuffled { seed });
             for _ in 0..epochs {
                 let visited = epoch(&mut batches);
                 prop_assert_eq!(visited.len(), batches.per_epoch());

@@ -36,7 +36,7 @@ pub(super) fn open_any(path: &Path) -> Result<(File, u64), DataError> {
 }
 
 /// The whole of a regular file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let (file, length) = open(path)?;
     let mut bytes = Vec::with_capacity(length as usize);
     // The limit holds if the file grows meanwhile.

@@ -40,6 +40,12 @@ impl From<Vec<usize>> for Rows {
     }
 }
 
+impl FromIterator<usize> for Rows {
+    fn from_iter<I: IntoIterator<Item = usize>>(rows: I) -> Self {
+        Rows { kind: Kind::Listed(rows.into_iter().collect()) }
+    }
+}
+
 impl Rows {
     /// Every row of a streamed file, whose blocks begin at these rows and end at the last number.
     pub(super) fn streamed(blocks: Arc<[usize]>) -> Self {

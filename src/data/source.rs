@@ -38,6 +38,18 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every file that is read.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Source::Csv { path, .. } | Source::Npz { path, .. } | Source::Safetensors { path, .. } => {
+                vec![path.clone()]
+            }
+            Source::Npy { columns, .. } | Source::Idx { columns, .. } => {
+                columns.iter().map(|(_, path)| path.clone()).collect()
+            }
+        }
+    }
+
     /// Loads the data; float columns are stored as `float`.
     pub fn read(&self, float: FloatType) -> Result<Table, DataError> {
         match self {

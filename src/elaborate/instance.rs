@@ -2,7 +2,9 @@
 
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
-use crate::check::typed::{Axis, Expr, Initial, InputKind, LocalId, Param, SelectionItem, State, Train, match_axes};
+use crate::check::typed::{
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, SelectionItem, State, Train, match_axes,
+};
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::{BTreeMap, HashMap};
@@ -20,21 +22,36 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// The parameters that a phase trains: what `over` selects, or those that its objective applies.
-    pub fn trained(&self, train: &Train, applied: &[usize]) -> Result<Vec<usize>, Diagnostic> {
-        if applied.is_empty() {
-            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
-                .at(train.minimize.span, "no net or layer with parameters is applied here")
-                .help("apply a net, or name existing parameters in `over`"));
+    /// What each player of a phase trains: what its `over` selects, or what its objective applies.
+    pub fn trained(&self, train: &Train, applied: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Diagnostic> {
+        let mut players: Vec<Vec<usize>> = Vec::new();
+        for (player, applied) in train.players.iter().zip(applied) {
+            let trained = match &player.over {
+                None if applied.is_empty() => {
+                    return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+                        .at(player.objective.span, "no net or layer with parameters is applied here")
+                        .help("apply a net, or name existing parameters in `over`"));
+                }
+                None => applied.clone(),
+                Some(over) => self.select(&over.items, Some(applied).filter(|a| !a.is_empty()).map(Vec::as_slice)),
+            };
+            if let (true, Some(over)) = (trained.is_empty(), &player.over) {
+                return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
+                    .at(over.span, "none of the parameters is meant by this")
+                    .note(format!("the parameters are {}", self.names())));
+            }
+            for (other, theirs) in train.players.iter().zip(&players) {
+                if let Some(both) = trained.iter().find(|k| theirs.contains(k)) {
+                    let path = &self.parameters[*both].path;
+                    return Err(Diagnostic::new(codes::TRAINED_TWICE, format!("two players train `{path}`"))
+                        .at(player.span, "this one")
+                        .at(other.span, "and this one")
+                        .help("say with `over` which parameters each of them trains"));
+                }
+            }
+            players.push(trained);
         }
-        let Some(over) = &train.over else { return Ok(applied.to_vec()) };
-        let selected = self.select(&over.items, Some(applied));
-        if selected.is_empty() {
-            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
-                .at(over.span, "none of the parameters is meant by this")
-                .note(format!("the parameters are {}", self.names())));
-        }
-        Ok(selected)
+        Ok(players)
     }
 
     fn names(&self) -> String {
@@ -64,6 +81,16 @@ impl Instances {
     }
 }
 
+/// The labels of the axes of a parameter as they are declared.
+fn axis_labels(frame: &Frame, param: LocalId) -> Vec<Option<Label>> {
+    let declared = frame.definition.and_then(|d| d.local(param).ty.tensor()).map_or(&[][..], |t| &t.axes);
+    let labels = declared.iter().flat_map(|axis| match axis {
+        Axis::Sized { label, .. } => vec![label.clone()],
+        Axis::Pack(_) => vec![None; frame.axis(axis).len()],
+    });
+    labels.collect()
+}
+
 /// Finds what lies at a path, or says why the one that is there does not fit.
 fn at_path(
     list: &[Persistent],
@@ -86,7 +113,7 @@ fn at_path(
 impl<'p> Elaborator<'p> {
     /// Binds a parameter of the instance that the frame stands for.
     pub(super) fn parameter(&mut self, frame: &mut Frame<'p>, param: &'p Param) -> Result<(), Diagnostic> {
-        let path = frame.path_of(&param.name);
+        let path = frame.member(&param.name, &param.loops);
         let ty = self.persistent_type(frame, param.local, param.span, &path)?;
         let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
         let node = match found {
@@ -100,7 +127,8 @@ impl<'p> Elaborator<'p> {
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
                 self.applied.insert(k);
-                let persistent = self.persistent(path, ty, param.span);
+                let mut persistent = self.persistent(path, ty, param.span);
+                persistent.labels = axis_labels(frame, param.local);
                 self.instances.parameters.push(persistent);
                 self.point.push(node);
                 node
@@ -111,10 +139,40 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
+    /// A parameter that is read by its path.
+    pub(super) fn parameter_at(
+        &mut self,
+        frame: &Frame<'p>,
+        path: &ParameterPath,
+        expr: &Expr,
+    ) -> Result<NodeId, Diagnostic> {
+        let below = path.rest.join(".");
+        let path: Arc<str> = match &path.instance {
+            Some((segment, loops)) => format!("{}.{below}", frame.member(segment, loops)).into(),
+            None => below.into(),
+        };
+        let declared = expr.ty.tensor().expect("checked to be a tensor");
+        let ty = self.ty(frame, declared);
+        let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, expr.span)?
+            .map(|k| self.point[k]);
+        match found {
+            Some(node) => Ok(node),
+            // It may be created later; what is computed from it now is not kept.
+            None if self.purpose == Purpose::Start => {
+                let zero = self.builder.constant(ty.dtype, 0.0);
+                Ok(self.builder.fill(zero, &ty.dims))
+            }
+            None => Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("there is no parameter `{path}`"))
+                .at(expr.span, "read here")
+                .note(format!("the parameters are {}", self.instances.names()))
+                .help("a net has parameters where it is applied")),
+        }
+    }
+
     /// Binds a state of the instance that the frame stands for to its value before the step.
     pub(super) fn state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
-        if frame.definition.is_some_and(|d| d.optimizer.is_some()) {
-            return self.optimizer_state(frame, state);
+        if frame.definition.is_some_and(|d| matches!(d.kind, Kind::Optimizer | Kind::Average)) {
+            return self.rule_state(frame, state);
         }
         let path = frame.path_of(&state.name);
         let ty = self.persistent_type(frame, state.local, state.span, &path)?;
@@ -149,8 +207,8 @@ impl<'p> Elaborator<'p> {
     ) -> Result<(), Diagnostic> {
         self.bind(frame, next, value.clone());
         let Some(definition) = frame.definition else { return Ok(()) };
-        if definition.optimizer.is_some() {
-            // The optimizer reads the assigned locals at its end.
+        if matches!(definition.kind, Kind::Optimizer | Kind::Average) || self.quiet || self.evaluating {
+            // A rule reads the assigned locals at its end.
             return Ok(());
         }
         let path = frame.path_of(&definition.local(state).name);

@@ -69,7 +69,7 @@ impl Elaborator<'_> {
 
     /// A tensor that outlives a step, declared at `span` and created by what is being expanded.
     pub(super) fn persistent(&self, path: Arc<str>, ty: Type, span: Span) -> Persistent {
-        Persistent { path, ty, span, applied: self.written() }
+        Persistent { path, ty, labels: Vec::new(), span, applied: self.written() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Every error code with its title and the explanation `dlc explain-error` prints.
 //!
 //! Adding a code is one entry in the table below: it defines the constant and the text together. Hundreds say
-//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits. A number
-//! once given keeps its meaning.
+//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits, 06 runs in
+//! folders. A number once given keeps its meaning.
 
 use super::Code;
 
@@ -243,6 +243,28 @@ return one number.
 "The objective, or what `grad` is asked of, goes through an operation that has no derivative.
 Put `stop( )` around the part through which no derivative is meant to flow.
 ";
+    BAD_CONSTRAINT = 240, "a condition that cannot be kept",
+"`keep` takes a constraint by name, or one of the inequalities that a projection restores after
+an update:
+
+    keep max_norm(bound: 3) for weights
+    keep norm(W over fan_in) <= 3 for weights
+    keep norm(W) == 1 for encoder.dense.W
+    keep W >= 0 for biases
+    keep multiplier >= 0
+
+A free name on the left stands for each tensor of the set after `for`. Anything else is a
+definition of kind `constraint`, which says how to come back to where the condition holds:
+
+    constraint even(w: [..]) = w - mean(w)
+";
+    BAD_AUGMENT = 241, "an augmentation of what it must not change",
+"`augment x = e` gives training another value of a column of numbers, of the same type. A column
+of integers may hold classes, and a name that is no column has nothing to replace. A value of
+another kind gets a name of its own; in evaluation it comes from the columns as they are:
+
+    augment (x, soft) = mixup(x, one_hot(label))
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
@@ -376,6 +398,25 @@ there: numbers, sizes given as arguments, and the features of the data.
 the marked expression is the first one that made such a value out of finite ones. Usual causes
 are a learning rate that is too high, a division by zero, and the logarithm of zero.
 ";
+    TRAINED_TWICE = 420, "a parameter with two players",
+"Each player of a step, a `minimize` or a `maximize`, updates parameters of its own, since all
+read the values from before the step and each parameter gets one value after it. Say with
+`over` whose is which:
+
+    minimize cost + price * excess over model
+    maximize price * excess        over multiplier
+";
+    FITS_NOTHING = 421, "a constraint that fits no parameter",
+"A constraint acts on each tensor that has the axes of its input. None of the parameters it is
+said to hold of has them, or none of them is trained. A bias, which has one axis, does not fit
+`constraint max_norm(w: [.., I, O])`; `w: [..]` fits every tensor.
+";
+    NO_RULE = 422, "parameters without a rule",
+"`using sgd for head` is the rule of the parameters of `head` only. The others need one too:
+
+    using sgd(lr: 0.1) for head
+    using adam(lr: 1e-3)
+";
     NESTED_TOO_DEEP = 501, "nested too deeply",
 "Expressions, types and blocks may be nested 128 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
@@ -405,6 +446,31 @@ smaller batches.
 
 and so on, f20 stands for a million copies of f0. Name what is used twice: `h = f0(x)`, then
 `h + h`.
+";
+    DAMAGED_CHECKPOINT = 601, "a checkpoint that is not what was saved",
+"A checkpoint carries a checksum of all its bytes. If the file was cut short, changed by as much
+as one bit, or written by a program other than dlc, it is refused: to go on from it would be to
+go on from somewhere else. `runs/NAME` holds two of them, `last.safetensors` and
+`best.safetensors`.
+";
+    RUN_EXISTS = 602, "a run of this name that is there already",
+"Runs are not overwritten. Leave `--name` out for the next free name, choose another one, go on
+with the run by `--resume`, or say `--overwrite` to remove it first.
+";
+    NO_SUCH_RUN = 603, "a run that is not there",
+"`--resume`, `dlc predict` and `dlc eval` take the folder of a run, such as `runs/digits`, or one
+of its checkpoints. `dlc run FILE` makes such a folder.
+";
+    RUN_CHANGED = 604, "a run whose program or data has changed",
+"A resumed run equals one that was never interrupted, bit for bit. That is not so if the program,
+its constants, its data or the standard library are others than those the run began with. To
+train the program as it is now, begin a new run; with `--init runs/NAME/best.safetensors` it starts
+from the parameters of the old one.
+";
+    CANNOT_PREDICT = 605, "a net that cannot be applied to this data",
+"`dlc predict` applies a net as the `train` block does: with the columns that stand in the
+application, in evaluation mode. The new data needs columns of these names and shapes; the target
+may be missing if the net does not read it.
 ";
 }
 

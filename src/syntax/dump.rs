@@ -4,8 +4,8 @@
 //! in parentheses, so precedence shows. Items and statements carry their line and column.
 
 use super::ast::{
-    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OverAxis, Path, Statement,
-    StatementKind, UnaryOp,
+    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OnRows, OverAxis, Path,
+    Statement, StatementKind, UnaryOp,
 };
 use super::token::{Token, TokenKind, normalise};
 use crate::source::{Files, Span};
@@ -105,6 +105,10 @@ impl Dump<'_> {
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
             }
+            ItemKind::Use(used) => {
+                let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
+                self.placed(format_args!("use {:?}{alias}", used.path), item.span);
+            }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);
                 self.inside(|dump| train.clauses.iter().for_each(|clause| dump.clause(clause)));
@@ -136,18 +140,32 @@ impl Dump<'_> {
         if let Some(value) = &definition.body.result {
             self.placed(format_args!("value {}", expression(value)), value.span);
         }
+        if let Some(derivative) = &definition.derivative {
+            let text = format!("derivative ({}) {}", names(&derivative.cotangents), block(&derivative.body));
+            self.placed(text, derivative.span);
+        }
     }
 
     fn clause(&mut self, clause: &Clause) {
         let text = match &clause.kind {
-            ClauseKind::Minimize { objective, over } => {
-                format!("minimize {}{}", expression(objective), after(" over ", over))
+            ClauseKind::Minimize(player) => {
+                let word = if player.maximize { "maximize" } else { "minimize" };
+                let name = player.name.as_ref().map(|name| format!("{name} = ")).unwrap_or_default();
+                let using = player.using.as_ref().map(|rule| format!(" using {}", expression(rule)));
+                let over = after(" over ", &player.over);
+                format!("{word} {name}{}{over}{}", expression(&player.objective), using.unwrap_or_default())
             }
-            ClauseKind::On { data, batch, in_order } => {
-                let batch = batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
-                format!("on {}{batch}{}", path(data), if *in_order { " in order" } else { "" })
+            ClauseKind::On { rows: first, beside } => {
+                let with = beside.as_ref().map(|second| format!(" with {}", rows(second)));
+                format!("on {}{}", rows(first), with.unwrap_or_default())
             }
-            ClauseKind::Using { optimizer } => format!("using {}", expression(optimizer)),
+            ClauseKind::Using { optimizer, sets } => {
+                format!("using {}{}", expression(optimizer), after(" for ", sets))
+            }
+            ClauseKind::Augment { names: columns, value } => {
+                format!("augment {} = {}", names(columns), expression(value))
+            }
+            ClauseKind::Average { rule } => format!("average {}", expression(rule)),
             ClauseKind::Measure { metrics } => {
                 let metrics: Vec<String> = metrics
                     .iter()
@@ -173,6 +191,11 @@ impl Dump<'_> {
         };
         self.placed(text, clause.span);
     }
+}
+
+fn rows(rows: &OnRows) -> String {
+    let batch = rows.batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
+    format!("{}{batch}{}", path(&rows.data), if rows.in_order { " in order" } else { "" })
 }
 
 fn path(path: &Path) -> String {
@@ -203,6 +226,7 @@ fn statement(statement: &Statement) -> String {
         StatementKind::State { name, ty: Some(ty), init } => format!("state {name}: {ty} = {}", expression(init)),
         StatementKind::State { name, ty: None, init } => format!("state {name} = {}", expression(init)),
         StatementKind::Next { name, value } => format!("next {name} = {}", expression(value)),
+        StatementKind::Shared { name, layer } => format!("shared {name} = {}", expression(layer)),
     }
 }
 
@@ -228,7 +252,8 @@ pub fn expression(expr: &Expr) -> String {
                     OverAxis::Label(name) => name.text.as_str(),
                     OverAxis::Pack(_) => "..",
                 });
-                parts.push(format!("over:{}", axes.collect::<Vec<_>>().join(",")));
+                let word = if over.per { "per" } else { "over" };
+                parts.push(format!("{word}:{}", axes.collect::<Vec<_>>().join(",")));
             }
             format!("(call {})", parts.join(" "))
         }
@@ -245,6 +270,20 @@ pub fn expression(expr: &Expr) -> String {
             format!("(if {} {} {})", expression(condition), block(then), block(otherwise))
         }
         ExprKind::When { mode, then, otherwise } => format!("(when {mode} {} {})", block(then), block(otherwise)),
+        ExprKind::For(repeat) => {
+            let carried: Vec<String> = repeat
+                .carried
+                .iter()
+                .map(|c| match &c.ty {
+                    Some(ty) => format!("{}: {ty} = {}", c.name, expression(&c.init)),
+                    None => format!("{} = {}", c.name, expression(&c.init)),
+                })
+                .collect();
+            let (from, to) = (expression(&repeat.from), expression(&repeat.to));
+            format!("(for {} {from} {to} ({}) {})", repeat.index, carried.join(", "), block(&repeat.body))
+        }
+        ExprKind::Shape(shape) => format!("(shape {shape})"),
+        ExprKind::Marked { mark, value } => format!("({} {})", mark.keyword(), expression(value)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The data of a run: the columns a program reads, and the rows of every part.
 
-use super::build::Batched;
+use super::build::{Batched, Sizes};
 use super::run::RunError;
-use crate::check::typed::{DataSet, Program, Rows};
+use crate::check::typed::{DataSet, Program, Rows, Train};
 use crate::data::{self, DataError, Selected, Share, Table};
 use crate::ir::DType;
 use crate::runtime::{InputId, Machine};
@@ -40,6 +40,22 @@ impl<'t> Dataset<'t> {
         Ok(Dataset { name: declared.name.clone(), table, parts })
     }
 
+    /// How many rows there are in all.
+    pub fn size(&self) -> usize {
+        self.table.rows()
+    }
+
+    /// All rows of a table, undivided.
+    pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
+        let parts = vec![(WHOLE.to_owned(), table.all_rows())];
+        Dataset { name: name.to_owned(), table, parts }
+    }
+
+    /// Every row.
+    pub fn all(&self) -> data::Rows {
+        self.table.all_rows()
+    }
+
     /// The rows that `rows` names: a part, or all.
     pub fn rows(&self, rows: Rows) -> data::Rows {
         match rows.part {
@@ -67,11 +83,25 @@ pub fn training_set<'t>(
     Dataset::new(declared, table)
 }
 
+/// The rows of the second data set of a phase, if it has one, in the order of its part, and how many a full batch has.
+pub fn second_set<'t>(
+    program: &Program,
+    train: &Train,
+    tables: &'t BTreeMap<String, Table>,
+) -> Result<Option<(Dataset<'t>, data::Rows, u64)>, Diagnostic> {
+    let Some(beside) = &train.beside else { return Ok(None) };
+    let dataset = training_set(program, beside.rows, tables)?;
+    let rows = dataset.rows(beside.rows);
+    let size = beside.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+    Ok(Some((dataset, rows, size)))
+}
+
 /// The rows of a full batch of a phase.
-pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<u64, Diagnostic> {
-    let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1) };
+pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<Sizes, Diagnostic> {
+    let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1.into()) };
     let rows = training_set(program, train.on, tables)?.rows(train.on).len() as u64;
-    Ok(train.batch.unwrap_or(rows).clamp(1, rows.max(1)))
+    let beside = second_set(program, train, tables)?.map_or(1, |(.., size)| size);
+    Ok(Sizes { rows: train.batch.unwrap_or(rows).clamp(1, rows.max(1)), beside })
 }
 
 /// Takes the statistics that `standardize` asks for; the columns are standardized from then on.
@@ -110,11 +140,12 @@ pub struct Feed<'t> {
 }
 
 impl<'t> Feed<'t> {
-    pub fn new(dataset: &Dataset<'t>, batched: &Batched) -> Result<Feed<'t>, DataError> {
+    /// For the columns of a phase that a machine reads: those of its first data set, or of the second.
+    pub fn new(dataset: &Dataset<'t>, batched: &Batched, train: &Train, beside: bool) -> Result<Feed<'t>, DataError> {
         let mut columns = Vec::new();
-        for name in &batched.columns {
-            let Some(id) = batched.machine.input(name) else { continue };
-            columns.push((id, batched.machine.input_dtype(id), dataset.table.select(name)?));
+        for column in train.columns.iter().filter(|c| c.beside == beside) {
+            let Some(id) = batched.machine.input(&column.input) else { continue };
+            columns.push((id, batched.machine.input_dtype(id), dataset.table.select(&column.name)?));
         }
         Ok(Feed { table: dataset.table, columns })
     }

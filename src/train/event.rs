@@ -7,8 +7,14 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::metrics::Metrics;
 
 /// Values by name, in an order that is kept; a JSON object.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Named<T> {
+        Named(Vec::new())
+    }
+}
 
 impl<T> Named<T> {
     pub fn get(&self, name: &str) -> Option<&T> {
@@ -120,7 +126,7 @@ mod tests {
     use super::*;
 
     fn metrics(values: &[(&str, f64)]) -> Metrics {
-        Named(values.iter().map(|&(name, value)| (name.to_string(), value)).collect())
+        Named(values.iter().map(|&(name, value)| (name.to_string(), value.into())).collect())
     }
 
     #[test]

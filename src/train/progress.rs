@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::event::{Event, Named, PhaseEnd, Start, StopReason};
-use super::metrics::Metrics;
+use super::metrics::{Measured, Metrics};
 
 /// Where a run's events go.
 pub struct Reporter {
@@ -71,6 +71,15 @@ impl Reporter {
             }
             Event::PhaseDone(end) => self.end(end),
             Event::Done { end, .. } => self.end(end),
+        }
+    }
+
+    /// Tells of something that went wrong and does not end the run.
+    pub fn warn(&mut self, text: &str) -> io::Result<()> {
+        let mut write = || writeln!(self.err, "warning: {text}");
+        match &self.style {
+            Style::Line(bar) => bar.suspend(write),
+            _ => write(),
         }
     }
 
@@ -181,8 +190,11 @@ fn prefix(phase: Option<&str>) -> String {
 }
 
 fn listed(metrics: &Metrics) -> String {
-    let values: Vec<String> = metrics.0.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
-    values.join(" ")
+    let values = metrics.0.iter().filter_map(|(name, value)| match value {
+        Measured::Number(value) => Some(format!("{name} {}", number(*value))),
+        Measured::Table { .. } => None,
+    });
+    values.collect::<Vec<String>>().join(" ")
 }
 
 /// A value for people: four decimals, or an exponent where these would show nothing or too much.
@@ -192,22 +204,48 @@ fn number(value: f64) -> String {
 }
 
 /// Parts down, metrics across.
-fn table(parts: &Named<Metrics>) -> String {
+pub fn table(parts: &Named<Metrics>) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
-        if !names.contains(&name.as_str()) {
+    for (name, value) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
+        if !names.contains(&name.as_str()) && matches!(value, Measured::Number(_)) {
             names.push(name);
         }
     }
     let mut rows = vec![std::iter::once("").chain(names.iter().copied()).map(str::to_string).collect::<Vec<_>>()];
     for (part, metrics) in &parts.0 {
-        let values = names.iter().map(|name| metrics.get(name).map_or(String::new(), |value| number(*value)));
+        let values = names.iter().map(|name| match metrics.get(name) {
+            Some(Measured::Number(value)) => number(*value),
+            _ => String::new(),
+        });
         rows.push(std::iter::once(part.clone()).chain(values).collect());
     }
+    let mut text = aligned(&rows);
+    for (part, metrics) in &parts.0 {
+        for (name, value) in &metrics.0 {
+            if let Measured::Table { dims, values } = value {
+                text += &format!("\n{part} {name}\n{}", block(dims, values));
+            }
+        }
+    }
+    text
+}
+
+/// The values of a tensor, the last axis across, a line for each place on the others.
+fn block(dims: &[usize], values: &[f64]) -> String {
+    let width = dims.last().copied().unwrap_or(1).max(1);
+    let whole = values.iter().all(|v| v.fract() == 0.0 && v.abs() < 1e15);
+    let shown = |v: &f64| if whole { format!("{v:.0}") } else { number(*v) };
+    let line = |row: &[f64]| std::iter::once(String::new()).chain(row.iter().map(shown)).collect::<Vec<String>>();
+    aligned(&values.chunks(width).map(line).collect::<Vec<_>>())
+}
+
+/// Rows of cells in columns, the first to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
-        (0..=names.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        (0..columns).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
             line += &format!("  {cell:>width$}");
@@ -244,7 +282,7 @@ mod tests {
     }
 
     fn metrics(loss: f64, accuracy: f64) -> Metrics {
-        Named(vec![("loss".into(), loss), ("accuracy".into(), accuracy)])
+        Named(vec![("loss".into(), loss.into()), ("accuracy".into(), accuracy.into())])
     }
 
     fn run(style: Style, epochs: u64) -> (String, String) {
@@ -298,6 +336,14 @@ mod tests {
              no further improvement: stopped after epoch 2; the parameters of epoch 1 are kept\n\
              epochs: 2, steps: 40, time: 1.23 s\n"
         );
+    }
+
+    #[test]
+    fn tensors_have_tables_of_their_own() {
+        let confusion = Measured::Table { dims: vec![2, 2], values: vec![40.0, 3.0, 1.0, 106.0] };
+        let metrics = Named(vec![("loss".into(), 0.25.into()), ("confusion".into(), confusion)]);
+        let text = table(&Named(vec![("test".into(), metrics)]));
+        assert_eq!(text, "        loss\ntest  0.2500\n\ntest confusion\n  40    3\n   1  106\n");
     }
 
     #[test]

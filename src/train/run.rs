@@ -7,19 +7,22 @@ use super::build::{BuildError, Settings};
 use super::event::{Event, Named, PhaseEnd, Start, StopReason};
 use super::metrics::Metrics;
 use super::progress::Reporter;
+use super::record::{Keeper, Row, Sight, Standing};
 use super::session::{Session, Source};
 use super::state::{copy, restore};
 use super::stopping::{Patience, Verdict};
 use super::trace::Diverged;
 use crate::check::typed::{Duration as Length, ExprKind, Kind, Measure, Program, StopMetric};
 use crate::data::{DataError, Table};
-use crate::ir::Tensor;
+use crate::ir::{Op, Role, Tensor};
 use crate::runtime::RuntimeError;
 use crate::runtime::memory::{ProcessClock, peak_rss_mb};
 use crate::source::Diagnostic;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What a run is asked for besides its program.
@@ -32,6 +35,19 @@ pub struct Request<'r> {
     /// The most steps, whatever the program says.
     pub max_steps: Option<u64>,
     pub clock: &'r ProcessClock,
+    /// Whether the run is to end after the step it is in.
+    pub interrupted: &'r AtomicBool,
+}
+
+/// How a run has ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// At the program's end, or after the steps asked for.
+    Finished,
+    Interrupted {
+        /// Steps done since the start.
+        steps: u64,
+    },
 }
 
 /// Why a run ended early.
@@ -84,63 +100,136 @@ fn grows(program: &Program, measure: &Measure) -> bool {
     }
 }
 
-/// Runs a program from its first step to its last.
+/// Runs a program from its first step, or from where a run of it stood, to its last.
 pub fn run(
     program: &Program,
     tables: &BTreeMap<String, Table>,
     request: &Request,
+    standing: Option<Standing>,
+    keeper: &mut Keeper,
     reporter: &mut Reporter,
-) -> Result<(), RunError> {
+) -> Result<Ended, RunError> {
     let source = Source::new(program, tables, &request.settings)?;
-    let mut session = Session::start(source, 0, &request.init)?;
-    let mut run = Run { request, reporter, began: Instant::now(), first_step_ms: None };
-    let phases = session.source.model.phases.len();
-    loop {
-        run.phase(&mut session)?;
-        let end = run.end(&mut session)?;
-        let last = session.progress.phase + 1 == phases || run.exhausted(&session);
-        if last {
-            return Ok(run.reporter.report(&Event::Done {
-                end,
-                first_step_ms: run.first_step_ms,
-                peak_rss_mb: peak_rss_mb(),
-            })?);
-        }
-        run.reporter.report(&Event::PhaseDone(end))?;
-        session = session.next_phase()?;
+    let session = match standing {
+        Some(standing) => Session::resumed(source, standing)?,
+        None => Session::start(source, 0, &request.init)?,
+    };
+    keeper.begin(session.progress.global_step)?;
+    let before = keeper.seconds();
+    let mut run = Run { request, reporter, keeper, began: Instant::now(), before, first_step_ms: None, left: false };
+    let ended = run.phases(session);
+    if let Err(error) = &ended {
+        run.keeper.summary(&json!({ "ended": "failed", "why": error.to_string() }))?;
     }
+    ended
 }
 
 /// What lasts from the first step of a run to its last.
 struct Run<'r> {
     request: &'r Request<'r>,
     reporter: &'r mut Reporter,
+    keeper: &'r mut Keeper,
     began: Instant,
+    /// Seconds of training before the run was resumed.
+    before: f64,
     first_step_ms: Option<f64>,
+    /// Whether the run has been saved to be taken up again: what comes after is told and not kept.
+    left: bool,
 }
 
 impl Run<'_> {
+    fn phases(&mut self, mut session: Session) -> Result<Ended, RunError> {
+        // Starting values that are given are nowhere else.
+        if !self.request.init.is_empty() {
+            self.save(&session)?;
+        }
+        let phases = session.source.model.phases.len();
+        loop {
+            let reason = self.phase(&mut session)?;
+            if reason == StopReason::Interrupted {
+                let steps = session.progress.global_step;
+                self.keeper.summary(&json!({ "ended": reason, "steps": steps, "seconds": self.seconds() }))?;
+                return Ok(Ended::Interrupted { steps });
+            }
+            let end = self.end(&mut session)?;
+            if self.left || session.progress.phase + 1 == phases {
+                self.conclude(&session, reason, end)?;
+                return Ok(Ended::Finished);
+            }
+            self.reporter.report(&Event::PhaseDone(end))?;
+            session = session.next_phase()?;
+        }
+    }
+
     /// From where a phase stands to its end.
-    fn phase(&mut self, session: &mut Session) -> Result<(), RunError> {
+    fn phase(&mut self, session: &mut Session) -> Result<StopReason, RunError> {
         self.reporter.report(&Event::Start(start(session, self.request)))?;
         let mut reason = StopReason::Finished;
-        while !self.done(session) {
-            let (loss, rows) = session.step()?;
+        while !done(session) {
+            let interrupted = self.request.interrupted.load(Ordering::Relaxed);
+            if interrupted || self.exhausted(session) {
+                self.left = true;
+                self.keeper.end(&sight(session), false)?;
+                if interrupted {
+                    reason = StopReason::Interrupted;
+                } else if !session.progress.means.is_empty() {
+                    self.epoch(session)?;
+                }
+                break;
+            }
+            let (_, rows) = session.step()?;
             self.first_step_ms.get_or_insert_with(|| self.request.clock.elapsed_ms());
-            session.progress.means.add([loss], rows);
+            let losses = session.losses();
+            session.progress.means.add(losses, rows);
             self.reporter.step(session.steps());
-            if (session.epoch_done() || self.steps_done(session)) && self.epoch(session)? == Some(Verdict::Stop) {
+            if (session.epoch_done() || steps_done(session)) && self.epoch(session)? == Some(Verdict::Stop) {
                 reason = StopReason::NoImprovement;
                 break;
+            }
+            if self.keeper.due() {
+                self.save(session)?;
             }
         }
         let epoch = session.progress.epoch;
         let best_epoch = session.progress.stop.as_ref().and_then(Patience::best_epoch).filter(|b| *b != epoch);
-        if let Some(best) = session.best.take() {
+        let kept = reason != StopReason::Interrupted;
+        if let Some(best) = session.best.take().filter(|_| kept) {
             restore(&mut session.engine.memory, &best)?;
         }
         let phase = session.phase().name.clone();
-        Ok(self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?)
+        let best_epoch = best_epoch.filter(|_| kept);
+        self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?;
+        Ok(reason)
+    }
+
+    /// Saves where the run stands, so that it can be taken up from here. A disk that is full now may not be so later.
+    fn save(&mut self, session: &Session) -> Result<(), RunError> {
+        match self.keeper.save(&sight(session)) {
+            Some(error) => Ok(self.reporter.warn(&error.message)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The last of a run: its end is kept and told.
+    fn conclude(&mut self, session: &Session, reason: StopReason, end: PhaseEnd) -> Result<(), RunError> {
+        let ended = if self.left { json!("max_steps") } else { json!(reason) };
+        let (steps, metrics) = (session.progress.global_step, &end.metrics);
+        let mut summary = json!({ "ended": ended, "steps": steps, "epochs": end.epochs, "seconds": end.seconds });
+        summary["metrics"] = json!(metrics);
+        if let Some(phase) = &end.phase {
+            summary["phase"] = json!(phase);
+        }
+        if !self.left {
+            self.keeper.end(&sight(session), true)?;
+        }
+        self.keeper.summary(&summary)?;
+        let (first_step_ms, peak_rss_mb) = (self.first_step_ms, peak_rss_mb());
+        Ok(self.reporter.report(&Event::Done { end, first_step_ms, peak_rss_mb })?)
+    }
+
+    /// Seconds of training, those before the run was resumed included.
+    fn seconds(&self) -> f64 {
+        self.before + self.began.elapsed().as_secs_f64()
     }
 
     /// The end of an epoch, or of the steps there are: evaluates what decides whether to go on.
@@ -158,7 +247,7 @@ impl Run<'_> {
         let progress = &mut session.progress;
         let verdict = match (&train.stop, &watched, &mut progress.stop) {
             (Some(stop), Some(metrics), Some(patience)) => {
-                let value = |name: &str| metrics.get(name).copied().unwrap_or(f64::NAN);
+                let value = |name: &str| metrics.number(name);
                 let falling = match stop.metric {
                     StopMetric::Loss => value("loss"),
                     StopMetric::Measure(k) if grows(session.source.program, &train.measures[k]) => {
@@ -175,14 +264,19 @@ impl Run<'_> {
         }
         let means = session.progress.means.means();
         session.progress.means.clear();
-        self.reporter.report(&Event::Epoch {
+        let event = Event::Epoch {
             phase: session.phase().name.clone(),
             epoch: session.progress.epoch,
             steps: session.steps(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: self.seconds(),
             train: means,
             valid: watched,
-        })?;
+        };
+        self.reporter.report(&event)?;
+        // The rest of an epoch that is left will be part of the same row.
+        if let (Some(row), false) = (Row::of(&event, session.progress.global_step), self.left) {
+            self.keeper.row(&row)?;
+        }
         Ok(verdict)
     }
 
@@ -193,7 +287,7 @@ impl Run<'_> {
             phase: session.phase().name.clone(),
             epochs: session.progress.epoch,
             steps: session.steps(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: self.seconds(),
             metrics: Named(metrics),
         })
     }
@@ -202,17 +296,32 @@ impl Run<'_> {
     fn exhausted(&self, session: &Session) -> bool {
         self.request.max_steps.is_some_and(|n| session.progress.global_step >= n)
     }
+}
 
-    fn steps_done(&self, session: &Session) -> bool {
-        let all = matches!(session.train.duration, Length::Steps(n) if session.steps() >= n);
-        all || self.exhausted(session)
-    }
+/// Whether the steps of a phase are done, where it has a number of them.
+fn steps_done(session: &Session) -> bool {
+    matches!(session.train.duration, Length::Steps(n) if session.steps() >= n)
+}
 
-    /// Whether the phase is.
-    fn done(&self, session: &Session) -> bool {
-        let epochs = matches!(session.train.duration, Length::Epochs(n) if session.progress.epoch >= n);
-        epochs || self.steps_done(session)
-    }
+/// Whether a phase is done.
+fn done(session: &Session) -> bool {
+    let epochs = matches!(session.train.duration, Length::Epochs(n) if session.progress.epoch >= n);
+    epochs || steps_done(session)
+}
+
+/// What a session has that is to be kept.
+fn sight<'s>(session: &'s Session) -> Sight<'s> {
+    let tensors = copy(&session.engine.memory);
+    // Averages are state that evaluation reads.
+    let model = &session.source.model;
+    let evaluated = session.phase().evaluate.inputs().filter_map(|id| match session.phase().evaluate.op(id) {
+        Op::Input(input) if input.role == Role::State => Some(input.name.to_string()),
+        _ => None,
+    });
+    let lasting = model.parameters.iter().chain(&model.layer_state).map(|p| p.path.to_string());
+    let weights = lasting.chain(evaluated).collect();
+    let (best, tables) = (session.best.as_ref(), session.source.tables);
+    Sight { progress: &session.progress, tensors, best, weights, tables }
 }
 
 fn start(session: &Session, request: &Request) -> Start {

@@ -4,17 +4,19 @@
 //! measures; parameters and state in memory. Invariant: between two steps, [`Session::progress`], the tensors in memory and
 //! [`Session::best`] are all that the rest of the phase depends on.
 
-use super::build::{Engine, Settings};
-use super::dataset::{Dataset, Feed, training_set};
+use super::build::{Batched, Engine, Settings, Sizes};
+use super::dataset::{Dataset, Feed, second_set, training_set};
 use super::divergence;
-use super::metrics::{Means, Metrics};
+use super::gather::Gathered;
+use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
+use super::record::Standing;
 use super::run::RunError;
-use super::state::{Progress, Snapshot};
+use super::state::{Progress, Snapshot, restore};
 use super::stopping::Patience;
 use super::trace::Trace;
-use crate::check::typed::{Program, Train};
-use crate::data::{Batches, Order, Rows, Table};
+use crate::check::typed::{Player, Program, Train};
+use crate::data::{Batches, Order, Position, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Memory, OutputId};
@@ -23,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows an evaluation takes at once, at most.
-const CHUNK: u64 = 512;
+pub(super) const CHUNK: u64 = 512;
 
 /// What every phase of a run is made from.
 #[derive(Clone)]
@@ -52,6 +54,25 @@ impl<'t> Source<'t> {
     }
 }
 
+/// The second data set of a phase, of which every step sees a batch too.
+struct Second<'t> {
+    dataset: Dataset<'t>,
+    batches: Batches,
+    feed: Feed<'t>,
+}
+
+impl Second<'_> {
+    /// The rows of a step: a function of its number.
+    fn rows(&mut self, step: u64) -> &[usize] {
+        let per_epoch = (self.batches.per_epoch() as u64).max(1);
+        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
+        if self.batches.position() != wanted {
+            self.batches.seek(wanted);
+        }
+        self.batches.next_batch().unwrap_or(&[])
+    }
+}
+
 /// A phase of a program, ready for its next step.
 pub struct Session<'t> {
     pub source: Source<'t>,
@@ -63,7 +84,9 @@ pub struct Session<'t> {
     pub best: Option<Snapshot>,
     pub train: &'t Train,
     feed: Feed<'t>,
-    loss: OutputId,
+    second: Option<Second<'t>>,
+    /// What each player optimizes.
+    losses: Vec<OutputId>,
     trace: Trace,
 }
 
@@ -83,9 +106,29 @@ impl<'t> Session<'t> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
         for (path, tensor) in init {
-            start_from(&mut session.engine.memory, &session.source.model.parameters, path, tensor)?;
+            start_from(&mut session.engine.memory, &session.source.model, path, tensor)?;
+        }
+        if !init.is_empty() {
+            // What is kept for the parameters may begin from their values.
+            let Source { model, settings, .. } = &session.source;
+            let memory = &mut session.engine.memory;
+            let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
+            start.run(memory, 1)?;
         }
         session.trace = Trace::new(&session.engine.memory);
+        Ok(session)
+    }
+
+    /// The phase that a run stood in, where it stood.
+    pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let Standing { about, tensors, best } = standing;
+        let mut session = Session::start(source, about.progress.phase, &[])?;
+        let memory = &mut session.engine.memory;
+        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+            return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
+        }
+        restore(memory, &tensors)?;
+        session.resume(about.progress, best);
         Ok(session)
     }
 
@@ -112,16 +155,31 @@ impl<'t> Session<'t> {
         };
         let batches = Batches::new(rows, size as usize, order);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
-        let sizes = (size, CHUNK.max(size).min(largest));
+        let second = second_set(source.program, train, source.tables)?;
+        let beside = second.as_ref().map_or(1, |(.., size)| *size);
+        let all = dataset.size() as u64;
+        let sizes = [size, CHUNK.max(size).min(largest), all.max(1)].map(|rows| Sizes { rows, beside });
         let before = before.map(|memory| (memory, progress.global_step));
         let engine = Engine::new(&source.model, phase, before, sizes, settings)?;
-        let feed = Feed::new(&dataset, &engine.step)?;
-        let loss = engine.step.machine.output("loss").expect("a step reports its loss");
+        let feed = Feed::new(&dataset, &engine.step, train, false)?;
+        let second = match (second, &train.beside) {
+            (Some((dataset, rows, size)), Some(declared)) => {
+                let order = match declared.in_order {
+                    true => Order::InOrder,
+                    false => Order::Shuffled { seed: shuffling(!settings.seed, phase) },
+                };
+                let feed = Feed::new(&dataset, &engine.step, train, true)?;
+                Some(Second { dataset, batches: Batches::new(rows, size as usize, order), feed })
+            }
+            _ => None,
+        };
+        let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
+        let losses: Vec<OutputId> = train.players.iter().map(output).collect();
         let trace = Trace::new(&engine.memory);
         progress.stop = train.stop.as_ref().map(|s| Patience::new(s.patience));
-        progress.means = Means::new(["loss".to_owned()]);
+        progress.means = Means::new(train.players.iter().map(|p| p.name.clone()));
         let best = None;
-        Ok(Session { source, engine, dataset, batches, progress, best, train, feed, loss, trace })
+        Ok(Session { source, engine, dataset, batches, progress, best, train, feed, second, losses, trace })
     }
 
     /// Puts back where a run of this phase stood; its tensors are put back by writing to the engine's memory.
@@ -148,33 +206,41 @@ impl<'t> Session<'t> {
         self.progress.step
     }
 
-    /// One step on the next batch: its loss and rows. Goes on to the next epoch at the end of one.
+    /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
         if self.trace.due(self.progress.step) {
             self.trace.keep(&self.progress, &self.engine.memory);
         }
-        let rows = self.repeat_step(self.progress.step, self.progress.global_step)?;
+        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
         self.progress.step += 1;
         self.progress.global_step += 1;
         self.progress.position = self.batches.position();
-        let loss = self.engine.step.machine.report(self.loss);
-        if !loss.is_finite() {
+        let losses = self.losses();
+        if losses.iter().any(|loss| !loss.is_finite()) {
             return Err(self.diverged());
         }
-        Ok((loss, rows))
+        Ok((losses[0], sizes.rows as usize))
+    }
+
+    /// What each player's objective was in the last step.
+    pub fn losses(&self) -> Vec<f64> {
+        self.losses.iter().map(|id| self.engine.step.machine.report(*id)).collect()
     }
 
     /// Runs the step of these numbers on the next batch, of so many rows.
-    pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<usize, RunError> {
+    pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
         let rows = self.batches.advance();
-        let count = rows.len();
+        let mut sizes = Sizes::from(rows.len() as u64);
         self.feed.fill(&mut self.engine.step.machine, rows)?;
-        let epoch = self.batches.position().epoch;
-        for (name, value) in [("step", global_step), ("step of the phase", step), ("epoch", epoch)] {
-            self.engine.step.set(name, value as i64)?;
+        if let Some(second) = &mut self.second {
+            let rows = second.rows(step).to_vec();
+            sizes.beside = rows.len() as u64;
+            second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
-        self.engine.step.run(&mut self.engine.memory, count as u64)?;
-        Ok(count)
+        self.engine.step.set("step", global_step as i64)?;
+        self.engine.step.count(step, self.batches.position().epoch)?;
+        self.engine.step.run(&mut self.engine.memory, sizes)?;
+        Ok(sizes)
     }
 
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
@@ -200,20 +266,62 @@ impl<'t> Session<'t> {
         self.progress.position.batch >= self.batches.per_epoch() as u64
     }
 
-    /// Loss and measures over rows, weighted by the rows of each chunk.
+    /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
+    /// rows at once.
     pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
-        let names: Vec<String> =
-            std::iter::once("loss".to_owned()).chain(self.train.measures.iter().map(|m| m.name.clone())).collect();
-        let machine = &self.engine.evaluate.machine;
-        let outputs: Vec<OutputId> = names.iter().filter_map(|n| machine.output(n)).collect();
-        let feed = Feed::new(&self.dataset, &self.engine.evaluate)?;
-        let mut means = Means::new(names);
-        for chunk in rows.chunks(self.engine.evaluate.rows() as usize) {
-            feed.fill(&mut self.engine.evaluate.machine, &chunk)?;
-            self.engine.evaluate.run(&mut self.engine.memory, chunk.len() as u64)?;
-            means.add(outputs.iter().map(|o| self.engine.evaluate.machine.report(*o)), chunk.len());
+        let (train, phase) = (self.train, self.progress.phase);
+        let engine = &mut self.engine;
+        let (step, epoch) = (self.progress.step, self.progress.epoch);
+        let sizes = |rows: usize, beside: &Option<Vec<usize>>| Sizes {
+            rows: rows as u64,
+            beside: beside.as_ref().map_or(1, |rows| rows.len() as u64),
+        };
+        // Of the second data set every chunk sees the same batch.
+        let beside = self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()));
+        let fill = |batched: &mut Batched, rows: &[usize]| -> Result<(), RunError> {
+            Feed::new(&self.dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
+            if let (Some(second), Some(rows)) = (&self.second, &beside) {
+                Feed::new(&second.dataset, batched, train, true)?.fill(&mut batched.machine, rows)?;
+            }
+            Ok(batched.count(step, epoch)?)
+        };
+        let players = train.players.iter().map(|p| p.name.clone());
+        let names: Vec<String> = players.chain(train.measures.iter().map(|m| m.name.clone())).collect();
+        let reported: Vec<(String, OutputId)> =
+            names.iter().filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
+        let mut gathered: Vec<Gathered> =
+            self.source.model.phases[phase].gathered.iter().map(|name| Gathered::new(name)).collect();
+        let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
+        for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
+            fill(&mut engine.evaluate, &chunk)?;
+            engine.evaluate.set("step", number as i64)?;
+            engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
+            let machine = &engine.evaluate.machine;
+            means.add(reported.iter().map(|(_, id)| machine.report(*id)), chunk.len());
+            for tensor in &mut gathered {
+                tensor.take(machine);
+            }
         }
-        Ok(means.means())
+        let means = means.means();
+        let mut metrics = Metrics::default();
+        let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
+        if let Some(summary) = &mut summary {
+            fill(summary, &rows.first(rows.len()))?;
+            for tensor in &gathered {
+                tensor.give(&mut summary.machine)?;
+            }
+            summary.run(&mut engine.memory, sizes(rows.len(), &beside))?;
+        }
+        for name in names {
+            let whole = summary.as_ref().and_then(|s| s.machine.read(&name));
+            let value = match (means.get(&name), whole) {
+                (Some(mean), _) => mean.clone(),
+                (None, Some(whole)) => Measured::from(whole),
+                (None, None) => Measured::Number(f64::NAN),
+            };
+            metrics.0.push((name, value));
+        }
+        Ok(metrics)
     }
 
     /// Loss and measures over every part of the data.
@@ -228,10 +336,11 @@ fn shuffling(seed: u64, phase: usize) -> u64 {
     seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// Replaces a parameter's starting value.
-fn start_from(memory: &mut Memory, parameters: &[Persistent], path: &str, tensor: &Tensor) -> Result<(), RunError> {
-    let Some(parameter) = parameters.iter().find(|p| &*p.path == path) else {
-        let names: Vec<&str> = parameters.iter().map(|p| &*p.path).collect();
+/// Replaces the starting value of a parameter or of a layer's state.
+fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    let known = || model.parameters.iter().chain(&model.layer_state);
+    let Some(parameter) = known().find(|p| &*p.path == path) else {
+        let names: Vec<&str> = known().map(|p| &*p.path).collect();
         let near =
             closest(path, names.iter().copied()).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
         let there = names.join(", ");

@@ -1,7 +1,7 @@
 //! Explaining a NaN or an infinity: since updates happen in place, the evidence is gone when it shows, so copies of what
 //! steps start from are kept every so often and the steps since are run again, one by one, with checks.
 
-use super::build::{Engine, bindings};
+use super::build::{Engine, Sizes, bindings};
 use super::divergence::{self, Culprit};
 use super::run::RunError;
 use super::session::Session;
@@ -74,7 +74,7 @@ impl Trace {
             if spoiled || step == last {
                 let phase = session.phase().name.clone();
                 let step_graph = session.phase().step.clone();
-                let culprit = self.blame(&step_graph, &mut session.engine, &before, rows as u64)?;
+                let culprit = self.blame(&step_graph, &mut session.engine, &before, rows)?;
                 return Ok(Diverged { phase, step, epoch: session.batches.position().epoch, culprit });
             }
             before = after;
@@ -89,7 +89,7 @@ impl Trace {
         step: &Graph,
         engine: &mut Engine,
         before: &[(String, Tensor)],
-        rows: u64,
+        rows: Sizes,
     ) -> Result<Option<Culprit>, RunError> {
         let mut graph = Graph::default();
         let optional = optimize::passes().iter().filter(|p| !p.mandatory).map(|p| p.name.to_owned()).collect();

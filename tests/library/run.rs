@@ -31,6 +31,23 @@ pub fn arrays(value: &Value) -> BTreeMap<String, Array> {
     value.as_object().unwrap().iter().map(|(name, v)| (name.clone(), array(v))).collect()
 }
 
+/// The parameters that figures describe, by path.
+pub fn starting(figure: &Value) -> BTreeMap<String, Array> {
+    figure.as_object().unwrap().iter().map(|(path, f)| (path.clone(), parameter(f))).collect()
+}
+
+/// The tensor that the figures describe by its shape, scale, phase and shift.
+fn parameter(figure: &Value) -> Array {
+    let dims: Vec<usize> = numbers(&figure["dims"]).iter().map(|d| *d as usize).collect();
+    let number = |name: &str| figure[name].as_f64().unwrap();
+    let value = |k: usize| {
+        let at = k as f64 * 0.618_033_988_749_894_9 + number("phase");
+        number("scale") * (2.0 * (at - at.floor()) - 1.0) + number("shift")
+    };
+    let count: usize = dims.iter().product();
+    (dims, (1..=count).map(value).collect())
+}
+
 /// A folder with `data.safetensors`, `start.safetensors` and `program.dl`.
 pub struct Folder(TempDir);
 

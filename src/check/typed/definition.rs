@@ -87,6 +87,8 @@ pub enum Origin {
     Next,
     /// A column of the batch.
     Column,
+    /// The number of the step or of the epoch.
+    Counter,
     /// Made by the checker for a value used twice.
     Temporary,
 }
@@ -101,8 +103,32 @@ pub struct OptimizerRoles {
 
 #[derive(Clone, Debug)]
 pub enum Member {
-    Param { name: String, rank: Rank },
-    Application { segment: String, def: DefId },
+    Param { name: String, rank: Rank, loops: usize },
+    Application { segment: String, def: DefId, loops: usize },
+}
+
+impl Member {
+    /// Whether a part of a path means this member. One that stands in repetitions has the number of each behind its name:
+    /// `block_3`.
+    pub fn is(&self, part: &str) -> bool {
+        let (name, loops) = match self {
+            Member::Param { name, loops, .. } => (name, *loops),
+            Member::Application { segment, loops, .. } => (segment, *loops),
+        };
+        let Some(numbers) = part.strip_prefix(name.as_str()) else { return false };
+        let count =
+            numbers.split('_').skip(1).filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).count();
+        count == loops && numbers.split('_').count() == loops + 1 && (loops > 0 || numbers.is_empty())
+    }
+
+    /// How the member is written in a path.
+    pub fn shown(&self) -> String {
+        let (name, loops) = match self {
+            Member::Param { name, loops, .. } => (name, *loops),
+            Member::Application { segment, loops, .. } => (segment, *loops),
+        };
+        format!("{name}{}", "_1".repeat(loops))
+    }
 }
 
 /// The rank of a parameter as far as its definition tells; with a pack, at least so many axes.
@@ -149,6 +175,8 @@ pub struct Param {
     pub name: String,
     pub init: Initial,
     pub span: Span,
+    /// The indices of the repetitions around it, whose values number it.
+    pub loops: Vec<Symbol>,
 }
 
 /// How a parameter starts.

@@ -12,12 +12,14 @@
 //! - statements of a block stand in an order in which every local is defined before it is read;
 //! - no subtree stands for a value twice: a value used twice is a local.
 
+mod clause;
 mod definition;
 mod expression;
 mod train;
 mod ty;
 
 pub use crate::syntax::ast::Kind;
+pub use clause::*;
 pub use definition::*;
 pub use expression::*;
 pub use train::*;
