@@ -39,6 +39,11 @@ fn parse() {
 }
 
 #[test]
+fn format() {
+    fuzz(&Target::source("format", targets::format));
+}
+
+#[test]
 fn check() {
     fuzz(&Target::source("check", targets::check).cases(300));
 }
@@ -55,12 +60,12 @@ fn csv_options() {
 
 #[test]
 fn npz() {
-    fuzz(&Target::data("npz", targets::npz));
+    fuzz(&Target::data("npz", targets::npz).packed());
 }
 
 #[test]
 fn idx() {
-    fuzz(&Target::data("idx", targets::idx));
+    fuzz(&Target::data("idx", targets::idx).packed());
 }
 
 #[test]

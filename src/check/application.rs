@@ -33,14 +33,18 @@ impl Checker<'_> {
         }
         match &callee.kind {
             Ast::Name(name) => self.named_application(name, callee.span, &given, over, e.span),
-            Ast::Call { callee: derivative, args, over: None } if over.is_none() => {
-                match (derivative.as_name(), args.as_slice()) {
-                    (Some(word @ ("grad" | "hvp")), [objective]) => {
-                        self.objective_derivative(word, &objective.value, &given, e.span)
-                    }
-                    _ => self.not_a_function(callee.span, e.span),
+            Ast::Call { callee: derivative, args, over: None } => match (derivative.as_name(), args.as_slice()) {
+                (Some(word @ ("grad" | "hvp")), [f]) if self.is_function(&f.value) => {
+                    self.function_derivative(word, &f.value, &given, over, e.span)
                 }
-            }
+                (Some(word @ ("jvp" | "vjp" | "jacobian" | "hessian")), [f]) => {
+                    self.function_derivative(word, &f.value, &given, over, e.span)
+                }
+                (Some(word @ ("grad" | "hvp")), [objective]) if over.is_none() => {
+                    self.objective_derivative(word, &objective.value, &given, e.span)
+                }
+                _ => self.not_a_function(callee.span, e.span),
+            },
             _ => self.not_a_function(callee.span, e.span),
         }
     }
@@ -82,7 +86,8 @@ impl Checker<'_> {
                 _ => {}
             }
         }
-        let like = given.iter().any(|(n, _)| n.is_some_and(|n| n.text == "like"));
+        let shape = |e: &ast::Expr| matches!(e.kind, Ast::Shape(_));
+        let like = given.iter().any(|(n, e)| n.is_some_and(|n| n.text == "like") || shape(e));
         if over.is_none()
             && !like
             && let Some(global) = self.global(name)

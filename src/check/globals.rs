@@ -153,7 +153,8 @@ impl<'a> Globals<'a> {
     fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
         let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in items {
-            if let Some(first) = seen.insert(&item.name.text, item.name.span) {
+            let first = *seen.entry(&item.name.text).or_insert(item.name.span);
+            if first != item.name.span {
                 errors.push(duplicate(&item.name, first));
                 continue;
             }
@@ -212,7 +213,8 @@ impl<'a> Globals<'a> {
             let mut parts: Vec<Part> = Vec::new();
             let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
             for part in &item.parts {
-                if let Some(first) = seen.insert(&part.name.text, part.name.span) {
+                let first = *seen.entry(&part.name.text).or_insert(part.name.span);
+                if first != part.name.span {
                     errors.push(duplicate(&part.name, first));
                 } else if part.percent <= 0.0 || part.percent.is_nan() {
                     errors.push(
@@ -406,6 +408,7 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         locals: Vec::new(),
         result: Type::Error,
         body: Block { statements: Vec::new(), result: None },
+        derivative: None,
         optimizer: None,
         members: Vec::new(),
     }

@@ -9,19 +9,23 @@
 
 mod application;
 mod arguments;
+mod arrange;
 mod block;
 mod builtin;
 mod column;
 mod constant;
 mod definition;
+mod derivative;
 mod elementwise;
 mod expression;
 mod function;
+mod gather;
 mod globals;
 mod indexed;
 mod member;
 mod objective;
 mod order;
+mod own_derivative;
 mod parameters;
 mod phases;
 mod prelude;
@@ -37,6 +41,7 @@ mod train;
 pub mod typed;
 mod uses;
 
+pub use expression::BUILTINS;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 

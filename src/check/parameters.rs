@@ -282,7 +282,8 @@ impl Checker<'_> {
             Ast::Call { callee, args, over: None } => (callee.as_name()?, callee.span, args.as_slice()),
             _ => return None,
         };
-        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like")) {
+        let shape = |a: &ast::Arg| matches!(a.value.kind, Ast::Shape(_));
+        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like") || shape(a)) {
             return None;
         }
         if let Some((Binding::Local(id), _)) = self.lookup(name) {

@@ -74,6 +74,10 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
     p.block(out, &d.body, 1)?;
+    if let Some(derivative) = &d.derivative {
+        writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
+        p.block(out, &derivative.body, 1)?;
+    }
     writeln!(out, "}}")
 }
 
@@ -403,6 +407,35 @@ impl Printer<'_> {
                 write!(out, "grad(")?;
                 self.expression(out, of, depth)?;
                 write!(out, ", {})", self.local(*wrt))
+            }
+            ExprKind::Tangent { of, wrt, along } => {
+                write!(out, "tangent(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {} along ", self.local(*wrt))?;
+                self.expression(out, along, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                write!(out, "jacobian(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {}", self.local(*wrt))?;
+                if let Some(rows) = rows {
+                    write!(out, " per {rows:?}")?;
+                }
+                write!(out, ")")
+            }
+            ExprKind::Peek(value) => unary(out, "peek", value),
+            ExprKind::Commit(value) => unary(out, "commit", value),
+            ExprKind::Positions => write!(out, "positions{}", self.ty(&e.ty)),
+            ExprKind::Reshape(value) => {
+                write!(out, "reshape(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " to {})", self.ty(&e.ty))
+            }
+            ExprKind::Slice { value, axis, start, .. } => {
+                write!(out, "slice(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis} from {start} to {})", self.ty(&e.ty))
             }
             ExprKind::Evaluate { objective, at } => unary(out, self.local(*objective), at),
             ExprKind::EvaluateGrad { objective, at } => unary(out, &format!("grad({})", self.local(*objective)), at),

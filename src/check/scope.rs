@@ -10,6 +10,9 @@ use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// In a program of more names, none is offered for an unknown one.
+const MANY_NAMES: usize = 10_000;
+
 /// What a name in a scope means.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Binding {
@@ -194,8 +197,9 @@ impl<'c> Checker<'c> {
         }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");
-        if self.errors.len() > super::MAX_ERRORS {
-            // It will not be shown, and looking for a name like it takes long where there are many names.
+        // Looking for a name like it takes long where there are many; errors beyond these are not shown.
+        let many = self.locals.len() + self.globals.definitions.len() + self.globals.constants.len() > MANY_NAMES;
+        if self.errors.len() > super::MAX_ERRORS || many {
             return self.fail(span, error);
         }
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();

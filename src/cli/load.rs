@@ -8,6 +8,7 @@ use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::{MAX_TEXT, parse};
 use crate::train;
+use crate::train::record::Encoded;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -37,6 +38,11 @@ pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| Failure::from(unreadable(path, &e)))?;
+    decoded(path, bytes)
+}
+
+/// The text of bytes that come from a file.
+pub fn decoded(path: &Path, bytes: Vec<u8>) -> Result<(Files, FileId), Failure> {
     if bytes.len() > MAX_TEXT {
         let message = format!("{} is larger than {} MiB", path.display(), MAX_TEXT >> 20);
         let error = Diagnostic::new(codes::FILE_TOO_LARGE, message);
@@ -121,6 +127,20 @@ pub fn load_trainable(source: &Source, float: FloatType) -> Result<Loaded, Failu
         .at(Span::new(loaded.user, end, end), "the file ends without one")
         .help("add `train { minimize …  on …  using …  epochs … }`");
     Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]))
+}
+
+/// As [`load`], for a program whose data is known by how it was encoded, and is not read.
+pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result<Loaded, Failure> {
+    let (mut files, user, tree) = parsed(&source.file)?;
+    let schemas: Schemas =
+        data.iter().map(|(name, encoded)| (name.clone(), encoded.encoding.schema(encoded.rows))).collect();
+    let prelude = check::prelude(&mut files);
+    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let (program, errors) = check::check(&prelude, &tree, &schemas, &source.set);
+    if !errors.is_empty() {
+        return Err(Failure::Diagnostics(Box::new(files), errors));
+    }
+    Ok(Loaded { files, user, program, tables: BTreeMap::new(), data_files: BTreeMap::new() })
 }
 
 /// The tables that can be read, what the checker needs to know of them, and the files they are read from.

@@ -3,7 +3,7 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train, match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
@@ -57,6 +57,22 @@ impl Instances {
     fn names(&self) -> String {
         let names: Vec<String> = self.parameters.iter().map(|p| format!("`{}`", p.path)).collect();
         names.join(", ")
+    }
+
+    /// Every path of a selection leads to some parameter: one whose net is applied.
+    pub fn must_exist(&self, selection: &Selection) -> Result<(), Diagnostic> {
+        for item in &selection.items {
+            if let SelectionItem::Path(path) | SelectionItem::Wildcard(path) = item
+                && self.select(std::slice::from_ref(item), None).is_empty()
+            {
+                let message = format!("there is no parameter at `{}`", path.join("."));
+                return Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, message)
+                    .at(selection.span, "named here")
+                    .note(format!("the parameters are {}", self.names()))
+                    .help("a net has parameters where it is applied"));
+            }
+        }
+        Ok(())
     }
 
     /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;

@@ -265,6 +265,12 @@ another kind gets a name of its own; in evaluation it comes from the columns as 
 
     augment (x, soft) = mixup(x, one_hot(label))
 ";
+    MIXES_ROWS = 250, "a derivative of each row of a function that mixes them",
+"`jacobian(f)(x per N)` is the Jacobian of each row on its own: row n of the result by row n of
+x. That exists only if row n of f(x) depends on row n of x alone. A function that reduces over
+the rows, normalizes by them or reorders them does not; the message names the place. Without
+`per` the Jacobian has every derivative of every row by every row.
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.

@@ -47,6 +47,17 @@ impl<'t> Dataset<'t> {
         self.table.rows()
     }
 
+    /// All rows of a table, undivided.
+    pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
+        let parts = vec![(WHOLE.to_owned(), (0..table.rows()).collect())];
+        Dataset { name: name.to_owned(), table, parts }
+    }
+
+    /// Every row.
+    pub fn all(&self) -> Vec<usize> {
+        (0..self.table.rows()).collect()
+    }
+
     /// The rows that `rows` names: a part, or all.
     pub fn rows(&self, rows: Rows) -> Vec<usize> {
         match rows.part {

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows an evaluation takes at once, at most.
-const CHUNK: u64 = 512;
+pub(super) const CHUNK: u64 = 512;
 
 /// What every phase of a run is made from.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use dlc::data::{self, Array, Column, DataError, FloatType, Table};
 use dlc::ir::DType;
 use dlc::source::{Diagnostic, FileId, Files, render, to_json};
 use dlc::syntax::ast::{self, Expr, File, ItemKind};
-use dlc::syntax::{self, dump};
+use dlc::syntax::{self, FormatError, Spelling, dump};
 use dlc::train;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -87,6 +87,22 @@ fn reparse(expr: &Expr) {
     assert!(errors.is_empty(), "{printed}\n{}", render(&files, &errors, false));
     let Some(ItemKind::Constant(constant)) = tree.items.first().map(|item| &item.kind) else { panic!("{printed}") };
     assert_eq!(dump::expression(&constant.value), dump::expression(expr), "{printed}");
+}
+
+/// Formatting: what was formatted stays as it is, in either spelling.
+pub fn format(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    for spelling in [Spelling::Kept, Spelling::Ascii] {
+        match syntax::format(FileId::default(), &text, spelling) {
+            Ok(once) => {
+                let twice = syntax::format(FileId::default(), &once, spelling);
+                assert!(twice.is_ok_and(|twice| twice == once), "not the same when formatted again");
+            }
+            Err(FormatError::Syntax(errors)) => return errors[0].code.to_string(),
+            Err(FormatError::Changed) => panic!("formatting changes the meaning"),
+        }
+    }
+    text.lines().count().next_power_of_two().to_string()
 }
 
 /// The front end with data that is not read: every `data` has the columns that the seeds name.

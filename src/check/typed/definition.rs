@@ -26,6 +26,8 @@ pub struct Definition {
     /// The type of the value. [`Type::Nothing`] for an optimizer.
     pub result: Type,
     pub body: Block,
+    /// The derivative it says it has.
+    pub derivative: Option<Derivative>,
     /// In an optimizer, what its first two inputs are.
     pub optimizer: Option<OptimizerRoles>,
     /// Its parameters and the applications that own parameters or state, by path segment, in order of application.
@@ -36,6 +38,17 @@ impl Definition {
     pub fn local(&self, id: LocalId) -> &Local {
         &self.locals[id.0 as usize]
     }
+}
+
+/// What takes the place of the derivative of a definition's value.
+#[derive(Clone, Debug)]
+pub struct Derivative {
+    /// The cotangent of the value, of its type.
+    pub cotangent: LocalId,
+    /// The inputs that are float tensors, in order.
+    pub inputs: Vec<LocalId>,
+    /// Gives the cotangent of each of them, of its type; a tuple if there are several.
+    pub body: Block,
 }
 
 #[derive(Clone, Debug)]

@@ -29,6 +29,7 @@ impl Expr {
             | ExprKind::Count(_)
             | ExprKind::Local(_)
             | ExprKind::Selection(_)
+            | ExprKind::Positions
             | ExprKind::Parameter(_) => {}
             ExprKind::Tuple(values)
             | ExprKind::Elementwise { operands: values, .. }
@@ -43,6 +44,11 @@ impl Expr {
             | ExprKind::SetOf(value)
             | ExprKind::Evaluating(value)
             | ExprKind::Draws { value, .. }
+            | ExprKind::Reshape(value)
+            | ExprKind::Peek(value)
+            | ExprKind::Commit(value)
+            | ExprKind::Slice { value, .. }
+            | ExprKind::Jacobian { of: value, .. }
             | ExprKind::Broadcast { value, .. }
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
@@ -54,6 +60,7 @@ impl Expr {
             ExprKind::Contract { left: a, right: b, .. }
             | ExprKind::Gather { value: a, index: b, .. }
             | ExprKind::EvaluateHvp { at: a, along: b, .. }
+            | ExprKind::Tangent { of: a, along: b, .. }
             | ExprKind::FillSet { value: a, like: b } => {
                 visit(a);
                 visit(b);
@@ -168,6 +175,17 @@ pub enum ExprKind {
         values: Vec<Expr>,
         axis: usize,
     },
+    /// The elements in row-major order under the axes of the type. Sizes that divide are compared when they are known.
+    Reshape(Box<Expr>),
+    /// As many positions of an axis as the type has there, from `start` on; `last`: up to the end of the axis.
+    Slice {
+        value: Box<Expr>,
+        axis: usize,
+        start: Size,
+        last: bool,
+    },
+    /// Integers, each its own position along the only axis of the type.
+    Positions,
     /// A draw of the type's shape; for a set, of the shapes of `like`.
     Random {
         site: SiteId,
@@ -219,6 +237,23 @@ pub enum ExprKind {
         of: Box<Expr>,
         wrt: LocalId,
     },
+    /// The derivative of the float tensor `of` by the target `wrt` along `along`, of `of`'s type.
+    Tangent {
+        of: Box<Expr>,
+        wrt: LocalId,
+        along: Box<Expr>,
+    },
+    /// Every derivative of the float tensor `of` by the target `wrt`: the axes of `of`, then those of `wrt`. `rows` is an axis in
+    /// each that runs together, and comes first.
+    Jacobian {
+        of: Box<Expr>,
+        wrt: LocalId,
+        rows: Option<(usize, usize)>,
+    },
+    /// The value; what it assigns to layer state is not kept.
+    Peek(Box<Expr>),
+    /// The value, an evaluation of the objective or of its gradient: its loss is reported and its layer state kept.
+    Commit(Box<Expr>),
     /// J(at), a scalar.
     Evaluate {
         objective: LocalId,

@@ -42,8 +42,7 @@ pub enum FormatError {
 }
 
 /// The text in canonical form.
-pub fn format(text: &str, spelling: Spelling) -> Result<String, FormatError> {
-    let file = FileId::default();
+pub fn format(file: FileId, text: &str, spelling: Spelling) -> Result<String, FormatError> {
     let (before, errors) = parse(file, text);
     if !errors.is_empty() {
         return Err(FormatError::Syntax(errors));
