@@ -36,6 +36,7 @@ fn expected() -> Vec<(&'static str, f64, f64, f64, f64)> {
         ("variance_scaling", normal(1.0 / i)),
         ("variance_scaling(scale: 2, inputs: 0, outputs: 1)", normal(2.0 / o)),
         ("variance_scaling_uniform(inputs: 0.5, outputs: 0.5)", flat(2.0 / (i + o))),
+        ("identity", (1.0 / o, 1.0 / o - 1.0 / (o * o), 0.0, 1.0)),
         ("orthogonal", (0.0, 1.0 / o, -1.0, 1.0)),
         ("orthogonal(gain: 2)", (0.0, 4.0 / o, -2.0, 2.0)),
         ("sparse", (0.0, 15.0 / i, -6.0, 6.0)),

@@ -71,11 +71,11 @@ def weight_norm(p, x):
 
 
 def maxout(p, x):
-    return (torch.einsum("...i,ipo->...po", x, p["net.layer.W"]) + p["net.layer.b"]).max(-2).values
+    return apply(p, "net.layer", x).unflatten(-1, (3, 5)).max(-2).values
 
 
 V = {"net.layer.V": ([C, 5], 0.8, 0.1, 0.0), "net.layer.b": ([5], 0.2, 0.4, 0.0), "net.layer.g": ([5], 0.3, 0.7, 1.0)}
-PIECES = {"net.layer.W": ([C, 3, 5], 0.8, 0.1, 0.0), "net.layer.b": ([3, 5], 0.2, 0.4, 0.0)}
+PIECES = dense("net.layer", C, 15)
 LINE = {"net.layer.w": ([C], 0.8, 0.1, 0.0), "net.layer.b": ([], 0.2, 0.4, 0.0)}
 norm = scaled("net.layer", C)
 affine = lambda p, x, _: apply(p, "net.layer", x)

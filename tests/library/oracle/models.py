@@ -87,6 +87,15 @@ def autoencoder(p, d):
     return 0.5 * ((y - d["x"] / 16) ** 2).sum(1).mean() + 0.1 * sparsity
 
 
+def contractive(p, d):
+    x = d["x"] / 16
+    h = torch.sigmoid(apply(p, "encoder.code", x))
+    y = torch.sigmoid(apply(p, "decoder.image", h))
+    # ∂h_k/∂x_i = h_k (1 - h_k) W_ik / 16
+    square = ((h * (1 - h)) ** 2) @ (p["encoder.code.W"] ** 2).sum(0) / 256
+    return 0.5 * ((y - x) ** 2).sum(1).mean() + 20 * square.mean()
+
+
 def input_gradient(p, d):
     x = d["x"].clone().requires_grad_()
     ce = cross_entropy(apply(p, "model.out", torch.tanh(apply(p, "model.hidden", x / 16))), d)
@@ -102,7 +111,7 @@ def residual(p, d):
 
 
 def maxout(p, d):
-    pieces = torch.einsum("ni,ipo->npo", d["x"] / 16, p["model.hidden.W"]) + p["model.hidden.b"]
+    pieces = apply(p, "model.hidden", d["x"] / 16).unflatten(1, (3, 12))
     return cross_entropy(apply(p, "model.out", pieces.max(1).values), d)
 
 
@@ -168,13 +177,14 @@ PROGRAMS = [
     (layer_norm, perceptron() | scaled("model.norm_1", 24, 0.2), (rules.adam, dict(lr=0.01, decay=0.1)), DIGITS, 60),
     (autoencoder, dense("encoder.code", 64, 16, 0.1) | dense("decoder.image", 16, 64, 0.7), (rules.adadelta, {}),
      DIGITS, 60),
+    (contractive, dense("encoder.code", 64, 16, 0.1) | dense("decoder.image", 16, 64, 0.7), (rules.lion, dict(lr=0.002)),
+     DIGITS, 60),
     (input_gradient, perceptron(), (rules.adam, dict(lr=0.01, greatest=True)), DIGITS, 60),
     (residual, dense("model.start", 64, 16, 0.1) | dense("model.first.dense_1", 16, 12, 0.2)
      | dense("model.first.dense_2", 12, 16, 0.3) | dense("model.second.dense_1", 16, 12, 0.4)
      | dense("model.second.dense_2", 12, 16, 0.5) | dense("model.out", 16, 10, 0.7),
      (rules.nadam, dict(lr=0.005)), DIGITS, 60),
-    (maxout, {"model.hidden.W": ([64, 3, 12], 0.3, 0.1, 0.0), "model.hidden.b": ([3, 12], 0.1, 0.4, 0.0)}
-     | dense("model.out", 12, 10, 0.7), (rules.rmsprop_nesterov, dict(lr=0.001)), DIGITS, 60),
+    (maxout, dense("model.hidden", 64, 36, 0.1) | dense("model.out", 12, 10, 0.7), (rules.rmsprop_nesterov, dict(lr=0.001)), DIGITS, 60),
     (embedding, {f"model.{name}.E": ([17, 4], 1.0, 0.2 * k, 0.0) for k, name in enumerate(["left", "mid", "right"])}
      | dense("model.out", 12, 10, 0.7), (rules.adamax, dict(lr=0.05)), DIGITS, 60),
     (tied, dense("model.code", 64, 12, 0.1) | {"model.b": ([64], 0.1, 0.2, 0.0)} | dense("other.image", 12, 64, 0.5),
