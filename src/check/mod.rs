@@ -23,6 +23,7 @@ mod gather;
 mod globals;
 mod indexed;
 mod objective;
+mod modules;
 mod order;
 mod own_derivative;
 mod parameters;
@@ -39,6 +40,7 @@ mod train;
 pub mod typed;
 mod uses;
 
+pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
@@ -59,7 +61,18 @@ pub fn check(
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
-    let run = || check_files(prelude, user, schemas, settings);
+    check_program(prelude, &Modules::default(), user, schemas, settings)
+}
+
+/// As [`check`], for a program that uses other files.
+pub fn check_program(
+    prelude: &[&ast::File],
+    modules: &Modules,
+    user: &ast::File,
+    schemas: &Schemas,
+    settings: &[(String, f64)],
+) -> (typed::Program, Vec<Diagnostic>) {
+    let run = || check_files(prelude, modules, user, schemas, settings);
     // A thread of its own has the stack that a caller's thread may lack.
     std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -69,12 +82,13 @@ pub fn check(
 
 fn check_files(
     prelude: &[&ast::File],
+    modules: &Modules,
     user: &ast::File,
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, user, settings, &mut errors);
+    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {

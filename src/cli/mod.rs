@@ -11,6 +11,7 @@ mod failure;
 mod grad;
 mod graph;
 mod load;
+mod modules;
 mod options;
 mod run;
 mod stages;
