@@ -118,14 +118,21 @@ fn optimized(graph: &Graph) -> Graph {
 fn graph() {
     golden("graph", |files, file| {
         let model = model(files, file);
-        format!("# starting values\n{}\n# the step\n{}\n# evaluation\n{}", model.init, model.step, model.evaluate)
+        let mut text = format!("# starting values\n{}", model.init);
+        for phase in &model.phases {
+            if let Some(name) = phase.name.as_ref().filter(|_| model.phases.len() > 1) {
+                text += &format!("\n# phase {name}: what its optimizer starts from\n{}", phase.start);
+            }
+            text += &format!("\n# the step\n{}\n# evaluation\n{}", phase.step, phase.evaluate);
+        }
+        text
     });
 }
 
 /// The derivative of the objective as mathematics.
 #[test]
 fn gradient() {
-    golden("gradient", |files, file| formula(&optimized(&model(files, file).gradient), None));
+    golden("gradient", |files, file| formula(&optimized(&model(files, file).phases[0].gradient), None));
 }
 
 /// The step as kernels, products and a memory plan.
@@ -133,7 +140,8 @@ fn gradient() {
 fn schedule() {
     golden("schedule", |files, file| {
         let capacity = Bindings::from([(Train::batch_symbol(), 32)]);
-        let program = schedule::schedule(&optimized(&model(files, file).step), &schedule::Options::new(capacity));
+        let program =
+            schedule::schedule(&optimized(&model(files, file).phases[0].step), &schedule::Options::new(capacity));
         program.unwrap().to_string()
     });
 }

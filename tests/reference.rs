@@ -76,6 +76,16 @@ fn folder() -> TempDir {
         ("y", TensorView::new(Dtype::F32, vec![20], &y).unwrap()),
     ];
     serialize_to_file(tensors, None, &data.join("pairs.safetensors")).unwrap();
+    let houses: String = (0..20)
+        .map(|k| {
+            format!("{};{};{};{};seen\n", 50 + 7 * k % 31, ["hill", "lake", "mill"][k % 3], 2 + k % 4, 100 + 9 * k)
+        })
+        .collect();
+    fs::write(data.join("houses.csv"), format!("area;street;rooms;price;note\n{houses};lake;3;200;unmeasured\n"))
+        .unwrap();
+    let flowers: String =
+        (0..30).map(|k| format!("{}.5,{},{}\n", k % 7, k % 5, ["iris", "lily", "rose"][k % 3])).collect();
+    fs::write(data.join("flowers.csv"), format!("length,width,species\n{flowers}")).unwrap();
     folder
 }
 

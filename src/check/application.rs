@@ -238,6 +238,9 @@ impl Checker<'_> {
             Kind::Optimizer => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an optimizer", callee.name))
                 .at(span, "it has no value, so it cannot stand in a formula")
                 .help(format!("write it in the `train` block: `using {}`", callee.name)),
+            Kind::Average => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an average", callee.name))
+                .at(span, "it keeps state from step to step, so it cannot stand in a formula")
+                .help(format!("write it in the `train` block: `average {}`", callee.name)),
             Kind::Init => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an init", callee.name))
                 .at(span, "only a parameter can start with it")
                 .help(match callee.name.as_str() {

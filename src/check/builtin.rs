@@ -35,9 +35,9 @@ impl Checker<'_> {
         let arity = match name {
             "sum" | "mean" | "argmax" | "norm" => 1,
             "max" | "min" if over.is_some() || given.len() == 1 => 1,
-            "max" | "min" | "dot" | "grad" => 2,
+            "max" | "min" | "dot" | "grad" | "draws" => 2,
             "where" => 3,
-            "size" | "stop" | "one_hot" => 1,
+            "size" | "stop" | "one_hot" | "evaluating" => 1,
             "concat" => given.len().max(2),
             "uniform" | "normal" | "bernoulli" | "rademacher" | "zeros" | "ones" => {
                 self.check_all(given);
@@ -70,8 +70,10 @@ impl Checker<'_> {
                 .at(over.span, "`over` belongs to sum, mean, max, min, argmax and norm");
             return Some(self.fail(span, error));
         }
-        if name == "grad" {
-            return Some(self.gradient(given[0].1, given[1].1, span));
+        match name {
+            "grad" => return Some(self.gradient(given[0].1, given[1].1, span)),
+            "draws" => return Some(self.draws(given[0].1, given[1].1, span)),
+            _ => {}
         }
         let mut args: Vec<Expr> = given.iter().map(|(_, e)| self.expression(e)).collect();
         if args.iter().any(|a| a.ty.is_error()) {
@@ -107,6 +109,10 @@ impl Checker<'_> {
                 Type::Set(Element::Float) => self.apply(Op::Stop(p::Stop), vec![e], Element::Float, span),
                 _ => e,
             },
+            ("evaluating", Some(e), _) => {
+                let ty = e.ty.clone();
+                Expr { kind: ExprKind::Evaluating(Box::new(e)), ty, span }
+            }
             ("one_hot", Some(e), _) => self.one_hot(e, span),
             (_, Some(e), _) => match unary(name) {
                 Some(op @ (Op::Abs(_) | Op::Sign(_))) if matches!(e.ty.tensor(), Some(t) if t.element == Element::Int) => {
@@ -450,6 +456,23 @@ impl Checker<'_> {
             return self.read(id, e.span);
         }
         self.expression(e)
+    }
+
+    /// `draws(e, 20)`: the value under so many draws, along a new axis `draws`.
+    fn draws(&mut self, value: &ast::Expr, count: &ast::Expr, span: Span) -> Expr {
+        let value = self.expression(value);
+        let value = self.numeric(value, "`draws` takes");
+        let value = self.float(value);
+        let count = self.positive(count, "a number of draws");
+        let Some(count) = count.filter(|_| !value.ty.is_error()) else { return poison(span) };
+        let Type::Tensor(t) = &value.ty else {
+            let error = Diagnostic::new(codes::WRONG_TYPE, "`draws` takes a tensor").at(value.span, "this is a set");
+            return self.fail(span, error);
+        };
+        let mut axes = vec![Axis::Sized { label: Some("draws".into()), size: Size::constant(count) }];
+        axes.extend(t.axes.iter().cloned());
+        let kind = ExprKind::Draws { value: Box::new(value), count };
+        tensor(kind, Element::Float, distinct_labels(axes), span)
     }
 
     /// `grad(e, x)`

@@ -1,6 +1,7 @@
 //! Expressions: which operation each means.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
 use super::typed::{Axis, Block, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
@@ -8,8 +9,11 @@ use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
+/// The most values a tuple may hold: tuples of tuples would grow without end.
+const MOST_VALUES: usize = 1000;
+
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 47] = [
+pub const BUILTINS: [&str; 49] = [
     "jvp",
     "vjp",
     "jacobian",
@@ -54,6 +58,8 @@ pub const BUILTINS: [&str; 47] = [
     "rademacher",
     "zeros",
     "ones",
+    "evaluating",
+    "draws",
     "weights",
     "biases",
     "params",
@@ -87,6 +93,7 @@ impl Checker<'_> {
             Ast::Call { .. } | Ast::Pipe { .. } => self.application(e),
             Ast::IndexReduce { .. } => self.index_reduction(e),
             Ast::Index { base, indices } => self.gather(base, indices, e.span),
+            Ast::Field { base, name } if is_application(base) => self.member(base, name, e.span),
             Ast::Field { .. } | Ast::Wildcard { .. } => self.path_expression(e),
             Ast::Transpose { base } => {
                 let base = self.expression(base);
@@ -98,6 +105,12 @@ impl Checker<'_> {
                     return poison(e.span);
                 }
                 let ty = Type::Tuple(parts.iter().map(|p| p.ty.clone()).collect());
+                if ty.values() > MOST_VALUES {
+                    let message = format!("this tuple holds more than {MOST_VALUES} values");
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, message)
+                        .at(e.span, "tuples within tuples count with all they hold");
+                    return self.fail(e.span, error);
+                }
                 Expr { kind: ExprKind::Tuple(parts), ty, span: e.span }
             }
             Ast::If { condition, then, otherwise } => {
@@ -525,7 +538,7 @@ impl Checker<'_> {
 /// The article before a kind's keyword.
 pub fn article(kind: Kind) -> &'static str {
     match kind {
-        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        Kind::Optimizer | Kind::Init | Kind::Augment | Kind::Average => "an",
         _ => "a",
     }
 }

@@ -3,7 +3,9 @@
 
 use super::constant::{self, Value};
 use super::modules::{self, Modules, Used};
-use super::typed::{Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Type};
+use super::typed::{
+    Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Rows, Standardized, Type,
+};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind, ItemKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,6 +61,7 @@ impl<'a> Globals<'a> {
         let mut constants: BTreeMap<FileId, BTreeMap<&'a str, &'a ast::Constant>> = BTreeMap::new();
         let mut data: Vec<&'a ast::Data> = Vec::new();
         let mut splits: Vec<&'a ast::Split> = Vec::new();
+        let mut standardized: Vec<&'a ast::Standardize> = Vec::new();
         let mut seen: BTreeMap<(Option<FileId>, &'a str), Span> = BTreeMap::new();
         let others = modules.files.iter().chain([user]);
         for file in others.clone() {
@@ -72,7 +75,9 @@ impl<'a> Globals<'a> {
             for item in &file.items {
                 match &item.kind {
                     ItemKind::Definition(d) => {
-                        if let Some(first) = seen.insert((home, &d.name.text), d.name.span) {
+                        if let Some(first) = seen.insert((home, &d.name.text), d.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&d.name, first));
                         }
                         let id = DefId(globals.definitions.len() as u32);
@@ -81,16 +86,19 @@ impl<'a> Globals<'a> {
                         names.unwrap_or(&mut globals.prelude).insert(&d.name.text, id);
                     }
                     ItemKind::Constant(c) => {
-                        if let Some(first) = seen.insert((home, &c.name.text), c.name.span) {
+                        if let Some(first) = seen.insert((home, &c.name.text), c.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&c.name, first));
                         }
                         constants.entry(file.span.file).or_default().insert(&c.name.text, c);
                     }
                     ItemKind::Use(_) => {}
-                    ItemKind::Data(_) | ItemKind::Split(_) | ItemKind::Train(_)
+                    ItemKind::Data(_) | ItemKind::Split(_) | ItemKind::Standardize(_) | ItemKind::Train(_)
                         if home.is_some_and(|file| file != user.span.file) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
+                    ItemKind::Standardize(s) => standardized.push(s),
                     ItemKind::Train(t) => match globals.train {
                         None => globals.train = Some(t),
                         Some(first) => errors.push(
@@ -112,6 +120,7 @@ impl<'a> Globals<'a> {
         globals.report_clashes(errors);
         globals.take_data(&data, errors);
         globals.take_splits(&splits, errors);
+        globals.take_standardized(&standardized, errors);
         globals
     }
 
@@ -183,9 +192,11 @@ impl<'a> Globals<'a> {
     }
 
     fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in items {
-            if let Some(first) = self.data.iter().find(|d| d.name == item.name.text) {
-                errors.push(duplicate(&item.name, first.span));
+            let first = *seen.entry(&item.name.text).or_insert(item.name.span);
+            if first != item.name.span {
+                errors.push(duplicate(&item.name, first));
                 continue;
             }
             let (reader, args) = match &item.source.kind {
@@ -208,6 +219,7 @@ impl<'a> Globals<'a> {
                     ExprKind::Int(n) => DataValue::Number(*n as f64),
                     ExprKind::Float(n) => DataValue::Number(*n),
                     ExprKind::Bool(b) => DataValue::Bool(*b),
+                    ExprKind::Tuple(parts) => DataValue::Names(parts.iter().filter_map(column_name).collect()),
                     _ => {
                         errors.push(
                             Diagnostic::new(codes::WRONG_ARGUMENTS, "a reader takes names, texts and numbers")
@@ -226,6 +238,8 @@ impl<'a> Globals<'a> {
                 arguments,
                 parts: Vec::new(),
                 split_seed: None,
+                stratified: None,
+                standardized: Vec::new(),
             });
         }
     }
@@ -238,9 +252,11 @@ impl<'a> Globals<'a> {
                 None => None,
             };
             let mut parts: Vec<Part> = Vec::new();
+            let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
             for part in &item.parts {
-                if let Some(first) = parts.iter().find(|p| p.name == part.name.text) {
-                    errors.push(duplicate(&part.name, first.span));
+                let first = *seen.entry(&part.name.text).or_insert(part.name.span);
+                if first != part.name.span {
+                    errors.push(duplicate(&part.name, first));
                 } else if part.percent <= 0.0 || part.percent.is_nan() {
                     errors.push(
                         Diagnostic::new(codes::BAD_SPLIT, "a part takes more than 0% of the rows")
@@ -269,7 +285,71 @@ impl<'a> Globals<'a> {
             }
             data.parts = parts;
             data.split_seed = seed;
+            data.stratified = item.stratified.as_ref().map(|name| (name.text.clone(), name.span));
         }
+    }
+
+    fn take_standardized(&mut self, items: &[&'a ast::Standardize], errors: &mut Vec<Diagnostic>) {
+        for item in items {
+            let Some(data) = self.data_named(&item.what.parts[0], errors) else { continue };
+            let Some(by) = self.rows(&item.by, errors) else { continue };
+            if let Some(extra) = item.what.parts.get(2) {
+                errors.push(
+                    Diagnostic::new(codes::BAD_STANDARDIZE, "what is standardized is a data set or one of its columns")
+                        .at(extra.span, "too deep")
+                        .help("write `standardize digits.x by digits.train`"),
+                );
+                continue;
+            }
+            let column = item.what.parts.get(1).map(|name| name.text.clone());
+            let span = item.what.span;
+            let known = &mut self.data[data.0 as usize].standardized;
+            if let Some(first) = known.iter().find(|first| first.column == column) {
+                let what = item.what.parts.last().map_or("", |name| name.text.as_str());
+                errors.push(
+                    Diagnostic::new(codes::BAD_STANDARDIZE, format!("`{what}` is standardized twice"))
+                        .at(span, "a second time here")
+                        .at(first.span, "the first time here"),
+                );
+                continue;
+            }
+            known.push(Standardized { column, by, span });
+        }
+    }
+
+    /// `digits` or `digits.train`
+    pub fn rows(&self, path: &ast::Path, errors: &mut Vec<Diagnostic>) -> Option<Rows> {
+        let data = self.data_named(path.parts.first()?, errors)?;
+        let set = &self.data[data.0 as usize];
+        let part = match path.parts.get(1) {
+            None => None,
+            Some(name) => match set.parts.iter().position(|p| p.name == name.text) {
+                Some(k) => Some(k),
+                None => {
+                    let names: Vec<&str> = set.parts.iter().map(|p| p.name.as_str()).collect();
+                    let mut error =
+                        Diagnostic::new(codes::UNKNOWN_NAME, format!("`{}` has no part `{}`", set.name, name.text))
+                            .at(name.span, "unknown here")
+                            .at(set.span, format!("`{}` is declared here", set.name));
+                    error = match (closest(&name.text, names.iter().copied()), names.as_slice()) {
+                        (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                        (None, []) => {
+                            error.help(format!("split it: `split {} into train 70%, valid 15%, test 15%`", set.name))
+                        }
+                        (None, names) => error.note(format!("its parts are {}", names.join(", "))),
+                    };
+                    errors.push(error);
+                    return None;
+                }
+            },
+        };
+        if let Some(extra) = path.parts.get(2) {
+            let error = Diagnostic::new(codes::UNKNOWN_NAME, "a part of a data set has no parts of its own")
+                .at(extra.span, "too deep");
+            errors.push(error);
+            return None;
+        }
+        Some(Rows { data, part, span: path.span })
     }
 
     /// The data set of this name, or an error.
@@ -328,7 +408,10 @@ impl<'a> Globals<'a> {
             return Some(Global::Definition(*id));
         }
         let constants = if file == self.user_file { Some(&self.constants) } else { self.module_constants.get(&file) };
-        constants?.iter().find(|c| c.name == name).map(Global::Constant)
+        // They are in the order of their names.
+        let constants = constants?;
+        let place = constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
+        Some(Global::Constant(&constants[place]))
     }
 
     /// Every name that [`Globals::find`] knows, sorted.
@@ -354,6 +437,14 @@ impl<'a> Globals<'a> {
 
     pub fn kind(&self, id: DefId) -> Kind {
         self.definitions[id.0 as usize].0.kind
+    }
+}
+
+/// The column that a part of a tuple names; the readers refuse anything else.
+fn column_name(part: &ast::Expr) -> Option<String> {
+    match &part.kind {
+        ExprKind::Name(name) | ExprKind::Str(name) => Some(name.clone()),
+        _ => None,
     }
 }
 

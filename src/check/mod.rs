@@ -22,11 +22,13 @@ mod function;
 mod gather;
 mod globals;
 mod indexed;
+mod member;
 mod objective;
 mod modules;
 mod order;
 mod own_derivative;
 mod parameters;
+mod phases;
 mod prelude;
 pub mod print;
 mod repetition;
@@ -40,6 +42,7 @@ mod train;
 pub mod typed;
 mod uses;
 
+pub use expression::BUILTINS;
 pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
@@ -94,7 +97,7 @@ fn check_files(
     for id in order {
         definitions[id.0 as usize] = definition::check(&globals, &definitions, id, &mut errors);
     }
-    let train = globals.train.and_then(|t| train::check(&globals, &definitions, t, schemas, &mut errors));
+    let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.len() > MAX_ERRORS {

@@ -49,6 +49,7 @@ pub fn refuse_programs(file: &ast::File, errors: &mut Vec<Diagnostic>) {
         let what = match &item.kind {
             ItemKind::Data(_) => "data",
             ItemKind::Split(_) => "a split",
+            ItemKind::Standardize(_) => "a line `standardize`",
             ItemKind::Train(_) => "a `train` block",
             _ => continue,
         };

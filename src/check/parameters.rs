@@ -113,11 +113,18 @@ impl Checker<'_> {
             Ast::Binary { op: op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), left, right } => {
                 let a = self.size(left, declare)?;
                 let b = self.size(right, declare)?;
-                Some(match op {
+                let size = match op {
                     BinaryOp::Add => &a + &b,
                     BinaryOp::Sub => &a - &b,
                     _ => &a * &b,
-                })
+                };
+                if size.is_too_large() {
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, "this size has too many terms")
+                        .at(e.span, "multiplied out, it cannot be handled");
+                    self.report(error);
+                    return None;
+                }
+                Some(size)
             }
             Ast::Call { callee, args, over: None } if callee.as_name() == Some("floor") && args.len() == 1 => {
                 match &args[0].value.kind {
@@ -321,7 +328,7 @@ impl Checker<'_> {
         span: Span,
         out: &mut Vec<Statement>,
     ) {
-        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer));
+        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer | Kind::Average));
         if !allowed || !top || !self.loops.is_empty() {
             let place = match (top, self.loops.is_empty()) {
                 (true, true) => format!("a {}", self.kind.map_or("train block", Kind::keyword)),
@@ -330,7 +337,7 @@ impl Checker<'_> {
             };
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, format!("{place} cannot own state"))
                 .at(span, "declared here")
-                .help("state is declared at the top of a `layer`, a `net` or an `optimizer`");
+                .help("state is declared at the top of a `layer`, a `net`, an `optimizer` or an `average`");
             self.report(error);
             return self.bind(&name.text, name.span, Binding::Error);
         }

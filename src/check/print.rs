@@ -3,8 +3,8 @@
 
 use super::shape::Names;
 use super::typed::{
-    Block, Call, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance, LocalId, Program,
-    ReduceOp, Selection, SelectionItem, Statement, StopMetric, Train, Type,
+    AxisRole, Block, Call, Condition, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance,
+    Keep, LocalId, Program, ReduceOp, RuleCall, Selection, SelectionItem, Statement, StopMetric, Train, Type,
 };
 use std::fmt::{self, Write};
 
@@ -29,9 +29,16 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         for (k, part) in d.parts.iter().enumerate() {
             write!(out, "{} {} {}%", if k == 0 { " into" } else { "," }, part.name, part.percent)?;
         }
+        if let Some((column, _)) = &d.stratified {
+            write!(out, " stratified by {column}")?;
+        }
+        for s in &d.standardized {
+            let column = s.column.as_ref().map_or(String::new(), |column| format!(".{column}"));
+            write!(out, "\nstandardize {}{column} by {}", d.name, rows_name(program, &s.by))?;
+        }
         writeln!(out, "\n")?;
     }
-    if let Some(t) = &program.train {
+    for t in program.train.iter().flat_map(|t| &t.phases) {
         train(out, program, t)?;
     }
     Ok(())
@@ -74,33 +81,59 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
     writeln!(out, "}}")
 }
 
+fn rows_name(program: &Program, rows: &super::typed::Rows) -> String {
+    let data = program.data_set(rows.data);
+    match rows.part.and_then(|k| data.parts.get(k)) {
+        Some(part) => format!("{}.{}", data.name, part.name),
+        None => data.name.clone(),
+    }
+}
+
 fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     let p = Printer { program, locals: &t.locals, packs: &[] };
-    writeln!(out, "train {{")?;
+    match &t.name {
+        Some(name) => writeln!(out, "train phase {name} {{")?,
+        None => writeln!(out, "train {{")?,
+    }
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
-    write!(out, "    minimize ")?;
-    p.expression(out, &t.minimize, 1)?;
-    if let Some(over) = &t.over {
-        write!(out, " over {}", selection(over))?;
+    let rows = |rows| rows_name(program, rows);
+    let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
+    let order = |in_order: bool| if in_order { " in order" } else { "" };
+    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
+    if let Some(second) = &t.beside {
+        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
     }
     writeln!(out)?;
-    let rows = |rows: &super::typed::Rows| {
-        let data = program.data_set(rows.data);
-        match rows.part.and_then(|k| data.parts.get(k)) {
-            Some(part) => format!("{}.{}", data.name, part.name),
-            None => data.name.clone(),
+    for augment in &t.augments {
+        let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
+        write!(out, "    augment ({}) = ", names.join(", "))?;
+        p.expression(out, &augment.value, 1)?;
+        writeln!(out)?;
+    }
+    for player in &t.players {
+        write!(out, "    {} {} = ", if player.maximize { "maximize" } else { "minimize" }, player.name)?;
+        p.expression(out, &player.objective, 1)?;
+        if let Some(over) = &player.over {
+            write!(out, " over {}", selection(over))?;
         }
-    };
-    write!(out, "    on {}", rows(&t.on))?;
-    if let Some(n) = t.batch {
-        write!(out, ", batch {n}")?;
+        if let Some(call) = &player.using {
+            p.rule(out, " using ", call)?;
+        }
+        writeln!(out)?;
     }
-    writeln!(out, "{}", if t.in_order { " in order" } else { "" })?;
-    write!(out, "    using {}", program.definition(t.using.def).name)?;
-    p.options(out, t.using.def, &t.using.options, "(", ")")?;
-    writeln!(out)?;
+    for rule in &t.using {
+        p.rule(out, "    using ", &rule.call)?;
+        writeln!(out, "{}", rule.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())?;
+    }
+    for keep in &t.keeps {
+        p.keep(out, keep)?;
+    }
+    if let Some(call) = &t.average {
+        p.rule(out, "    average ", call)?;
+        writeln!(out)?;
+    }
     for m in &t.measures {
         write!(out, "    measure {} = ", m.name)?;
         p.expression(out, &m.value, 1)?;
@@ -121,6 +154,36 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
 }
 
 impl Printer<'_> {
+    fn rule(&self, out: &mut String, word: &str, call: &RuleCall) -> fmt::Result {
+        write!(out, "{word}{}", self.program.definition(call.def).name)?;
+        self.options(out, call.def, &call.options, "(", ")")
+    }
+
+    fn keep(&self, out: &mut String, keep: &Keep) -> fmt::Result {
+        match &keep.condition {
+            Condition::Call(call) => self.rule(out, "    keep ", call)?,
+            Condition::Norm { over, equal, bound } => {
+                let roles = over.iter().map(|role| match role {
+                    AxisRole::Label(label) => label.as_ref(),
+                    AxisRole::Others => "..",
+                });
+                let roles = roles.collect::<Vec<_>>().join(", ");
+                let over = if roles.is_empty() { roles } else { format!(" over {roles}") };
+                write!(out, "    keep norm(_{over}) {} ", if *equal { "==" } else { "<=" })?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtLeast(bound) => {
+                write!(out, "    keep _ >= ")?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtMost(bound) => {
+                write!(out, "    keep _ <= ")?;
+                self.expression(out, bound, 1)?;
+            }
+        }
+        writeln!(out, "{}", keep.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())
+    }
+
     fn ty(&self, ty: &Type) -> String {
         Names(self.packs).ty(ty)
     }
@@ -315,7 +378,21 @@ impl Printer<'_> {
                 write!(out, " else ")?;
                 self.braced(out, otherwise, depth)
             }
+            ExprKind::Evaluating(value) => {
+                write!(out, "evaluating(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Draws { value, count } => {
+                write!(out, "draws(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ", {count})")
+            }
             ExprKind::Call(call) => self.call(out, call, depth),
+            ExprKind::Member { call, local } => {
+                self.call(out, call, depth)?;
+                write!(out, ".{}", self.program.definition(call.def).local(*local).name)
+            }
             ExprKind::CallLocal { function, args, .. } => {
                 write!(out, "{}(", self.local(*function))?;
                 self.list(out, args, depth)?;

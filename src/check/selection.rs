@@ -1,6 +1,7 @@
 //! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
@@ -25,6 +26,9 @@ impl Checker<'_> {
     /// The parameters that an expression names, where a set is wanted; `None` if it is something else.
     pub fn selection_expression(&mut self, e: &ast::Expr) -> Option<Expr> {
         if self.kind.is_some() {
+            return None;
+        }
+        if matches!(&e.kind, Ast::Field { base, .. } if is_application(base)) {
             return None;
         }
         if let Some(name) = e.as_name() {
@@ -67,6 +71,11 @@ impl Checker<'_> {
             };
         }
         if self.kind.is_none() {
+            if let ast::ExprKind::Field { base, name } = &e.kind
+                && let Some(column) = self.column_beside(base, name, e)
+            {
+                return column;
+            }
             let Some(item) = self.selection_item(e) else { return poison(e.span) };
             // One parameter is a tensor.
             if let SelectionItem::Path(path) = &item

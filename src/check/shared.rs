@@ -246,7 +246,9 @@ fn known(axes: &[Axis], s: &Substitution) -> bool {
 
 fn applications_in_clause<'a>(clause: &'a ast::Clause, name: &str, out: &mut Vec<&'a ast::Expr>) {
     match &clause.kind {
-        ClauseKind::Minimize { objective, .. } => applications(objective, name, out),
+        ClauseKind::Minimize(player) => applications(&player.objective, name, out),
+        ClauseKind::Augment { value, .. } => applications(value, name, out),
+        ClauseKind::Keep { constraint, .. } => applications(constraint, name, out),
         ClauseKind::Measure { metrics, .. } => metrics.iter().for_each(|m| applications(&m.value, name, out)),
         ClauseKind::Phase { clauses, .. } => clauses.iter().for_each(|c| applications_in_clause(c, name, out)),
         _ => {}

@@ -1,4 +1,4 @@
-//! The batches of a part: which rows each step sees, and copying them into the step's buffers.
+//! The batches of a part: which rows each step sees.
 //!
 //! The order of an epoch is a function of (seed, epoch) alone, so a run resumes at a [`Position`] without replaying what
 //! came before. Every epoch visits each row once; its last batch holds the rows that are left.
@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::shuffle::Stream;
-use super::table::{Column, Values};
 
 /// The order in which an epoch visits rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +78,14 @@ impl Batches {
         self.seek(Position { epoch: self.position.epoch + 1, batch: 0 });
     }
 
+    /// The rows of the next batch: of this epoch or, at its end, of the next. None at all if the part has no rows.
+    pub fn advance(&mut self) -> &[usize] {
+        if self.position.batch >= self.per_epoch() as u64 {
+            self.next_epoch();
+        }
+        self.next_batch().unwrap_or_default()
+    }
+
     /// The rows of the next batch of this epoch; `None` at the epoch's end.
     pub fn next_batch(&mut self) -> Option<&[usize]> {
         let start = usize::try_from(self.position.batch).ok()?.checked_mul(self.size)?;
@@ -91,60 +98,10 @@ impl Batches {
     }
 }
 
-/// What a buffer of a step holds. Floats become integers by truncation; [`Column::check_index_range`] has shown before
-/// that a column used as indices holds integers.
-pub trait Element: Copy {
-    fn from_f32(value: f32) -> Self;
-    fn from_f64(value: f64) -> Self;
-    fn from_i64(value: i64) -> Self;
-}
-
-macro_rules! element {
-    ($($kind:ty),*) => {$(
-        impl Element for $kind {
-            fn from_f32(value: f32) -> Self {
-                value as $kind
-            }
-            fn from_f64(value: f64) -> Self {
-                value as $kind
-            }
-            fn from_i64(value: i64) -> Self {
-                value as $kind
-            }
-        }
-    )*};
-}
-
-element!(f32, f64, i32, i64);
-
-impl Column {
-    /// Copies the given rows, one after the other, to the start of `out`, converting elements where the types differ.
-    ///
-    /// Rows are below the table's number of rows and `out` has room for them; a violation of either is a bug and panics.
-    pub fn gather<T: Element>(&self, rows: &[usize], out: &mut [T]) {
-        let width = self.width();
-        match &self.values {
-            Values::F32(values) => gather(values, width, rows, out, T::from_f32),
-            Values::F64(values) => gather(values, width, rows, out, T::from_f64),
-            Values::I64(values) => gather(values, width, rows, out, T::from_i64),
-        }
-    }
-}
-
-fn gather<S: Copy, T>(values: &[S], width: usize, rows: &[usize], out: &mut [T], convert: impl Fn(S) -> T) {
-    for (&row, out) in rows.iter().zip(out[..rows.len() * width].chunks_exact_mut(width)) {
-        for (to, &from) in out.iter_mut().zip(&values[row * width..(row + 1) * width]) {
-            *to = convert(from);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Array, FloatType};
     use proptest::prelude::*;
-    use std::path::Path;
 
     fn epoch(batches: &mut Batches) -> Vec<Vec<usize>> {
         std::iter::from_fn(|| batches.next_batch().map(<[usize]>::to_vec)).collect()
@@ -168,18 +125,6 @@ mod tests {
         assert_ne!(epoch(&mut batches), first);
         let mut other = Batches::new((0..50).collect(), 50, Order::Shuffled { seed: 2 });
         assert_ne!(epoch(&mut other), first);
-    }
-
-    #[test]
-    fn gathering_converts() {
-        let array = Array { shape: vec![3, 2], values: Values::I64(vec![0, 1, 10, 11, 20, 21]) };
-        let column = Column::new("x", array, FloatType::F32, Path::new("x.npy")).unwrap();
-        let mut floats = [-1.0f32; 5];
-        column.gather(&[2, 0], &mut floats);
-        assert_eq!(floats, [20.0, 21.0, 0.0, 1.0, -1.0]);
-        let mut integers = [0i32; 2];
-        column.gather(&[1], &mut integers);
-        assert_eq!(integers, [10, 11]);
     }
 
     proptest! {

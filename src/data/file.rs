@@ -31,12 +31,26 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
 }
 
 /// The whole of a regular file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let (file, length) = open(path)?;
     let mut bytes = Vec::with_capacity(length as usize);
     // The limit holds if the file grows meanwhile.
     file.take(length).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
     Ok(bytes)
+}
+
+/// Fails if so many elements of a size do not fit into the memory available. What a file of some kilobytes claims is
+/// not worth asking for.
+pub(super) fn room(path: &Path, count: usize, size: usize) -> Result<(), DataError> {
+    const ASKED_FROM: u64 = 1 << 20;
+    let bytes = (count as u64).saturating_mul(size as u64);
+    if bytes < ASKED_FROM {
+        return Ok(());
+    }
+    match memory::available_bytes() {
+        Some(available) if bytes > available => Err(Place::file(path).fail(Problem::TooLarge { bytes, available })),
+        _ => Ok(()),
+    }
 }
 
 /// The error for a file that opened but could not be read to its end.

@@ -63,8 +63,14 @@ impl<'p> Elaborator<'p> {
                 return Ok(value.expect("the checker gives blocks in expressions a result"));
             }
             ExprKind::When { training, otherwise } => {
-                let branch = if self.purpose == Purpose::Evaluate { otherwise } else { training };
+                let branch = if self.evaluating { otherwise } else { training };
                 let value = self.block(frame, branch)?;
+                if self.purpose == Purpose::Start {
+                    // What only the other branch applies is created too.
+                    let quiet = std::mem::replace(&mut self.quiet, true);
+                    self.block(frame, otherwise)?;
+                    self.quiet = quiet;
+                }
                 return Ok(value.expect("the checker gives both branches a result"));
             }
             ExprKind::If { condition, then, otherwise } => {
@@ -74,7 +80,10 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 return Ok(self.choose(condition, then, otherwise));
             }
-            ExprKind::Call(call) => return self.call(frame, call, expr.span),
+            ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
+            ExprKind::Draws { value, count } => return self.draws(frame, value, *count, expr.span).map(Value::Tensor),
+            ExprKind::Call(call) => return self.call(frame, call, None, expr.span),
+            ExprKind::Member { call, local } => return self.call(frame, call, Some(*local), expr.span),
             ExprKind::CallLocal { function, args, site } => {
                 let Value::Function(closure) = self.local(frame, *function) else {
                     panic!("this is a bug in dlc: a call of a local that is no function");
@@ -166,7 +175,7 @@ impl<'p> Elaborator<'p> {
                 self.reduce_set(*op, &set)
             }
             ExprKind::Selection(selection) => {
-                let members = self.instances.select(&selection.items, self.train.over.as_ref());
+                let members = self.instances.select(&selection.items, self.trained());
                 if self.purpose != Purpose::Start {
                     self.instances.must_exist(selection)?;
                 }

@@ -43,6 +43,7 @@ pub enum ItemKind {
     Definition(Definition),
     Data(Data),
     Split(Split),
+    Standardize(Standardize),
     Train(Train),
     Constant(Constant),
     Use(Use),
@@ -62,10 +63,11 @@ pub enum Kind {
     Init,
     Augment,
     Metric,
+    Average,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Fn,
         Kind::Layer,
         Kind::Net,
@@ -77,6 +79,7 @@ impl Kind {
         Kind::Init,
         Kind::Augment,
         Kind::Metric,
+        Kind::Average,
     ];
 
     /// The keyword that starts such a definition.
@@ -93,6 +96,7 @@ impl Kind {
             Kind::Init => "init",
             Kind::Augment => "augment",
             Kind::Metric => "metric",
+            Kind::Average => "average",
         }
     }
 }
@@ -521,11 +525,13 @@ pub struct Data {
     pub source: Expr,
 }
 
-/// `split digits into train 70%, valid 15%, test 15%, seed 7`.
+/// `split digits into train 70%, valid 15%, test 15% stratified by label, seed 7`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Split {
     pub data: Name,
     pub parts: Vec<Part>,
+    /// The column whose classes every part has in the same proportions.
+    pub stratified: Option<Name>,
     pub seed: Option<Expr>,
 }
 
@@ -534,6 +540,15 @@ pub struct Part {
     pub name: Name,
     pub percent: f64,
     pub span: Span,
+}
+
+/// `standardize digits.x by digits.train`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardize {
+    /// A column of a data set, or a data set: its columns of floats but the targets.
+    pub what: Path,
+    /// The rows whose mean and deviation count.
+    pub by: Path,
 }
 
 /// `use "blocks.dl"`, `use "blocks.dl" as b`.
@@ -566,12 +581,16 @@ pub struct Clause {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum ClauseKind {
-    /// `minimize e over weights, classifier.hidden`; `over` is empty when not written.
-    Minimize { objective: Expr, over: Vec<Expr> },
-    /// `on digits.train, batch 64 in order`; without `batch`, all rows at once.
-    On { data: Path, batch: Option<Expr>, in_order: bool },
-    /// `using adam(lr: 1e-3)`
-    Using { optimizer: Expr },
+    /// `minimize e over weights, classifier.hidden using sgd`, `maximize gain = e`.
+    Minimize(Player),
+    /// `on digits.train, batch 64 in order with unlabelled, batch 128`
+    On { rows: OnRows, beside: Option<OnRows> },
+    /// `using adam(lr: 1e-3)`, `using sgd for classifier.head`; `sets` is empty when not written.
+    Using { optimizer: Expr, sets: Vec<Expr> },
+    /// `augment x = e`, `augment (x, y) = e`: one name or more.
+    Augment { names: Vec<Name>, value: Expr },
+    /// `average ema(rho: 0.999)`
+    Average { rule: Expr },
     /// `measure accuracy(y, label), top = e`
     Measure { metrics: Vec<Metric> },
     /// `epochs 100`
@@ -584,6 +603,26 @@ pub enum ClauseKind {
     Keep { constraint: Expr, sets: Vec<Expr> },
     /// `phase hint { clauses }`
     Phase { name: Name, clauses: Vec<Clause> },
+}
+
+/// What one player of a step minimizes or maximizes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Player {
+    /// `maximize` rather than `minimize`.
+    pub maximize: bool,
+    pub name: Option<Name>,
+    pub objective: Expr,
+    /// Empty when not written.
+    pub over: Vec<Expr>,
+    pub using: Option<Expr>,
+}
+
+/// `digits.train, batch 64 in order`; without `batch`, all rows at once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OnRows {
+    pub data: Path,
+    pub batch: Option<Expr>,
+    pub in_order: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

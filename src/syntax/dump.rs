@@ -4,8 +4,8 @@
 //! in parentheses, so precedence shows. Items and statements carry their line and column.
 
 use super::ast::{
-    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OverAxis, Path, Statement,
-    StatementKind, UnaryOp,
+    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OnRows, OverAxis, Path,
+    Statement, StatementKind, UnaryOp,
 };
 use super::token::{Token, TokenKind, normalise};
 use crate::source::{Files, Span};
@@ -90,10 +90,17 @@ impl Dump<'_> {
                     for part in &split.parts {
                         dump.line(format_args!("part {} {}%", part.name, part.percent));
                     }
+                    if let Some(column) = &split.stratified {
+                        dump.line(format_args!("stratified by {column}"));
+                    }
                     if let Some(seed) = &split.seed {
                         dump.line(format_args!("seed {}", expression(seed)));
                     }
                 });
+            }
+            ItemKind::Standardize(standardize) => {
+                let (what, by) = (path(&standardize.what), path(&standardize.by));
+                self.placed(format_args!("standardize {what} by {by}"), item.span);
             }
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
@@ -141,14 +148,24 @@ impl Dump<'_> {
 
     fn clause(&mut self, clause: &Clause) {
         let text = match &clause.kind {
-            ClauseKind::Minimize { objective, over } => {
-                format!("minimize {}{}", expression(objective), after(" over ", over))
+            ClauseKind::Minimize(player) => {
+                let word = if player.maximize { "maximize" } else { "minimize" };
+                let name = player.name.as_ref().map(|name| format!("{name} = ")).unwrap_or_default();
+                let using = player.using.as_ref().map(|rule| format!(" using {}", expression(rule)));
+                let over = after(" over ", &player.over);
+                format!("{word} {name}{}{over}{}", expression(&player.objective), using.unwrap_or_default())
             }
-            ClauseKind::On { data, batch, in_order } => {
-                let batch = batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
-                format!("on {}{batch}{}", path(data), if *in_order { " in order" } else { "" })
+            ClauseKind::On { rows: first, beside } => {
+                let with = beside.as_ref().map(|second| format!(" with {}", rows(second)));
+                format!("on {}{}", rows(first), with.unwrap_or_default())
             }
-            ClauseKind::Using { optimizer } => format!("using {}", expression(optimizer)),
+            ClauseKind::Using { optimizer, sets } => {
+                format!("using {}{}", expression(optimizer), after(" for ", sets))
+            }
+            ClauseKind::Augment { names: columns, value } => {
+                format!("augment {} = {}", names(columns), expression(value))
+            }
+            ClauseKind::Average { rule } => format!("average {}", expression(rule)),
             ClauseKind::Measure { metrics } => {
                 let metrics: Vec<String> = metrics
                     .iter()
@@ -174,6 +191,11 @@ impl Dump<'_> {
         };
         self.placed(text, clause.span);
     }
+}
+
+fn rows(rows: &OnRows) -> String {
+    let batch = rows.batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
+    format!("{}{batch}{}", path(&rows.data), if rows.in_order { " in order" } else { "" })
 }
 
 fn path(path: &Path) -> String {

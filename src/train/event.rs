@@ -7,8 +7,14 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::metrics::Metrics;
 
 /// Values by name, in an order that is kept; a JSON object.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Named<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Named<T> {
+        Named(Vec::new())
+    }
+}
 
 impl<T> Named<T> {
     pub fn get(&self, name: &str) -> Option<&T> {
@@ -36,9 +42,11 @@ pub enum Event {
     Start(Start),
     /// An epoch has ended. Means are over the epoch for `train` and over the part as it is now for `valid`.
     Epoch {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
         /// From 1.
         epoch: u64,
-        /// Steps done since the start.
+        /// Steps done since the start of the phase.
         steps: u64,
         /// Since the start of training.
         seconds: f64,
@@ -47,30 +55,46 @@ pub enum Event {
         valid: Option<Metrics>,
     },
     Stop {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
         reason: StopReason,
         epoch: u64,
         /// The epoch whose parameters are kept, if that is not the last.
         #[serde(skip_serializing_if = "Option::is_none")]
         best_epoch: Option<u64>,
     },
+    /// A phase has ended that is not the last.
+    PhaseDone(PhaseEnd),
     /// Always the last.
     Done {
-        epochs: u64,
-        steps: u64,
-        seconds: f64,
+        #[serde(flatten)]
+        end: PhaseEnd,
         /// From the start of the process to the end of the first step.
         #[serde(skip_serializing_if = "Option::is_none")]
         first_step_ms: Option<f64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         peak_rss_mb: Option<f64>,
-        /// By part.
-        metrics: Named<Metrics>,
     },
 }
 
-/// What is known before the first step.
+/// What a phase has come to.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct PhaseEnd {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    pub epochs: u64,
+    pub steps: u64,
+    /// Since the start of training.
+    pub seconds: f64,
+    /// By part.
+    pub metrics: Named<Metrics>,
+}
+
+/// What is known before the first step of a phase.
 #[derive(Clone, PartialEq, Debug, serde::Serialize)]
 pub struct Start {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
     pub file: String,
     pub seed: u64,
     pub dtype: &'static str,
@@ -102,7 +126,7 @@ mod tests {
     use super::*;
 
     fn metrics(values: &[(&str, f64)]) -> Metrics {
-        Named(values.iter().map(|&(name, value)| (name.to_string(), value)).collect())
+        Named(values.iter().map(|&(name, value)| (name.to_string(), value.into())).collect())
     }
 
     #[test]
@@ -110,7 +134,8 @@ mod tests {
         let parts = ["train", "valid", "test"];
         let named = parts.map(|part| (part.to_string(), metrics(&[("loss", 0.25), ("accuracy", 0.5)])));
         let metrics = Named(named.to_vec());
-        let done = Event::Done { epochs: 2, steps: 10, seconds: 0.5, first_step_ms: None, peak_rss_mb: None, metrics };
+        let end = PhaseEnd { phase: None, epochs: 2, steps: 10, seconds: 0.5, metrics };
+        let done = Event::Done { end, first_step_ms: None, peak_rss_mb: None };
         let part = r#"{"loss":0.25,"accuracy":0.5}"#;
         assert_eq!(
             serde_json::to_string(&done).unwrap(),
@@ -122,8 +147,14 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_are_null() {
-        let epoch =
-            Event::Epoch { epoch: 1, steps: 5, seconds: 1.0, train: metrics(&[("loss", f64::NAN)]), valid: None };
+        let epoch = Event::Epoch {
+            phase: None,
+            epoch: 1,
+            steps: 5,
+            seconds: 1.0,
+            train: metrics(&[("loss", f64::NAN)]),
+            valid: None,
+        };
         assert_eq!(
             serde_json::to_string(&epoch).unwrap(),
             r#"{"event":"epoch","epoch":1,"steps":5,"seconds":1.0,"train":{"loss":null}}"#

@@ -1,10 +1,21 @@
 //! `stop when DATA.PART loss has not improved for K epochs`.
 
+use super::state::bits;
+use serde::{Deserialize, Serialize};
+
 /// Watches a loss that should fall.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Patience {
     epochs: u64,
-    best: Option<(u64, f64)>,
+    best: Option<Best>,
+}
+
+/// The lowest loss, and when it was.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+struct Best {
+    epoch: u64,
+    #[serde(with = "bits")]
+    loss: f64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,20 +34,20 @@ impl Patience {
 
     /// Tells the loss after an epoch; epochs are told in order. A NaN is no improvement.
     pub fn observe(&mut self, epoch: u64, loss: f64) -> Verdict {
-        let improved = !loss.is_nan() && self.best.is_none_or(|(_, best)| best.is_nan() || loss < best);
+        let improved = !loss.is_nan() && self.best.is_none_or(|best| best.loss.is_nan() || loss < best.loss);
         if improved || self.best.is_none() {
-            self.best = Some((epoch, loss));
+            self.best = Some(Best { epoch, loss });
         }
         match self.best {
             _ if improved => Verdict::Improved,
-            Some((best, _)) if epoch.saturating_sub(best) < self.epochs => Verdict::Waiting,
+            Some(best) if epoch.saturating_sub(best.epoch) < self.epochs => Verdict::Waiting,
             _ => Verdict::Stop,
         }
     }
 
     /// The epoch of the lowest loss.
     pub fn best_epoch(&self) -> Option<u64> {
-        self.best.map(|(epoch, _)| epoch)
+        self.best.map(|best| best.epoch)
     }
 }
 

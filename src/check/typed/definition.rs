@@ -100,6 +100,8 @@ pub enum Origin {
     Next,
     /// A column of the batch.
     Column,
+    /// The number of the step or of the epoch.
+    Counter,
     /// Made by the checker for a value used twice.
     Temporary,
 }

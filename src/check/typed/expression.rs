@@ -47,6 +47,8 @@ impl Expr {
             | ExprKind::Commit(value)
             | ExprKind::Slice { value, .. }
             | ExprKind::Jacobian { of: value, .. }
+            | ExprKind::Evaluating(value)
+            | ExprKind::Draws { value, .. }
             | ExprKind::Broadcast { value, .. }
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
@@ -77,7 +79,7 @@ impl Expr {
                 repeat.carried.iter().for_each(|c| visit(&c.init));
                 repeat.body.for_each_expression(visit);
             }
-            ExprKind::Call(call) => {
+            ExprKind::Call(call) | ExprKind::Member { call, .. } => {
                 call.args.iter().for_each(&mut *visit);
                 call.options.iter().flatten().for_each(visit);
             }
@@ -206,8 +208,20 @@ pub enum ExprKind {
     /// The equations of the body for every value of its index; the value is what is carried after the last, a tuple if
     /// several values are.
     For(Box<For>),
+    /// The value with nets in evaluation mode.
+    Evaluating(Box<Expr>),
+    /// A tensor in training mode so many times, each with draws of its own, along a new first axis.
+    Draws {
+        value: Box<Expr>,
+        count: u64,
+    },
 
     Call(Box<Call>),
+    /// The value of an equation at the top of the callee's body, in an application of it.
+    Member {
+        call: Box<Call>,
+        local: LocalId,
+    },
     /// A call of a function-typed input.
     CallLocal {
         function: LocalId,

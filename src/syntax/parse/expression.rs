@@ -484,7 +484,7 @@ fn binary_op(kind: TokenKind) -> Option<BinaryOp> {
 }
 
 /// An operator that cannot begin an expression, so a line that starts with it goes on from the line before.
-pub(super) fn continues_line(kind: TokenKind) -> bool {
+pub(crate) fn continues_line(kind: TokenKind) -> bool {
     kind == TokenKind::Pipe || binary_op(kind).is_some_and(|op| !matches!(op, BinaryOp::Add | BinaryOp::Sub))
 }
 

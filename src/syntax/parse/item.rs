@@ -5,7 +5,8 @@ use super::expression::unescape;
 use super::{Failed, Parsed};
 use crate::source::codes;
 use crate::syntax::ast::{
-    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split, Use,
+    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
+    Standardize, Use,
 };
 use crate::syntax::token::TokenKind;
 
@@ -85,6 +86,7 @@ impl Parser<'_> {
         match word {
             "data" => self.data().map(ItemKind::Data),
             "split" => self.split().map(ItemKind::Split),
+            "standardize" => self.standardize().map(ItemKind::Standardize),
             "train" => self.train().map(ItemKind::Train),
             "use" => self.used().map(ItemKind::Use),
             _ => {
@@ -97,7 +99,7 @@ impl Parser<'_> {
                          `use \"file.dl\"`"
                     }
                     _ => {
-                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `train` or a \
+                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `standardize`, `train` or a \
                          constant `name = …`"
                     }
                 };
@@ -220,7 +222,7 @@ impl Parser<'_> {
         let data = self.expect_name("the name of the data", help)?;
         self.expect_word("into", help)?;
         let mut parts = Vec::new();
-        let mut seed = None;
+        let (mut stratified, mut seed) = (None, None);
         loop {
             if self.is_word("seed") && self.kind_at(1) == TokenKind::Int && self.kind_at(2) != TokenKind::Percent {
                 self.advance();
@@ -228,11 +230,30 @@ impl Parser<'_> {
                 break;
             }
             parts.push(self.part(help)?);
+            if self.accept_word("stratified").is_some() {
+                let help = "parts with the same share of every class are asked for by `stratified by label`";
+                self.expect_word("by", help)?;
+                stratified = Some(self.expect_name("the name of a column", help)?);
+                if self.accept(TokenKind::Comma).is_some() || self.is_word("seed") {
+                    self.expect_word("seed", "after `stratified by label` only a seed follows: `seed 7`")?;
+                    seed = Some(self.expression()?);
+                }
+                break;
+            }
             if self.accept(TokenKind::Comma).is_none() && !self.is_word("seed") {
                 break;
             }
         }
-        Ok(Split { data, parts, seed })
+        Ok(Split { data, parts, stratified, seed })
+    }
+
+    fn standardize(&mut self) -> Parsed<Standardize> {
+        self.advance();
+        let help = "it is written `standardize digits.x by digits.train`";
+        let what = self.path("the name of the data", help)?;
+        self.expect_word("by", help)?;
+        let by = self.path("the part whose mean and deviation count", help)?;
+        Ok(Standardize { what, by })
     }
 
     fn part(&mut self, help: &str) -> Parsed<Part> {
