@@ -14,6 +14,8 @@ use std::time::Duration;
 mod commands;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/predict.rs"]
+mod predict;
 #[path = "cli/runs.rs"]
 mod runs;
 

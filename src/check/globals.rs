@@ -382,6 +382,11 @@ impl<'a> Globals<'a> {
         Some(value.number as u64)
     }
 
+    /// A number known before anything runs.
+    pub fn number(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<f64> {
+        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors).map(|value| value.number)
+    }
+
     fn constant_values(&self) -> BTreeMap<String, Value> {
         self.constants.iter().map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
     }

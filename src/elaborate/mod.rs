@@ -242,10 +242,10 @@ struct Elaborator<'p> {
     state: Vec<NodeId>,
     /// What the current evaluation of the objective assigned to layer state, by index.
     next_state: BTreeMap<usize, NodeId>,
-    /// The point whose evaluation the rule commits to.
-    committed: Option<Vec<NodeId>>,
     /// The parameters applied since this was last emptied.
     applied: BTreeSet<usize>,
+    /// The point whose evaluation the rule commits to.
+    committed: Option<Vec<NodeId>>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
     /// Every application of a net that gave a tensor, by the net's name.
@@ -278,8 +278,8 @@ impl<'p> Elaborator<'p> {
             point,
             state,
             next_state: BTreeMap::new(),
-            committed: None,
             applied: BTreeSet::new(),
+            committed: None,
             evaluations: Vec::new(),
             nets: Vec::new(),
             expansion: limits::Expansion::default(),

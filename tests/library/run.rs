@@ -88,7 +88,7 @@ impl Folder {
     pub fn run(&self, program: &str, dtype: &str) -> Run {
         let path = self.path("program.dl");
         fs::write(&path, format!("data d = safetensors(\"data.safetensors\")\n{program}")).unwrap();
-        let mut arguments = vec!["run", "--json", "--dtype", dtype];
+        let mut arguments = vec!["run", "--no-save", "--json", "--dtype", dtype];
         let start = self.path("start.safetensors");
         if start.exists() {
             arguments.extend(["--init", start.to_str().unwrap()]);

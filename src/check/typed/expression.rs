@@ -42,13 +42,13 @@ impl Expr {
             | ExprKind::ToIndex(value)
             | ExprKind::OneHot(value)
             | ExprKind::SetOf(value)
+            | ExprKind::Evaluating(value)
+            | ExprKind::Draws { value, .. }
             | ExprKind::Reshape(value)
             | ExprKind::Peek(value)
             | ExprKind::Commit(value)
             | ExprKind::Slice { value, .. }
             | ExprKind::Jacobian { of: value, .. }
-            | ExprKind::Evaluating(value)
-            | ExprKind::Draws { value, .. }
             | ExprKind::Broadcast { value, .. }
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
