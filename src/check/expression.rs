@@ -13,7 +13,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 const MOST_VALUES: usize = 1000;
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 39] = [
+pub const BUILTINS: [&str; 40] = [
     "exp",
     "log",
     "log1p",
@@ -50,6 +50,7 @@ pub const BUILTINS: [&str; 39] = [
     "ones",
     "evaluating",
     "draws",
+    "members",
     "weights",
     "biases",
     "params",

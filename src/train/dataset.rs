@@ -18,6 +18,8 @@ pub struct Dataset<'t> {
     table: &'t Table,
     /// Name and rows of every part, in the order of the split; one part if there is none.
     pub parts: Vec<(String, Vec<usize>)>,
+    /// The rows of the whole, if these are not all.
+    whole: Option<Vec<usize>>,
 }
 
 impl<'t> Dataset<'t> {
@@ -39,7 +41,7 @@ impl<'t> Dataset<'t> {
             };
             parts.into_iter().map(|p| (p.name, p.rows)).collect()
         };
-        Ok(Dataset { name: declared.name.clone(), table, parts })
+        Ok(Dataset { name: declared.name.clone(), table, parts, whole: None })
     }
 
     /// How many rows there are in all.
@@ -51,7 +53,20 @@ impl<'t> Dataset<'t> {
     pub fn rows(&self, rows: Rows) -> Vec<usize> {
         match rows.part {
             Some(part) => self.parts[part].1.clone(),
-            None => (0..self.table.rows()).collect(),
+            None => self.whole.clone().unwrap_or_else(|| (0..self.table.rows()).collect()),
+        }
+    }
+
+    /// Leaves only these rows of what `rows` names.
+    pub fn narrow(&mut self, rows: Rows, to: Vec<usize>) {
+        match rows.part {
+            Some(part) => self.parts[part].1 = to,
+            None => {
+                self.whole = Some(to.clone());
+                if self.parts.len() == 1 {
+                    self.parts[0].1 = to;
+                }
+            }
         }
     }
 

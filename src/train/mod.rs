@@ -15,6 +15,7 @@ mod metrics;
 mod model;
 mod progress;
 pub mod record;
+mod repetition;
 mod run;
 mod session;
 mod state;

@@ -114,6 +114,12 @@ pub enum ExprKind {
         count: u64,
     },
 
+    /// The value in every member of the ensemble, along a new first axis; only in measures.
+    Members {
+        value: Box<Expr>,
+        count: u64,
+    },
+
     Call(Box<Call>),
     /// The value of an equation at the top of the callee's body, in an application of it.
     Member {
