@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dlc::data::{
-    Array, Choice, Column, DataError, FloatType, Share, Source, Table, Values, csv, npy, safetensors, split,
+    Array, Choice, Column, DataError, FloatType, Share, Source, Table, Values, csv, idx, npy, npz, safetensors, split,
 };
 use dlc::source::{FileId, Files, Span, codes, render};
 
@@ -94,7 +94,7 @@ fn files_larger_than_the_memory_are_not_read() {
     let columns = vec![("x".to_string(), path.clone())];
     for source in [
         Source::Csv { path: path.clone(), options: csv::Options::default() },
-        Source::Npy { columns, targets: Vec::new() },
+        Source::Npy { columns, targets: Vec::new(), stream: false },
         Source::Safetensors { path: path.clone(), choice: Choice::default() },
         Source::Npz { path: path.clone(), choice: Choice::default() },
         Source::Idx { columns: vec![("x".to_string(), path.clone())], targets: Vec::new() },
@@ -520,7 +520,7 @@ fn further_files_that_do_not_fit() {
     );
     fails(
         "a,color,n\n1,red,3.5\n",
-        "E0320 `3.5` in column `n` is no integer, as all were in training\nnote: in new.csv:2:9\n\
+        "E0320 `3.5` in column `n` is no integer, as all were in training\nnote: in new.csv:2:7\n\
          help: write the value as an integer",
     );
     fails(
@@ -547,7 +547,7 @@ fn malformed_idx() {
     };
     fails(b"\0\0", malformed("it ends too early"));
     fails(b"\x89PNG....", malformed("it does not start with two zero bytes"));
-    fails(b"\0\0\x08\x01\0\0\0\x03ab", malformed("its shape [3] claims more elements than the file can hold"));
+    fails(b"\0\0\x08\x01\0\0\0\x03ab", malformed("it ends too early"));
     fails(b"\0\0\x08\x01\0\0\0\x01ab", malformed("it goes on after its last element"));
     fails(
         b"\0\0\x08\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -599,4 +599,67 @@ fn columns_that_cannot_stratify_or_be_standardized() {
         "E0321 it is not known which of these columns are targets\nnote: in y.npy\n\
          help: say `target: y` where the data is declared, or name a column: `standardize D.x by D.train`",
     );
+}
+
+/// The label, the text it stands at and the help of a declaration's error.
+fn declaration_error(declaration: &str) -> (String, String, String) {
+    let mut files = Files::default();
+    let file = files.add("a.dl", format!("data d = {declaration}\n"));
+    let (tree, errors) = dlc::syntax::parse(file, files.text(file));
+    assert!(errors.is_empty(), "{}", render(&files, &errors, false));
+    let dlc::syntax::ast::ItemKind::Data(data) = &tree.items[0].kind else { panic!("a declaration of data") };
+    let error = dlc::data::source(data, Path::new("")).unwrap_err();
+    assert_eq!(error.code, codes::BAD_DATA_DECLARATION);
+    let label = &error.labels[0];
+    let place = files.text(file)[label.span.start as usize..label.span.end as usize].to_string();
+    (place, label.text.clone(), error.help.unwrap_or_default())
+}
+
+#[test]
+fn declarations_that_make_no_sense() {
+    let cases = [
+        ("csv(\"f\", targets: y)", "targets", "`csv` does not take this", "did you mean `target`?"),
+        ("csv(\"f\", target: y, target: z)", "target", "this name is given twice", "keep one of the two"),
+        ("csv(\"f\", target: 3)", "3", "this should be a name", "write a name, or several as `(a, b)`"),
+        ("csv(\"f\", drop: (a, b, a))", "a", "this column is named twice", "name it once"),
+        (
+            "csv(\"f\", target: y, drop: (id, y))",
+            "drop: (id, y)",
+            "`y` is named here",
+            "a column is a target, an input or dropped",
+        ),
+        (
+            "csv(\"f\", target: y, one_hot: y)",
+            "one_hot: y",
+            "`y` is no column of `x`",
+            "`one_hot` is for columns of `x`; targets of texts are numbered by themselves",
+        ),
+        (
+            "csv(\"f\", separator: \";;\")",
+            "\";;\"",
+            "a separator is one ASCII character",
+            "write `\";\"`, or `\"\\t\"` for tabs",
+        ),
+        ("csv(\"f\", header: no)", "no", "this should be `true` or `false`", "leave it out for the default"),
+        (
+            "csv(\"f\", missing: zero)",
+            "zero",
+            "what to do about missing cells",
+            "write `missing: drop` to leave out their rows; without it they are errors",
+        ),
+        ("csv(\"f\", \"g\")", "\"g\"", "there is one path only", "options have names, such as `target: COLUMN`"),
+        ("npz(\"f\", x: 3)", "3", "this should be a name", "write a name, or several as `(a, b)`"),
+        ("npz(\"f\", x: (a, b))", "(a, b)", "this should be the name of one array", "write it like `x: x_train`"),
+        (
+            "idx(target: y)",
+            "idx(target: y)",
+            "`idx` needs at least one array",
+            "write `idx(x: \"images-idx3-ubyte.gz\", y: \"labels-idx1-ubyte.gz\")`",
+        ),
+        ("npq(\"f\")", "npq", "not a reader of data", "did you mean `npy`?"),
+    ];
+    for (declaration, place, label, help) in cases {
+        let expected = (place.to_string(), label.to_string(), help.to_string());
+        assert_eq!(declaration_error(declaration), expected, "{declaration}");
+    }
 }

@@ -39,6 +39,11 @@ fn parse() {
 }
 
 #[test]
+fn format() {
+    fuzz(&Target::source("format", targets::format));
+}
+
+#[test]
 fn check() {
     fuzz(&Target::source("check", targets::check).cases(300));
 }
@@ -46,6 +51,21 @@ fn check() {
 #[test]
 fn csv() {
     fuzz(&Target::data("csv", targets::csv));
+}
+
+#[test]
+fn csv_options() {
+    fuzz(&Target::data("csv_options", targets::csv_options));
+}
+
+#[test]
+fn npz() {
+    fuzz(&Target::data("npz", targets::npz).packed());
+}
+
+#[test]
+fn idx() {
+    fuzz(&Target::data("idx", targets::idx).packed());
 }
 
 #[test]

@@ -29,7 +29,8 @@ fn events(program: &str, options: &[&str]) -> Vec<Value> {
 }
 
 fn dlc(folder: &Path, program: &str, options: &[&str]) -> std::process::Output {
-    let text = format!("data d = csv(\"points.csv\", target: class)\nsplit d into train 60%, valid 20%, test 20%\n{program}");
+    let text =
+        format!("data d = csv(\"points.csv\", target: class)\nsplit d into train 60%, valid 20%, test 20%\n{program}");
     fs::write(folder.join("p.dl"), text).unwrap();
     if !folder.join("points.csv").exists() {
         fs::write(folder.join("points.csv"), points(240)).unwrap();
@@ -162,8 +163,7 @@ fn stopping(clauses: &str) -> String {
 #[test]
 fn the_best_parameters_are_put_back() {
     let events = events(&stopping("stop when d.valid loss has not improved for 5 epochs"), &[]);
-    let valid: Vec<f64> =
-        of(&events, "epoch").iter().map(|e| e["valid"]["loss"].as_f64().unwrap()).collect();
+    let valid: Vec<f64> = of(&events, "epoch").iter().map(|e| e["valid"]["loss"].as_f64().unwrap()).collect();
     let best = valid.iter().copied().fold(f64::INFINITY, f64::min);
     let at = valid.iter().position(|v| *v == best).unwrap();
     assert_eq!(valid.len(), at + 6, "five epochs without improvement");
@@ -175,7 +175,8 @@ fn the_best_parameters_are_put_back() {
 
 #[test]
 fn evaluations_come_every_so_many_steps() {
-    let events = events(&stopping("evaluate every 4 steps\nstop when d.valid loss has not improved for 6 evaluations"), &[]);
+    let events =
+        events(&stopping("evaluate every 4 steps\nstop when d.valid loss has not improved for 6 evaluations"), &[]);
     let looks = of(&events, "evaluation");
     let steps: Vec<u64> = looks.iter().map(|e| e["steps"].as_u64().unwrap()).collect();
     assert!(steps.iter().enumerate().all(|(k, step)| *step == 4 * (k as u64 + 1)), "{steps:?}");

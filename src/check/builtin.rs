@@ -20,7 +20,14 @@ impl Checker<'_> {
         over: Option<&ast::Over>,
         span: Span,
     ) -> Option<Expr> {
-        let like = given.iter().find(|(n, _)| n.is_some_and(|n| n.text == "like")).map(|(_, e)| *e);
+        if let Some(value) = self.arrangement(name, given, over, span) {
+            return Some(value);
+        }
+        if matches!(name, "hvp" | "hessian") {
+            return Some(self.second_derivative(name, given, span));
+        }
+        let shape = |e: &ast::Expr| matches!(e.kind, ast::ExprKind::Shape(_));
+        let like = given.iter().find(|(n, e)| n.is_some_and(|n| n.text == "like") || shape(e)).map(|(_, e)| *e);
         if let Some(like) = like {
             return self.drawn(name, like, given, span);
         }
@@ -37,8 +44,8 @@ impl Checker<'_> {
                 let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` needs a shape"))
                     .at(callee, "which shape is not said")
                     .help(match name {
-                        "bernoulli" => "write `bernoulli(p, like: x)`".into(),
-                        _ => format!("write `{name}(like: x)`"),
+                        "bernoulli" => "write `bernoulli(p, like: x)` or `bernoulli(p, [N, 8])`".into(),
+                        _ => format!("write `{name}(like: x)` or `{name}([N, 8])`"),
                     });
                 return Some(self.fail(span, error));
             }
@@ -377,11 +384,12 @@ impl Checker<'_> {
             return None;
         }
         let like = self.shape_of(like);
-        let others: Vec<&ast::Expr> = given.iter().filter(|(n, _)| n.is_none()).map(|(_, e)| *e).collect();
+        let shape = |e: &ast::Expr| matches!(e.kind, ast::ExprKind::Shape(_));
+        let others: Vec<&ast::Expr> = given.iter().filter(|(n, e)| n.is_none() && !shape(e)).map(|(_, e)| *e).collect();
         let wanted = usize::from(name == "bernoulli");
         if others.len() != wanted || given.len() != wanted + 1 {
             let text = match name {
-                "bernoulli" => "write `bernoulli(p, like: x)`".to_string(),
+                "bernoulli" => "write `bernoulli(p, like: x)` or `bernoulli(p, [N, 8])`".to_string(),
                 _ => format!("write `{name}(like: x)`; scale and shift the result: `0.1 * {name}(like: x)`"),
             };
             let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes other arguments"))
@@ -436,6 +444,12 @@ impl Checker<'_> {
 
     /// A value that is only looked at for its shape; in an init, this may be the parameter itself.
     fn shape_of(&mut self, e: &ast::Expr) -> Expr {
+        if let ast::ExprKind::Shape(shape) = &e.kind {
+            return match self.written_axes(shape, false) {
+                Some(axes) => tensor(ExprKind::Number(0.0), Element::Float, axes, e.span),
+                None => poison(e.span),
+            };
+        }
         if let Some(name) = e.as_name()
             && let Some((Binding::Local(id), _)) = self.lookup(name)
         {
@@ -503,7 +517,7 @@ impl Checker<'_> {
     }
 
     /// `grad(e, x)`
-    fn gradient(&mut self, of: &ast::Expr, wrt: &ast::Expr, span: Span) -> Expr {
+    pub fn gradient(&mut self, of: &ast::Expr, wrt: &ast::Expr, span: Span) -> Expr {
         let value = self.expression(of);
         let target = match wrt.as_name().map(|n| (n, self.lookup(n).cloned())) {
             Some((_, Some((Binding::Local(id), _)))) if self.shape_only != Some(id) => id,

@@ -8,9 +8,9 @@ use super::typed::{
     Statement, TensorType, Type, same_extent,
 };
 use crate::ir::Symbol;
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks a definition whose own uses are checked already.
 pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &mut Vec<Diagnostic>) -> Definition {
@@ -34,6 +34,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
     }
     c.scopes.pop();
     let result = c.result(d, &mut body, &inputs);
+    let derivative = d.derivative.as_ref().and_then(|written| c.own_derivative(d, written, &inputs, &result));
     let Checker { locals, sizes, pack_names, members, .. } = c;
     Definition {
         kind: d.kind,
@@ -48,6 +49,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         locals,
         result,
         body,
+        derivative,
         optimizer,
         members,
     }
@@ -59,13 +61,13 @@ impl Checker<'_> {
         let optimizer = d.kind == Kind::Optimizer;
         let is_size =
             |i: &ast::Input| i.ty.is_none() && !optimizer && i.name.text.starts_with(|c: char| c.is_ascii_uppercase());
-        let mut seen: Vec<&ast::Name> = Vec::new();
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for input in &d.inputs {
-            if let Some(first) = seen.iter().find(|n| n.text == input.name.text) {
-                let error = duplicate(&input.name, first.span);
+            let first = *seen.entry(&input.name.text).or_insert(input.name.span);
+            if first != input.name.span {
+                let error = duplicate(&input.name, first);
                 self.report(error);
             }
-            seen.push(&input.name);
             if is_size(input) {
                 let symbol = Symbol::new(&input.name.text);
                 if !self.sizes.contains(&symbol) {

@@ -82,6 +82,10 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
     p.block(out, &d.body, 1)?;
+    if let Some(derivative) = &d.derivative {
+        writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
+        p.block(out, &derivative.body, 1)?;
+    }
     writeln!(out, "}}")
 }
 
@@ -441,6 +445,35 @@ impl Printer<'_> {
                 self.expression(out, of, depth)?;
                 write!(out, ", {})", self.local(*wrt))
             }
+            ExprKind::Tangent { of, wrt, along } => {
+                write!(out, "tangent(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {} along ", self.local(*wrt))?;
+                self.expression(out, along, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                write!(out, "jacobian(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {}", self.local(*wrt))?;
+                if let Some(rows) = rows {
+                    write!(out, " per {rows:?}")?;
+                }
+                write!(out, ")")
+            }
+            ExprKind::Peek(value) => unary(out, "peek", value),
+            ExprKind::Commit(value) => unary(out, "commit", value),
+            ExprKind::Positions => write!(out, "positions {}", self.ty(&e.ty)),
+            ExprKind::Reshape(value) => {
+                write!(out, "reshape(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " to {})", self.ty(&e.ty))
+            }
+            ExprKind::Slice { value, axis, start, .. } => {
+                write!(out, "slice(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis} from {start} to {})", self.ty(&e.ty))
+            }
             ExprKind::Evaluate { objective, at } => unary(out, self.local(*objective), at),
             ExprKind::EvaluateGrad { objective, at } => unary(out, &format!("grad({})", self.local(*objective)), at),
             ExprKind::EvaluateHvp { objective, at, along } => {
@@ -464,13 +497,29 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Parameter(path) => {
+                let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
+                let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();
+                write!(out, "parameter {}", parts.join("."))
+            }
+            ExprKind::For(repeat) => {
+                write!(out, "for {} in {}..{} (", repeat.index.0, repeat.from, repeat.to)?;
+                for (k, c) in repeat.carried.iter().enumerate() {
+                    let comma = if k > 0 { ", " } else { "" };
+                    write!(out, "{comma}{}: {} = ", self.local(c.local), self.local_type(c.local))?;
+                    self.expression(out, &c.init, depth)?;
+                }
+                writeln!(out, ") {{")?;
+                self.block(out, &repeat.body, depth + 1)?;
+                write!(out, "{}}}", "    ".repeat(depth))
+            }
         }
     }
 
     fn call(&self, out: &mut String, call: &Call, depth: usize) -> fmt::Result {
         let d = self.program.definition(call.def);
         write!(out, "{}", d.name)?;
-        if let Instance::New(segment) = &call.instance {
+        if let Instance::New { segment, .. } = &call.instance {
             write!(out, "@{segment}")?;
         }
         self.bindings(out, d, &call.sizes, &call.packs)?;

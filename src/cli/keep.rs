@@ -1,18 +1,19 @@
-//! Keeping runs, as the command line asks for it: what identifies a run, where its folder is, and taking one up again.
+//! Keeping runs, as the command line asks for it: what identifies a run, where its folder is, taking one up again, and using
+//! what it has trained.
 
 use super::failure::Failure;
-use super::load::{Loaded, load_trainable};
+use super::load::{Loaded, load_encoded, load_trainable};
 use super::options::{Compile, Precision, Run, Source};
 use super::run::settings;
-use crate::check;
-use crate::data::FloatType;
+use crate::check::{self, typed::Program};
+use crate::data::{FloatType, Table};
 use crate::ir::DType;
 use crate::source::{Diagnostic, codes};
-use crate::train::Settings;
 use crate::train::record::{
-    Config, Folder, Identity, Keeping, Naming, Plan, Stamp, Standing, checksum_of, first_difference, layout, stamp,
-    stamp_text, utc,
+    About, Config, Encoded, Folder, Identity, Keeping, Naming, Plan, Stamp, Standing, checksum_of, first_difference,
+    layout, stamp, stamp_text, utc,
 };
+use crate::train::{Settings, Snapshot};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ pub fn identity(
     Ok((identity, sources))
 }
 
-/// A run there is, its program read again as it was kept.
+/// A run there is, with its program read again as it was kept.
 pub struct Kept {
     pub folder: Folder,
     pub config: Config,
@@ -95,8 +96,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads a run's settings and its program, with its data.
-    pub fn read(folder: Folder, threads: Option<u16>) -> Result<Kept, Failure> {
+    /// Reads a run's settings and its program, and its data unless its encoding is enough.
+    fn read(folder: Folder, threads: Option<u16>, data: Option<&BTreeMap<String, Encoded>>) -> Result<Kept, Failure> {
         let config = Config::read(&folder)?;
         let Identity { set, seed, dtype, off, .. } = &config.identity;
         let damaged = |what: &str| {
@@ -111,20 +112,100 @@ impl Kept {
         }
         let dtype = if dtype == "f64" { Precision::F64 } else { Precision::F32 };
         let settings = settings(&Compile { dtype, threads, off: off.clone() }, *seed)?;
-        let loaded = load_trainable(&source, FloatType::of(settings.dtype))?;
+        let loaded = match data {
+            Some(data) => load_encoded(&source, data)?,
+            None => load_trainable(&source, FloatType::of(settings.dtype))?,
+        };
         Ok(Kept { folder, config, source, settings, loaded })
     }
 
-    /// Fails if the program or the data are no longer those the run began with.
-    pub fn unchanged(&self) -> Result<(), Failure> {
-        let (now, _) = identity(&self.source, &self.loaded, &self.settings)?;
-        changed(&self.folder, &self.config.identity.changes(&now))
+    /// What decides the numbers of the run as it would be now.
+    fn identity(&self) -> Result<Identity, Failure> {
+        Ok(identity(&self.source, &self.loaded, &self.settings)?.0)
     }
 }
 
-fn changed(folder: &Folder, changes: &[String]) -> Result<(), Failure> {
+/// A trained model.
+pub struct Trained {
+    pub folder: Folder,
+    pub settings: Settings,
+    pub loaded: Loaded,
+    pub about: About,
+    /// Parameters, layer state and averages by path.
+    pub weights: Snapshot,
+}
+
+/// The best parameters of a run, or those of a checkpoint in its folder; its data is not read.
+pub fn trained(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
+    let (folder, standing) = checkpoint(path)?;
+    let kept = Kept::read(folder, threads, Some(&standing.about.data))?;
+    // Without its data, it cannot have other data.
+    let now = Identity { data: standing.about.identity.data.clone(), ..kept.identity()? };
+    finish(kept, standing, &now)
+}
+
+/// As [`trained`], with the data of the run.
+pub fn trained_with_data(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
+    let (folder, standing) = checkpoint(path)?;
+    let kept = Kept::read(folder, threads, None)?;
+    let now = kept.identity()?;
+    finish(kept, standing, &now)
+}
+
+fn finish(kept: Kept, standing: Standing, now: &Identity) -> Result<Trained, Failure> {
+    changed(&kept.folder, "be used", &standing.about.identity.changes(now))?;
+    let Kept { folder, settings, loaded, .. } = kept;
+    let Standing { about, tensors, .. } = standing;
+    Ok(Trained { folder, settings, loaded, about, weights: tensors })
+}
+
+/// The checkpoint that is meant: the file itself, or of a folder the best one.
+fn checkpoint(path: &Path) -> Result<(Folder, Standing), Failure> {
+    let folder = Folder::open(path)?;
+    if path.is_file() {
+        return Ok((folder, Standing::read_file(path)?));
+    }
+    if folder.best().exists() {
+        let standing = Standing::read_file(&folder.best())?;
+        return Ok((folder, standing));
+    }
+    match Standing::read(&folder)? {
+        Some(mut standing) => {
+            standing.tensors = standing.best.take().unwrap_or(standing.tensors);
+            Ok((folder, standing))
+        }
+        None => {
+            let message = format!("the run {} has not been saved yet", folder.path().display());
+            Err(Diagnostic::new(codes::NO_SUCH_RUN, message).into())
+        }
+    }
+}
+
+/// The name of the data set that a phase trains on.
+pub fn training_data(program: &Program, phase: usize) -> Result<String, Failure> {
+    let train = program.train.as_ref().and_then(|t| t.phases.get(phase));
+    let train = train.ok_or_else(|| Failure::message("the run's program has no such phase"))?;
+    Ok(program.data_set(train.on.data).name.clone())
+}
+
+/// Fails if a column of further data is used as an index and points nowhere.
+pub fn fits(program: &Program, name: &str, table: &Table) -> Result<(), Failure> {
+    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
+        let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);
+        match table.column(&requirement.column) {
+            Ok(column) if program.data_set(requirement.data).name == name => {
+                column.check_index_range(size).map_err(|e| Failure::data(&e))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there are changes, for which the run cannot be what is wanted of it.
+fn changed(folder: &Folder, wanted: &str, changes: &[String]) -> Result<(), Failure> {
     let Some((first, rest)) = changes.split_first() else { return Ok(()) };
-    let message = format!("the run {} cannot go on: {first}", folder.path().display());
+    let message = format!("the run {} cannot {wanted}: {first}", folder.path().display());
     let mut error = Diagnostic::new(codes::RUN_CHANGED, message);
     for change in rest {
         error = error.note(change.clone());
@@ -143,12 +224,12 @@ pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Stan
         (None, Some(file)) => Folder::newest(&options.runs, file)?,
         (None, None) => return Err(Failure::message("name the run to go on with: `--resume runs/NAME`")),
     };
-    let kept = Kept::read(folder, options.threads)?;
+    let kept = Kept::read(folder, options.threads, None)?;
     same_program(&kept, file)?;
-    kept.unchanged()?;
+    changed(&kept.folder, "go on", &kept.config.identity.changes(&kept.identity()?))?;
     let standing = Standing::read(&kept.folder)?;
     if let Some(standing) = &standing {
-        changed(&kept.folder, &standing.about.identity.changes(&kept.config.identity))?;
+        changed(&kept.folder, "go on", &standing.about.identity.changes(&kept.config.identity))?;
     }
     let keeping =
         Keeping::Resumed { folder: kept.folder.clone(), config: Box::new(kept.config.clone()), every: every(options) };

@@ -5,14 +5,20 @@
 mod bench;
 mod bug;
 mod check;
+mod doc;
 mod dump;
+mod eval;
 mod explain;
 mod failure;
+mod fmt;
 mod grad;
 mod graph;
 mod keep;
 mod load;
+mod modules;
+mod new;
 mod options;
+mod predict;
 mod run;
 mod stages;
 mod test;
@@ -48,6 +54,11 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Command::Dump(options) => dump::execute(options),
         Command::Graph(options) => graph::execute(options),
         Command::Test(options) => test::execute(options),
+        Command::Predict(options) => predict::execute(options),
+        Command::Eval(options) => eval::execute(options),
+        Command::Fmt(options) => fmt::execute(options, cli.color),
+        Command::Doc(options) => doc::execute(options),
+        Command::New(options) => new::execute(options),
     };
     match result {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,

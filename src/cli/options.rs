@@ -27,6 +27,10 @@ pub enum Color {
 pub enum Command {
     /// Train the model of a file and report its metrics.
     Run(Run),
+    /// Apply a trained net to new rows.
+    Predict(Predict),
+    /// Measure a trained model on the parts of its data, or on a new file.
+    Eval(Eval),
     /// Report every error in a file.
     Check(Check),
     /// Print the derivative of the objective with respect to each parameter, as mathematics.
@@ -39,6 +43,12 @@ pub enum Command {
     Test(Test),
     /// Time training steps.
     Bench(Bench),
+    /// Put `.dl` files into canonical form.
+    Fmt(Fmt),
+    /// Show the documentation and the source of a definition, or list all of them.
+    Doc(Doc),
+    /// Create a folder with a small model that trains at once.
+    New(New),
     /// Explain an error code at length.
     ExplainError(Explain),
 }
@@ -169,6 +179,50 @@ pub struct Run {
 }
 
 #[derive(Args, Debug)]
+pub struct Predict {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// A file with the columns of the run's data; targets may be absent.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+
+    /// The net to apply, if the program has several.
+    #[arg(long, value_name = "NAME")]
+    pub net: Option<String>,
+
+    /// Write to a .csv or .npy file; by default as CSV to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// All rows of this file instead of the run's own data.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+
+    /// This part of the run's data only.
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub part: Option<String>,
+
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Args, Debug)]
 pub struct Check {
     #[command(flatten)]
     pub source: Source,
@@ -270,6 +324,40 @@ pub struct Bench {
     /// One JSON object on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Fmt {
+    /// Files, or folders with the `.dl` files below them; `-` is stdin. By default the current folder.
+    pub files: Vec<PathBuf>,
+
+    /// Change nothing; name the files that are not formatted and fail if there are any.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Write the result to stdout and leave the files as they are.
+    #[arg(long, conflicts_with = "check")]
+    pub stdout: bool,
+
+    /// Write theta for θ, grad for ∇, <= for ≤, and so on.
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Doc {
+    /// A definition, such as adam; without one, all are listed.
+    pub name: Option<String>,
+
+    /// Also know the definitions of this file.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct New {
+    /// The folder to create.
+    pub name: PathBuf,
 }
 
 #[derive(Args, Debug)]

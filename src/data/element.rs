@@ -114,10 +114,15 @@ impl<R: Read> Source<'_, R> {
     /// Reads elements of `SIZE` bytes a block at a time; `convert` gets them in little-endian order.
     fn each<const SIZE: usize, T>(&mut self, convert: impl Fn([u8; SIZE]) -> T) -> io::Result<Vec<T>> {
         const BLOCK: usize = 1 << 16;
-        let mut values = Vec::with_capacity(self.count);
+        let mut values = Vec::new();
         let mut block = vec![0; BLOCK.min(self.count * SIZE)];
         while values.len() < self.count {
-            let bytes = BLOCK.min((self.count - values.len()) * SIZE);
+            if values.len() == values.capacity() {
+                // Twice as many as have come so far: a packed file may claim many more than it holds.
+                values.reserve_exact(values.len().max(BLOCK).min(self.count - values.len()));
+            }
+            let room = values.capacity() - values.len();
+            let bytes = BLOCK.min((self.count - values.len()).min(room) * SIZE);
             self.reader.read_exact(&mut block[..bytes])?;
             let chunks = block[..bytes].as_chunks_mut::<SIZE>().0;
             if self.order == ByteOrder::Big {

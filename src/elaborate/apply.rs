@@ -2,8 +2,8 @@
 
 use super::frame::{Closure, Frame, Value, mix};
 use super::{Elaborator, Purpose};
-use crate::check::typed::{Call, Definition, Expr, InputKind, Instance, Kind, LocalId, Type};
-use crate::ir::primitive::Concat;
+use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instance, Kind, LocalId, Type};
+use crate::ir::primitive::{Concat, Custom};
 use crate::ir::{NodeId, Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ impl<'p> Elaborator<'p> {
         let options = self.options(frame, &call.options)?;
         let path: Arc<str> = match &call.instance {
             Instance::None => frame.path.clone(),
-            Instance::New(segment) => frame.path_of(segment),
+            Instance::New { segment, loops } => frame.member(segment, loops),
             Instance::Net => definition.name.as_str().into(),
         };
         let sizes: BTreeMap<Symbol, Size> = call.sizes.iter().map(|(s, size)| (s.clone(), frame.size(size))).collect();
@@ -104,10 +104,18 @@ impl<'p> Elaborator<'p> {
         self.evaluating = evaluating;
         let value = value?;
         self.close();
-        if let Some(member) = member {
-            return Ok(self.local(&frame, member));
+        let value = match member {
+            Some(member) => return Ok(self.local(&frame, member)),
+            None => value.expect("the checker lets only definitions with a result be called"),
+        };
+        let value = match &definition.derivative {
+            Some(derivative) => self.with_derivative(&mut frame, derivative, value)?,
+            None => value,
+        };
+        if let (Kind::Net, Value::Tensor(node)) = (definition.kind, &value) {
+            self.nets.push((definition.name.clone(), *node));
         }
-        Ok(value.expect("the checker lets only definitions with a result be called"))
+        Ok(value)
     }
 
     /// Whether a net has parameters of its own.
@@ -154,6 +162,30 @@ impl<'p> Elaborator<'p> {
         }
         (frame.chain, self.quiet) = (chain, quiet);
         Ok(if drawn.len() == 1 { drawn[0] } else { self.builder.push(Concat { axis: 0 }, &drawn) })
+    }
+
+    /// A value whose derivative is what its definition says. The cotangent it is computed from stands there as a tag of its own.
+    fn with_derivative(
+        &mut self,
+        frame: &mut Frame<'p>,
+        derivative: &'p Derivative,
+        value: Value,
+    ) -> Result<Value, Diagnostic> {
+        let y = value.into_tensor();
+        let zero = self.builder.full_like(y, 0.0);
+        let cotangent = self.builder.tag(zero);
+        self.bind(frame, derivative.cotangent, Value::Tensor(cotangent));
+        let given = self.block(frame, &derivative.body)?.expect("a derivative has a value");
+        let given = match given {
+            Value::Tuple(values) => values,
+            one => vec![one],
+        };
+        let inputs = derivative.inputs.iter().map(|local| self.local(frame, *local).into_tensor());
+        let mut operands = vec![y, cotangent];
+        operands.extend(inputs);
+        operands.extend(given.into_iter().map(Value::into_tensor));
+        let custom = Custom { inputs: derivative.inputs.len() };
+        Ok(Value::Tensor(self.builder.push(custom, &operands)))
     }
 
     /// Binds every option, given or by its default, in order.

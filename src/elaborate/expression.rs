@@ -3,9 +3,9 @@
 use super::frame::{Closure, Frame, InitClosure, Value};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Axis, Block, Draw, Expr, ExprKind, Instance, ReduceOp, Statement, Type as CheckedType};
-use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf};
+use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf, Slice, Tangent};
 use crate::ir::{DType, NodeId, Op, Role, Size, Type};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, codes};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -97,7 +97,7 @@ impl<'p> Elaborator<'p> {
             ExprKind::Function(function) => {
                 let options: Result<_, _> = self.options(frame, &function.options);
                 let path = match &function.instance {
-                    Instance::New(segment) => frame.path_of(segment),
+                    Instance::New { segment, loops } => frame.member(segment, loops),
                     Instance::Net => self.program.definition(function.def).name.as_str().into(),
                     Instance::None => frame.path.clone(),
                 };
@@ -121,6 +121,36 @@ impl<'p> Elaborator<'p> {
                     Value::Tensor(x) => Value::Tensor(self.gradients(of, &[x])[0]),
                     set => Value::Set(self.gradients(of, &set.into_set())),
                 });
+            }
+            ExprKind::Tangent { of, wrt, along } => {
+                let of = self.tensor(frame, of)?;
+                let along = self.tensor(frame, along)?;
+                let target = self.local(frame, *wrt).into_tensor();
+                self.at(frame, expr.span);
+                self.builder.push(Tangent, &[of, target, along])
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                let of = self.tensor(frame, of)?;
+                let target = self.local(frame, *wrt).into_tensor();
+                self.at(frame, expr.span);
+                self.jacobian(of, target, *rows, expr.span)?
+            }
+            ExprKind::Peek(value) => {
+                let kept = std::mem::take(&mut self.next_state);
+                let value = self.expression(frame, value);
+                self.next_state = kept;
+                return value;
+            }
+            ExprKind::Commit(value) => {
+                let before = self.committed.take();
+                if let ExprKind::Evaluate { at, .. } | ExprKind::EvaluateGrad { at, .. } = &value.kind {
+                    self.committed = Some(self.set(frame, at)?);
+                }
+                if before.is_some() && before != self.committed {
+                    return Err(Diagnostic::new(codes::DUPLICATE_CLAUSE, "a rule commits to one evaluation")
+                        .at(expr.span, "this is the second"));
+                }
+                return self.expression(frame, value);
             }
             ExprKind::Evaluate { at, .. } => {
                 let at = self.set(frame, at)?;
@@ -149,8 +179,13 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::Selection(selection) => {
                 let members = self.instances.select(&selection.items, self.trained());
+                if self.purpose != Purpose::Start {
+                    self.instances.must_exist(selection)?;
+                }
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
+            ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
+            ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
             ExprKind::Convert(value) => {
                 let value = self.expression(frame, value)?;
@@ -267,6 +302,33 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 let axis = frame.spread(values[0].axes())[*axis][0];
                 self.builder.push(Concat { axis }, &operands?)
+            }
+            ExprKind::Reshape(value) => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let from = self.builder.ty(x).clone();
+                if from.elements() != ty.elements() {
+                    return Err(Diagnostic::new(codes::SHAPE_MISMATCH, "a reshape keeps the number of elements")
+                        .at(value.span, format!("this is {from} here"))
+                        .at(expr.span, format!("it would be {ty}: the sizes do not divide")));
+                }
+                self.builder.reshape(x, &ty.dims)
+            }
+            ExprKind::Slice { value, axis, start, last } => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let axis = frame.spread(value.axes())[*axis][0];
+                let (start, len) = (frame.size(start), ty.dims[axis].clone());
+                let whole = self.builder.ty(x).dims[axis].clone();
+                if *last && &start + &len != whole {
+                    return Err(Diagnostic::new(codes::SHAPE_MISMATCH, "the pieces do not make up the axis")
+                        .at(expr.span, format!("an axis of size {whole} ends at {}", &start + &len)));
+                }
+                self.builder.push(Slice { axis, start, len }, &[x])
+            }
+            ExprKind::Positions => {
+                self.at(frame, expr.span);
+                self.builder.push(Iota { axis: 0, dims: ty.dims, dtype: ty.dtype }, &[])
             }
             other => panic!("this is a bug in dlc: {other:?} is no tensor expression"),
         })

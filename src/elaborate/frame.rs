@@ -5,6 +5,7 @@ use crate::check::typed::{Axis, DefId, Definition, Element, LocalId, TensorType}
 use crate::ir::{DType, NodeId, Origin, Role, Size, Symbol, Type};
 use crate::source::{Diagnostic, Span};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -85,6 +86,15 @@ impl Frame<'_> {
 
     pub fn path_of(&self, name: &str) -> Arc<str> {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path).into() }
+    }
+
+    /// The path of a member that stands in repetitions, numbered by their indices: `block_3`.
+    pub fn member(&self, name: &str, loops: &[Symbol]) -> Arc<str> {
+        let mut name = name.to_string();
+        for index in loops {
+            let _ = write!(name, "_{}", self.size(&Size::symbol(&index.0)));
+        }
+        self.path_of(&name)
     }
 
     /// Below this frame's chain of sites.

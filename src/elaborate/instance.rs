@@ -3,7 +3,8 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train,
+    match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
@@ -57,6 +58,22 @@ impl Instances {
     fn names(&self) -> String {
         let names: Vec<String> = self.parameters.iter().map(|p| format!("`{}`", p.path)).collect();
         names.join(", ")
+    }
+
+    /// Every path of a selection leads to some parameter: one whose net is applied.
+    pub fn must_exist(&self, selection: &Selection) -> Result<(), Diagnostic> {
+        for item in &selection.items {
+            if let SelectionItem::Path(path) | SelectionItem::Wildcard(path) = item
+                && self.select(std::slice::from_ref(item), None).is_empty()
+            {
+                let message = format!("there is no parameter at `{}`", path.join("."));
+                return Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, message)
+                    .at(selection.span, "named here")
+                    .note(format!("the parameters are {}", self.names()))
+                    .help("a net has parameters where it is applied"));
+            }
+        }
+        Ok(())
     }
 
     /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
@@ -113,7 +130,7 @@ fn at_path(
 impl<'p> Elaborator<'p> {
     /// Binds a parameter of the instance that the frame stands for.
     pub(super) fn parameter(&mut self, frame: &mut Frame<'p>, param: &'p Param) -> Result<(), Diagnostic> {
-        let path = frame.path_of(&param.name);
+        let path = frame.member(&param.name, &param.loops);
         let ty = self.persistent_type(frame, param.local, param.span, &path)?;
         let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
         let node = match found {
@@ -137,6 +154,36 @@ impl<'p> Elaborator<'p> {
         };
         self.bind(frame, param.local, Value::Tensor(node));
         Ok(())
+    }
+
+    /// A parameter that is read by its path.
+    pub(super) fn parameter_at(
+        &mut self,
+        frame: &Frame<'p>,
+        path: &ParameterPath,
+        expr: &Expr,
+    ) -> Result<NodeId, Diagnostic> {
+        let below = path.rest.join(".");
+        let path: Arc<str> = match &path.instance {
+            Some((segment, loops)) => format!("{}.{below}", frame.member(segment, loops)).into(),
+            None => below.into(),
+        };
+        let declared = expr.ty.tensor().expect("checked to be a tensor");
+        let ty = self.ty(frame, declared);
+        let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, expr.span)?
+            .map(|k| self.point[k]);
+        match found {
+            Some(node) => Ok(node),
+            // It may be created later; what is computed from it now is not kept.
+            None if self.purpose == Purpose::Start => {
+                let zero = self.builder.constant(ty.dtype, 0.0);
+                Ok(self.builder.fill(zero, &ty.dims))
+            }
+            None => Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("there is no parameter `{path}`"))
+                .at(expr.span, "read here")
+                .note(format!("the parameters are {}", self.instances.names()))
+                .help("a net has parameters where it is applied")),
+        }
     }
 
     /// Binds a state of the instance that the frame stands for to its value before the step.

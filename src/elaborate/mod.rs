@@ -11,10 +11,16 @@ mod constraint;
 mod expression;
 mod frame;
 mod instance;
+mod jacobian;
 mod limits;
 mod measure;
 mod objective;
 mod optimizer;
+mod prediction;
+mod repetition;
+mod rows;
+
+pub use prediction::{Prediction, predictions};
 
 use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
@@ -239,8 +245,12 @@ struct Elaborator<'p> {
     next_state: BTreeMap<usize, NodeId>,
     /// The parameters applied since this was last emptied.
     applied: BTreeSet<usize>,
+    /// The point whose evaluation the rule commits to.
+    committed: Option<Vec<NodeId>>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
+    /// Every application of a net that gave a tensor, by the net's name.
+    nets: Vec<(String, NodeId)>,
     expansion: limits::Expansion,
 }
 
@@ -270,7 +280,9 @@ impl<'p> Elaborator<'p> {
             state,
             next_state: BTreeMap::new(),
             applied: BTreeSet::new(),
+            committed: None,
             evaluations: Vec::new(),
+            nets: Vec::new(),
             expansion: limits::Expansion::default(),
         }
     }

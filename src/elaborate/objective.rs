@@ -167,11 +167,14 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
-    /// The evaluation of the current player whose loss is reported and whose layer state is kept: the one at θ, else the only
-    /// one, else a further one at θ.
+    /// The evaluation of the current player whose loss is reported and whose layer state is kept: the one that its rule
+    /// commits to, else the one at θ, else the only one, else a further one at θ.
     pub(super) fn reported(&mut self) -> Result<Evaluation, Diagnostic> {
         let player = self.player;
-        let theta: Vec<NodeId> = self.players[player].iter().map(|k| self.point[*k]).collect();
+        let theta = match self.committed.take() {
+            Some(point) => point,
+            None => self.players[player].iter().map(|k| self.point[*k]).collect(),
+        };
         let of_player =
             |list: &[Evaluation]| -> Vec<Evaluation> { list.iter().filter(|e| e.player == player).cloned().collect() };
         let known = of_player(&self.evaluations);

@@ -142,6 +142,11 @@ impl Size {
         self.terms.iter().fold(0, |sum, (m, _)| m.iter().map(of).fold(sum.saturating_add(1), usize::saturating_add))
     }
 
+    /// Whether it holds a division that is not exact for all values of its symbols.
+    pub fn divides(&self) -> bool {
+        self.terms.iter().flat_map(|(m, _)| m).any(|(atom, _)| matches!(atom, Atom::FloorDiv(..)))
+    }
+
     /// Every symbol in it, each once, sorted.
     pub fn symbols(&self) -> Vec<Symbol> {
         let mut out = Vec::new();

@@ -46,6 +46,7 @@ pub enum ItemKind {
     Standardize(Standardize),
     Train(Train),
     Constant(Constant),
+    Use(Use),
 }
 
 /// What a definition defines; decides what it may own and which signature it must have.
@@ -116,6 +117,15 @@ pub struct Definition {
     pub options: Vec<OptionInput>,
     pub result: Option<Type>,
     pub body: Block,
+    pub derivative: Option<Derivative>,
+}
+
+/// `derivative(dy) = e`, `derivative(da, db) { ... }`: the cotangents of the inputs for those of the results.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Derivative {
+    pub cotangents: Vec<Name>,
+    pub body: Block,
+    pub span: Span,
 }
 
 /// `x`, `x: [N, 64]`.
@@ -219,7 +229,7 @@ pub enum StatementKind {
     Let { name: Name, value: Expr },
     /// `(a, b) = e`: two names or more.
     LetTuple { names: Vec<Name>, value: Expr },
-    /// `y[n, o] = e` in index notation: one index or more.
+    /// `y[n, o] = e` in index notation: one index or more, `..` being the name of the pack.
     LetIndexed { name: Name, indices: Vec<Name>, value: Expr },
     /// `param W: [I, O] = init`
     Param { name: Name, shape: Shape, init: Expr },
@@ -227,6 +237,8 @@ pub enum StatementKind {
     State { name: Name, ty: Option<Type>, init: Expr },
     /// `v' = e`: the value after this step.
     Next { name: Name, value: Expr },
+    /// `shared d = dense(8)`: one instance of a layer, all its arguments given but the first.
+    Shared { name: Name, layer: Expr },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -271,7 +283,7 @@ pub enum ExprKind {
         value: Box<Expr>,
         callee: Box<Expr>,
     },
-    /// `e[y]`, `e[i, j]`: one index or more.
+    /// `e[y]`, `e[i, j]`: one index or more, `..` being the name of the pack.
     Index {
         base: Box<Expr>,
         indices: Vec<Expr>,
@@ -303,6 +315,52 @@ pub enum ExprKind {
         then: Block,
         otherwise: Block,
     },
+    /// `for k in 1..20 (h = x) { h' = e }`
+    For(Box<For>),
+    /// `[N, D]`, where a shape is wanted.
+    Shape(Shape),
+    /// `peek f(x)`, `commit J(p)`
+    Marked {
+        mark: Mark,
+        value: Box<Expr>,
+    },
+}
+
+/// Equations repeated for every whole number of a range, both ends included, when compiling.
+#[derive(Clone, PartialEq, Debug)]
+pub struct For {
+    pub index: Name,
+    pub from: Expr,
+    pub to: Expr,
+    pub carried: Vec<Carried>,
+    /// Without a result.
+    pub body: Block,
+}
+
+/// `h = x`, `c: [N] = 0`: a value carried from one repetition to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Carried {
+    pub name: Name,
+    pub ty: Option<Type>,
+    pub init: Expr,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mark {
+    /// The layer state that the application assigns is not kept.
+    Peek,
+    /// The evaluation of the objective whose loss is reported and whose layer state is kept.
+    Commit,
+}
+
+impl Mark {
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Mark::Peek => "peek",
+            Mark::Commit => "commit",
+        }
+    }
 }
 
 impl Expr {
@@ -319,7 +377,14 @@ impl Expr {
     pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match &self.kind {
             ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Str(_) => {}
-            ExprKind::Name(_) | ExprKind::Next(_) => {}
+            ExprKind::Name(_) | ExprKind::Next(_) | ExprKind::Shape(_) => {}
+            ExprKind::For(repeat) => {
+                visit(&repeat.from);
+                visit(&repeat.to);
+                repeat.carried.iter().for_each(|c| visit(&c.init));
+                repeat.body.for_each_expr(visit);
+            }
+            ExprKind::Marked { value, .. } => visit(value),
             ExprKind::Unary { operand, .. } => visit(operand),
             ExprKind::Binary { left, right, .. } => {
                 visit(left);
@@ -370,7 +435,8 @@ impl Statement {
             | StatementKind::LetIndexed { value, .. }
             | StatementKind::Next { value, .. }
             | StatementKind::Param { init: value, .. }
-            | StatementKind::State { init: value, .. } => value,
+            | StatementKind::State { init: value, .. }
+            | StatementKind::Shared { layer: value, .. } => value,
         }
     }
 }
@@ -383,9 +449,11 @@ pub struct Arg {
     pub span: Span,
 }
 
-/// `over N, ..` at the end of a call's arguments: one axis or more.
+/// `over N, ..` at the end of a call's arguments: one axis or more; or `per N`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Over {
+    /// `per` instead of `over`.
+    pub per: bool,
     pub axes: Vec<OverAxis>,
     pub span: Span,
 }
@@ -481,6 +549,14 @@ pub struct Standardize {
     pub what: Path,
     /// The rows whose mean and deviation count.
     pub by: Path,
+}
+
+/// `use "blocks.dl"`, `use "blocks.dl" as b`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Use {
+    pub path: String,
+    pub path_span: Span,
+    pub alias: Option<Name>,
 }
 
 /// `batch_size = 64`: a top-level constant.

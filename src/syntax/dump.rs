@@ -105,6 +105,10 @@ impl Dump<'_> {
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
             }
+            ItemKind::Use(used) => {
+                let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
+                self.placed(format_args!("use {:?}{alias}", used.path), item.span);
+            }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);
                 self.inside(|dump| train.clauses.iter().for_each(|clause| dump.clause(clause)));
@@ -135,6 +139,10 @@ impl Dump<'_> {
         }
         if let Some(value) = &definition.body.result {
             self.placed(format_args!("value {}", expression(value)), value.span);
+        }
+        if let Some(derivative) = &definition.derivative {
+            let text = format!("derivative ({}) {}", names(&derivative.cotangents), block(&derivative.body));
+            self.placed(text, derivative.span);
         }
     }
 
@@ -243,6 +251,7 @@ fn statement(statement: &Statement) -> String {
         StatementKind::State { name, ty: Some(ty), init } => format!("state {name}: {ty} = {}", expression(init)),
         StatementKind::State { name, ty: None, init } => format!("state {name} = {}", expression(init)),
         StatementKind::Next { name, value } => format!("next {name} = {}", expression(value)),
+        StatementKind::Shared { name, layer } => format!("shared {name} = {}", expression(layer)),
     }
 }
 
@@ -268,7 +277,8 @@ pub fn expression(expr: &Expr) -> String {
                     OverAxis::Label(name) => name.text.as_str(),
                     OverAxis::Pack(_) => "..",
                 });
-                parts.push(format!("over:{}", axes.collect::<Vec<_>>().join(",")));
+                let word = if over.per { "per" } else { "over" };
+                parts.push(format!("{word}:{}", axes.collect::<Vec<_>>().join(",")));
             }
             format!("(call {})", parts.join(" "))
         }
@@ -285,6 +295,20 @@ pub fn expression(expr: &Expr) -> String {
             format!("(if {} {} {})", expression(condition), block(then), block(otherwise))
         }
         ExprKind::When { mode, then, otherwise } => format!("(when {mode} {} {})", block(then), block(otherwise)),
+        ExprKind::For(repeat) => {
+            let carried: Vec<String> = repeat
+                .carried
+                .iter()
+                .map(|c| match &c.ty {
+                    Some(ty) => format!("{}: {ty} = {}", c.name, expression(&c.init)),
+                    None => format!("{} = {}", c.name, expression(&c.init)),
+                })
+                .collect();
+            let (from, to) = (expression(&repeat.from), expression(&repeat.to));
+            format!("(for {} {from} {to} ({}) {})", repeat.index, carried.join(", "), block(&repeat.body))
+        }
+        ExprKind::Shape(shape) => format!("(shape {shape})"),
+        ExprKind::Marked { mark, value } => format!("({} {})", mark.keyword(), expression(value)),
     }
 }
 

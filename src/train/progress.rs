@@ -276,7 +276,7 @@ fn number(value: f64) -> String {
 }
 
 /// Parts down, metrics across.
-fn table(parts: &Named<Metrics>) -> String {
+pub fn table(parts: &Named<Metrics>) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, value) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
         if !names.contains(&name.as_str()) && matches!(value, Measured::Number(_)) {

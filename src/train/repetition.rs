@@ -91,10 +91,11 @@ impl Session<'_> {
             }
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
-        let (kept, held) = part.rows(&self.dataset.rows(train.on), seed);
-        self.dataset.narrow(train.on, kept);
+        let rows: Vec<usize> = self.dataset.rows(train.on).iter().collect();
+        let (kept, held) = part.rows(&rows, seed);
+        self.dataset.narrow(train.on, kept.into());
         if let Some(held) = held {
-            self.dataset.parts.push((HELD_OUT.to_owned(), held));
+            self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));
         Ok(())

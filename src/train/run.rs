@@ -368,12 +368,9 @@ fn sight<'s>(session: &'s Session) -> Sight<'s> {
         _ => None,
     });
     let lasting = model.parameters.iter().chain(&model.layer_state).map(|p| p.path.to_string());
-    Sight {
-        progress: &session.progress,
-        tensors,
-        best: session.best.as_ref(),
-        weights: lasting.chain(evaluated).collect(),
-    }
+    let weights = lasting.chain(evaluated).collect();
+    let (best, tables) = (session.best.as_ref(), session.source.tables);
+    Sight { progress: &session.progress, tensors, best, weights, tables }
 }
 
 fn start(session: &Session, request: &Request) -> Start {

@@ -16,7 +16,7 @@ use super::state::{Progress, Snapshot, copy, restore};
 use super::stopping::{Patience, Plateau};
 use super::trace::Trace;
 use crate::check::typed::{Player, Program, StopWhen, Then, Train};
-use crate::data::{Batches, Order, Position, Table};
+use crate::data::{Batches, Order, Position, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Memory, OutputId};
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Rows an evaluation takes at once, at most.
-const CHUNK: u64 = 512;
+pub(super) const CHUNK: u64 = 512;
 
 /// What every phase of a run is made from.
 #[derive(Clone)]
@@ -319,14 +319,14 @@ impl<'t> Session<'t> {
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
     /// rows at once. Of an ensemble, it counts as if all members were as this one.
-    pub fn evaluate(&mut self, rows: &[usize]) -> Result<Metrics, RunError> {
+    pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
         let (means, gathered) = self.chunks(rows)?;
         let repetition = self.source.program.train.as_ref().and_then(|t| t.repetition);
         self.summarize(rows, &means, &gathered, repetition.map_or(1, |r| r.count() as usize))
     }
 
     /// Means over chunks, and what is gathered of them for all rows at once.
-    pub(super) fn chunks(&mut self, rows: &[usize]) -> Result<(Metrics, Vec<Gathered>), RunError> {
+    pub(super) fn chunks(&mut self, rows: &Rows) -> Result<(Metrics, Vec<Gathered>), RunError> {
         let phase = &self.source.model.phases[self.progress.phase];
         let mut gathered: Vec<Gathered> = phase.gathered.iter().map(|name| Gathered::new(name)).collect();
         let beside = self.beside();
@@ -336,10 +336,10 @@ impl<'t> Session<'t> {
             names.filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
         let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
         for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
-            fill(&mut engine.evaluate, self.train, &self.dataset, &self.second, &beside, chunk)?;
+            fill(&mut engine.evaluate, self.train, &self.dataset, &self.second, &beside, &chunk)?;
             engine.evaluate.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
             engine.evaluate.set("step", number as i64)?;
-            engine.evaluate.run(&mut engine.memory, sizes(chunk, &beside))?;
+            engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
             let machine = &engine.evaluate.machine;
             means.add(reported.iter().map(|(_, id)| machine.report(*id)), chunk.len());
             for tensor in &mut gathered {
@@ -352,7 +352,7 @@ impl<'t> Session<'t> {
     /// The means, and the metrics of what has been gathered; what is gathered of members stands for so many of them.
     pub(super) fn summarize(
         &mut self,
-        rows: &[usize],
+        rows: &Rows,
         means: &Metrics,
         gathered: &[Gathered],
         members: usize,
@@ -361,12 +361,12 @@ impl<'t> Session<'t> {
         let engine = &mut self.engine;
         let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
         if let Some(summary) = &mut summary {
-            fill(summary, self.train, &self.dataset, &self.second, &beside, rows)?;
+            fill(summary, self.train, &self.dataset, &self.second, &beside, &rows.first(rows.len()))?;
             summary.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
             for tensor in gathered {
                 tensor.give(&mut summary.machine, members)?;
             }
-            summary.run(&mut engine.memory, sizes(rows, &beside))?;
+            summary.run(&mut engine.memory, sizes(rows.len(), &beside))?;
         }
         let mut metrics = Metrics::default();
         for name in self.train.players.iter().map(|p| &p.name).chain(self.train.measures.iter().map(|m| &m.name)) {
@@ -383,7 +383,7 @@ impl<'t> Session<'t> {
 
     /// The rows of the second data set that every chunk sees in evaluation: the first batch of its part.
     fn beside(&self) -> Option<Vec<usize>> {
-        self.second.as_ref().map(|s| s.batches.rows()[..s.batches.size()].to_vec())
+        self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()))
     }
 
     /// Loss and measures over every part of the data.
@@ -408,7 +408,7 @@ fn fresh(train: &Train, mut progress: Progress) -> Progress {
 const BEGINNING: &str = "beginning/";
 
 /// The batches of a phase over rows.
-fn batches(train: &Train, rows: Vec<usize>, seed: u64, phase: usize) -> Batches {
+fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
     let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
     let order = match train.in_order {
         true => Order::InOrder,
@@ -433,8 +433,8 @@ fn fill(
     Ok(())
 }
 
-fn sizes(rows: &[usize], beside: &Option<Vec<usize>>) -> Sizes {
-    Sizes { rows: rows.len() as u64, beside: beside.as_ref().map_or(1, |rows| rows.len() as u64) }
+fn sizes(rows: usize, beside: &Option<Vec<usize>>) -> Sizes {
+    Sizes { rows: rows as u64, beside: beside.as_ref().map_or(1, |rows| rows.len() as u64) }
 }
 
 /// The seed of the order of rows: each phase has orders of its own.

@@ -78,6 +78,9 @@ const WORDS: &[&str] = &[
     "PK\u{5}\u{6}",
     ".npy",
     "\u{1f}",
+    "red",
+    "blue",
+    "?",
 ];
 
 const NUMBERS: &[&str] = &[

@@ -37,6 +37,11 @@ impl Target {
         Target { name, run, seeds: Vec::new, mutate: bytes::mutate, cases: 4000, memory: (1 << 20, 100) }
     }
 
+    /// A byte of a compressed file may stand for a thousand.
+    pub fn packed(self) -> Target {
+        Target { memory: (self.memory.0, 1000 * self.memory.1), ..self }
+    }
+
     pub fn cases(self, cases: u64) -> Target {
         Target { cases, ..self }
     }

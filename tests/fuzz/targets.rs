@@ -4,11 +4,12 @@
 use crate::generator::random_program;
 use crate::random::Random;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
+use dlc::data::csv::{Missing, Options};
 use dlc::data::{self, Array, Column, DataError, FloatType, Table};
 use dlc::ir::DType;
 use dlc::source::{Diagnostic, FileId, Files, render, to_json};
 use dlc::syntax::ast::{self, Expr, File, ItemKind};
-use dlc::syntax::{self, dump};
+use dlc::syntax::{self, FormatError, Spelling, dump};
 use dlc::train;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -88,6 +89,22 @@ fn reparse(expr: &Expr) {
     assert_eq!(dump::expression(&constant.value), dump::expression(expr), "{printed}");
 }
 
+/// Formatting: what was formatted stays as it is, in either spelling.
+pub fn format(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    for spelling in [Spelling::Kept, Spelling::Ascii] {
+        match syntax::format(FileId::default(), &text, spelling) {
+            Ok(once) => {
+                let twice = syntax::format(FileId::default(), &once, spelling);
+                assert!(twice.is_ok_and(|twice| twice == once), "not the same when formatted again");
+            }
+            Err(FormatError::Syntax(errors)) => return errors[0].code.to_string(),
+            Err(FormatError::Changed) => panic!("formatting changes the meaning"),
+        }
+    }
+    text.lines().count().next_power_of_two().to_string()
+}
+
 /// The front end with data that is not read: every `data` has the columns that the seeds name.
 pub fn check(bytes: &[u8]) -> String {
     front_end(&String::from_utf8_lossy(bytes))
@@ -153,9 +170,29 @@ fn template(message: &str) -> String {
 }
 
 pub fn csv(bytes: &[u8]) -> String {
-    let read = |target, float| data::csv::parse(bytes, Path::new("fuzzed.csv"), target, float);
-    let said = tables(read(Some("y"), FloatType::F32));
-    format!("{said}, {}", tables(read(None, FloatType::F64)))
+    let read = |options, float| data::csv::parse(bytes, Path::new("fuzzed.csv"), &options, float);
+    let said = tables(read(Options::target("y"), FloatType::F32));
+    format!("{said}, {}", tables(read(Options::default(), FloatType::F64)))
+}
+
+/// With categories, rows left out and columns without names.
+pub fn csv_options(bytes: &[u8]) -> String {
+    // As many columns as rows may come of categories.
+    let bytes = &bytes[..bytes.len().min(1000)];
+    let read = |options| data::csv::parse(bytes, Path::new("fuzzed.csv"), &options, FloatType::F32);
+    let named =
+        Options { one_hot: vec!["a".to_string()], missing: Missing::Drop, separator: b';', ..Options::target("y") };
+    let numbered = Options { one_hot: vec!["c1".to_string()], header: false, ..Options::target("c2") };
+    format!("{}, {}", tables(read(named)), tables(read(numbered)))
+}
+
+pub fn npz(bytes: &[u8]) -> String {
+    columns(data::npz::parse(bytes, Path::new("fuzzed.npz"), None))
+}
+
+pub fn idx(bytes: &[u8]) -> String {
+    let read = data::idx::parse(bytes, bytes.len() as u64, Path::new("fuzzed.idx"));
+    columns(read.map(|array| vec![("x".to_string(), array)]))
 }
 
 pub fn npy(bytes: &[u8]) -> String {
@@ -186,7 +223,7 @@ fn columns(arrays: Result<Vec<(String, Array)>, DataError>) -> String {
     let file = Path::new("fuzzed");
     let table = |float| {
         let columns = arrays.iter().map(|(name, array)| Column::new(name, array.clone(), float, file));
-        Table::new(columns.collect::<Result<_, _>>()?)
+        Table::of(columns.collect::<Result<_, _>>()?, &[])
     };
     format!("{}, {}", tables(table(FloatType::F32)), tables(table(FloatType::F64)))
 }

@@ -88,6 +88,8 @@ const WORDS: &[&str] = &[
     "npy",
     "npz",
     "idx",
+    "npz",
+    "idx",
     "safetensors",
     "target",
     "seed",

@@ -6,6 +6,7 @@
 mod closed_forms;
 mod formulas;
 mod initializers;
+mod layers;
 mod models;
 mod noise;
 mod rules;

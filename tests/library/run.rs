@@ -1,5 +1,6 @@
 //! Programs with data of their own, run by the command line.
 
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,6 +30,23 @@ pub fn numbers(value: &Value) -> Vec<f64> {
 pub fn arrays(value: &Value) -> BTreeMap<String, Array> {
     let array = |v: &Value| (numbers(&v["dims"]).iter().map(|d| *d as usize).collect(), numbers(&v["values"]));
     value.as_object().unwrap().iter().map(|(name, v)| (name.clone(), array(v))).collect()
+}
+
+/// The parameters that figures describe, by path.
+pub fn starting(figure: &Value) -> BTreeMap<String, Array> {
+    figure.as_object().unwrap().iter().map(|(path, f)| (path.clone(), parameter(f))).collect()
+}
+
+/// The tensor that the figures describe by its shape, scale, phase and shift.
+fn parameter(figure: &Value) -> Array {
+    let dims: Vec<usize> = numbers(&figure["dims"]).iter().map(|d| *d as usize).collect();
+    let number = |name: &str| figure[name].as_f64().unwrap();
+    let value = |k: usize| {
+        let at = k as f64 * 0.618_033_988_749_894_9 + number("phase");
+        number("scale") * (2.0 * (at - at.floor()) - 1.0) + number("shift")
+    };
+    let count: usize = dims.iter().product();
+    (dims, (1..=count).map(value).collect())
 }
 
 /// A folder with `data.safetensors`, `start.safetensors` and `program.dl`.
@@ -71,14 +89,17 @@ impl Folder {
     pub fn run(&self, program: &str, dtype: &str) -> Run {
         let path = self.path("program.dl");
         fs::write(&path, format!("data d = safetensors(\"data.safetensors\")\n{program}")).unwrap();
-        let mut arguments = vec!["run", "--json", "--dtype", dtype];
+        let runs = self.path("runs");
+        let mut arguments = vec!["run", "--json", "--dtype", dtype, "--name", "run", "--overwrite"];
+        arguments.extend(["--runs", runs.to_str().unwrap()]);
         let start = self.path("start.safetensors");
         if start.exists() {
             arguments.extend(["--init", start.to_str().unwrap()]);
         }
         let events = dlc(&arguments, &path);
         let losses = events.iter().filter_map(|e| e["train"]["loss"].as_f64()).collect();
-        Run { losses, measures: events.last().unwrap()["metrics"]["train"].clone() }
+        let saved = fs::read(runs.join("run/last.safetensors")).unwrap();
+        Run { losses, measures: events.last().unwrap()["metrics"]["train"].clone(), saved }
     }
 }
 
@@ -88,11 +109,22 @@ pub struct Run {
     pub losses: Vec<f64>,
     /// The loss and every measure at the end.
     measures: Value,
+    /// The last checkpoint.
+    saved: Vec<u8>,
 }
 
 impl Run {
     pub fn measure(&self, name: &str) -> f64 {
         self.measures[name].as_f64().unwrap_or_else(|| panic!("no number called {name} in {}", self.measures))
+    }
+
+    /// A parameter at the end.
+    pub fn parameter(&self, path: &str) -> Vec<f64> {
+        let tensors = SafeTensors::deserialize(&self.saved).unwrap();
+        let tensor = tensors.tensor(path).unwrap();
+        let f32s = |b: &[u8]| b.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b).into()).collect();
+        let f64s = |b: &[u8]| b.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        if tensor.dtype() == Dtype::F32 { f32s(tensor.data()) } else { f64s(tensor.data()) }
     }
 }
 

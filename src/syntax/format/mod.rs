@@ -42,8 +42,7 @@ pub enum FormatError {
 }
 
 /// The text in canonical form.
-pub fn format(text: &str, spelling: Spelling) -> Result<String, FormatError> {
-    let file = FileId::default();
+pub fn format(file: FileId, text: &str, spelling: Spelling) -> Result<String, FormatError> {
     let (before, errors) = parse(file, text);
     if !errors.is_empty() {
         return Err(FormatError::Syntax(errors));
@@ -91,8 +90,6 @@ struct Line<'t> {
     comment_gap: usize,
     /// A blank line stands before it.
     apart: bool,
-    /// Where the author's code begins.
-    author_indent: usize,
     indent: usize,
     place: Place,
 }
@@ -146,7 +143,7 @@ fn lines(text: &str, spelling: Spelling) -> Vec<Line<'_>> {
             }
             kind => {
                 if line.code.is_empty() {
-                    (first, line.author_indent) = (column, column);
+                    first = column;
                 }
                 let text = spelling::spelled(kind, written, tokens.get(k + 1).map(|t| t.kind), spelling);
                 line.code.push(Piece { kind, text, blank, column: column - first, gap: 0 });

@@ -9,6 +9,7 @@
 mod cursor;
 mod expression;
 mod item;
+mod repeat;
 mod statement;
 mod stopping;
 mod train;

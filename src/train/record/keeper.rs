@@ -9,11 +9,14 @@ use super::folder::Folder;
 use super::log::{Log, Row};
 use super::pace::Pace;
 use super::plan::{Plan, write};
+use crate::data::{Encoding, Table};
 use crate::source::Diagnostic;
 use crate::train::checkpoint;
 use crate::train::state::{Progress, Snapshot};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What becomes of a run's results.
@@ -32,8 +35,17 @@ pub enum Keeping {
 pub struct About {
     pub identity: Identity,
     pub progress: Progress,
+    /// How the columns of each data set became numbers.
+    pub data: BTreeMap<String, Encoded>,
     /// Whether the run has come to its end.
     pub finished: bool,
+}
+
+/// A data set without its rows.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Encoded {
+    pub rows: usize,
+    pub encoding: Encoding,
 }
 
 /// Where a run stood.
@@ -55,7 +67,12 @@ impl Standing {
         if !folder.last().exists() {
             return Ok(None);
         }
-        let (about, all) = checkpoint::load::<About>(&folder.last())?;
+        Standing::read_file(&folder.last()).map(Some)
+    }
+
+    /// Reads a checkpoint.
+    pub fn read_file(path: &Path) -> Result<Standing, Diagnostic> {
+        let (about, all) = checkpoint::load::<About>(path)?;
         let (mut tensors, mut best) = (Snapshot::new(), Snapshot::new());
         for (name, tensor) in all {
             match name.strip_prefix(BEST) {
@@ -63,7 +80,7 @@ impl Standing {
                 None => tensors.push((name, tensor)),
             }
         }
-        Ok(Some(Standing { about, tensors, best: (!best.is_empty()).then_some(best) }))
+        Ok(Standing { about, tensors, best: (!best.is_empty()).then_some(best) })
     }
 }
 
@@ -74,6 +91,7 @@ pub struct Sight<'s> {
     pub best: Option<&'s Snapshot>,
     /// The tensors that stand for the trained model: parameters, layer state, averages.
     pub weights: Vec<String>,
+    pub tables: &'s BTreeMap<String, Table>,
 }
 
 /// Keeps a run, or not.
@@ -170,7 +188,12 @@ impl Keeper {
 impl Open {
     fn save(&mut self, sight: &Sight, finished: bool) -> Result<(), Diagnostic> {
         self.log.sync()?;
-        let about = About { identity: self.identity.clone(), progress: sight.progress.clone(), finished };
+        let data = sight.tables.iter().map(|(name, table)| {
+            let encoded = Encoded { rows: table.rows(), encoding: table.encoding().clone() };
+            (name.clone(), encoded)
+        });
+        let (identity, progress) = (self.identity.clone(), sight.progress.clone());
+        let about = About { identity, progress, data: data.collect(), finished };
         let named = |(name, tensor): &(String, _)| (format!("{BEST}{name}"), Clone::clone(tensor));
         let mut all = sight.tensors.clone();
         all.extend(sight.best.into_iter().flatten().map(named));

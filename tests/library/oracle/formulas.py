@@ -141,6 +141,7 @@ formulas = [
     ("mean_activation(h)", [h], lambda h: ((h.mean(0) - 0.01) ** 2).sum()),
     ("group_lasso(a)", [a], lambda a: a.norm(dim=0).sum()),
     ("group_lasso(grid)", ["grid"], lambda g: g.reshape(N * 3, D).norm(dim=0).sum()),
+    ("tying(a, b)", [a, b], lambda a, b: ((a - b) ** 2).sum()),
     # metrics, which have no derivative
     ("accuracy(z, label)", [z], lambda z: (z.argmax(1) == label).double().mean()),
     ("top_k_accuracy(z, label, k: 1)", [z], lambda z: (z.argmax(1) == label).double().mean()),

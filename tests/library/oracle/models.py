@@ -1,8 +1,8 @@
 """The losses of a hundred steps of each program in ../models, as PyTorch has them in double precision.
 
 Writes ../figures/models.json: for each program the shapes and scales of the parameters it starts from, and the loss of every
-step. Element k of a parameter is scale·(2·frac((k + 1)·0.6180339887498949 + phase) - 1) + shift. The nets are written in PyTorch,
-the rules are those of transcribed.py, batches follow the order of the rows.
+step. The nets are written in PyTorch, parameters start as parameters.py says, the rules are those of transcribed.py, batches follow
+the order of the rows.
 
     python models.py            (needs numpy and torch)
 """
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 import transcribed as rules
+from parameters import Parameters
 
 torch.set_default_dtype(torch.float64)
 here = pathlib.Path(__file__).parent
@@ -29,29 +30,6 @@ def table(name, target):
 
 
 DIGITS, DIABETES = table("digits", "label"), table("diabetes", "progression")
-
-
-class Parameters:
-    """Tensors by path, laid end to end in one vector."""
-
-    def __init__(self, shapes):
-        self.shapes = shapes
-
-    def start(self):
-        parts = []
-        for dims, scale, phase, shift in self.shapes.values():
-            k = np.arange(1, np.prod(dims, dtype=int) + 1)
-            at = k * 0.6180339887498949 + phase
-            parts.append(scale * (2 * (at - np.floor(at)) - 1) + shift)
-        return np.concatenate(parts)
-
-    def split(self, vector):
-        found, at = {}, 0
-        for path, (dims, *_) in self.shapes.items():
-            n = int(np.prod(dims, dtype=int))
-            found[path] = vector[at : at + n].reshape(dims)
-            at += n
-        return found
 
 
 def dense(path, inputs, outputs, phase):
@@ -109,6 +87,15 @@ def autoencoder(p, d):
     return 0.5 * ((y - d["x"] / 16) ** 2).sum(1).mean() + 0.1 * sparsity
 
 
+def contractive(p, d):
+    x = d["x"] / 16
+    h = torch.sigmoid(apply(p, "encoder.code", x))
+    y = torch.sigmoid(apply(p, "decoder.image", h))
+    # ∂h_k/∂x_i = h_k (1 - h_k) W_ik / 16
+    square = ((h * (1 - h)) ** 2) @ (p["encoder.code.W"] ** 2).sum(0) / 256
+    return 0.5 * ((y - x) ** 2).sum(1).mean() + 20 * square.mean()
+
+
 def input_gradient(p, d):
     x = d["x"].clone().requires_grad_()
     ce = cross_entropy(apply(p, "model.out", torch.tanh(apply(p, "model.hidden", x / 16))), d)
@@ -124,7 +111,7 @@ def residual(p, d):
 
 
 def maxout(p, d):
-    pieces = torch.einsum("ni,ipo->npo", d["x"] / 16, p["model.hidden.W"]) + p["model.hidden.b"]
+    pieces = apply(p, "model.hidden", d["x"] / 16).unflatten(1, (3, 12))
     return cross_entropy(apply(p, "model.out", pieces.max(1).values), d)
 
 
@@ -132,6 +119,15 @@ def embedding(p, d):
     seen = [F.embedding(d[c].long(), p[f"model.{name}.E"])
             for name, c in [("left", "p33"), ("mid", "p42"), ("right", "p26")]]
     return cross_entropy(apply(p, "model.out", torch.tanh(torch.cat(seen, 1))), d)
+
+
+def tied(p, d):
+    x, W = d["x"] / 16, p["model.code.W"]
+    h = torch.tanh(apply(p, "model.code", x))
+    soft = ((p["model.code.W"].T - p["other.image.W"]) ** 2).sum()
+    y = torch.sigmoid(h @ W.T + p["model.b"])
+    return 0.5 * ((y - x) ** 2).sum(1).mean() + F.mse_loss(apply(p, "other.image", h), x) + 0.01 * soft \
+        + 0.001 * W.norm(dim=0).sum()
 
 
 def two_heads(p, d):
@@ -181,15 +177,18 @@ PROGRAMS = [
     (layer_norm, perceptron() | scaled("model.norm_1", 24, 0.2), (rules.adam, dict(lr=0.01, decay=0.1)), DIGITS, 60),
     (autoencoder, dense("encoder.code", 64, 16, 0.1) | dense("decoder.image", 16, 64, 0.7), (rules.adadelta, {}),
      DIGITS, 60),
+    (contractive, dense("encoder.code", 64, 16, 0.1) | dense("decoder.image", 16, 64, 0.7), (rules.lion, dict(lr=0.002)),
+     DIGITS, 60),
     (input_gradient, perceptron(), (rules.adam, dict(lr=0.01, greatest=True)), DIGITS, 60),
     (residual, dense("model.start", 64, 16, 0.1) | dense("model.first.dense_1", 16, 12, 0.2)
      | dense("model.first.dense_2", 12, 16, 0.3) | dense("model.second.dense_1", 16, 12, 0.4)
      | dense("model.second.dense_2", 12, 16, 0.5) | dense("model.out", 16, 10, 0.7),
      (rules.nadam, dict(lr=0.005)), DIGITS, 60),
-    (maxout, {"model.hidden.W": ([64, 3, 12], 0.3, 0.1, 0.0), "model.hidden.b": ([3, 12], 0.1, 0.4, 0.0)}
-     | dense("model.out", 12, 10, 0.7), (rules.rmsprop_nesterov, dict(lr=0.001)), DIGITS, 60),
+    (maxout, dense("model.hidden", 64, 36, 0.1) | dense("model.out", 12, 10, 0.7), (rules.rmsprop_nesterov, dict(lr=0.001)), DIGITS, 60),
     (embedding, {f"model.{name}.E": ([17, 4], 1.0, 0.2 * k, 0.0) for k, name in enumerate(["left", "mid", "right"])}
      | dense("model.out", 12, 10, 0.7), (rules.adamax, dict(lr=0.05)), DIGITS, 60),
+    (tied, dense("model.code", 64, 12, 0.1) | {"model.b": ([64], 0.1, 0.2, 0.0)} | dense("other.image", 12, 64, 0.5),
+     (rules.momentum, dict(lr=0.02, clip=rules.by_value(0.05))), DIGITS, 60),
     (two_heads, dense("trunk.hidden", 10, 8, 0.1) | line("outcome", 8, 0.3) | line("sex_of", 8, 0.8),
      (rules.momentum, dict(lr=0.05, decay=0.02)), DIABETES, 40),
     (weight_norm, normed("model.hidden", 64, 24, 0.1) | normed("model.out", 24, 10, 0.7),
@@ -222,6 +221,5 @@ def losses(loss, shapes, rule, data, size):
 
 figures = {}
 for loss, shapes, *rest in PROGRAMS:
-    start = {path: dict(zip(["dims", "scale", "phase", "shift"], shape)) for path, shape in shapes.items()}
-    figures[loss.__name__] = {"start": start, "losses": losses(loss, shapes, *rest)}
+    figures[loss.__name__] = {"start": Parameters(shapes).figures(), "losses": losses(loss, shapes, *rest)}
 (here / "../figures/models.json").write_text(json.dumps(figures, indent=1) + "\n")
