@@ -142,11 +142,13 @@ impl<'p> Elaborator<'p> {
                 return value;
             }
             ExprKind::Commit(value) => {
-                let before = self.committed.take();
+                let before = self.committed.remove(&self.player);
                 if let ExprKind::Evaluate { at, .. } | ExprKind::EvaluateGrad { at, .. } = &value.kind {
-                    self.committed = Some(self.set(frame, at)?);
+                    let at = self.set(frame, at)?;
+                    let at = self.complete(&at, |_, here| here);
+                    self.committed.insert(self.player, at);
                 }
-                if before.is_some() && before != self.committed {
+                if before.is_some() && before.as_ref() != self.committed.get(&self.player) {
                     return Err(Diagnostic::new(codes::DUPLICATE_CLAUSE, "a rule commits to one evaluation")
                         .at(expr.span, "this is the second"));
                 }
