@@ -20,6 +20,8 @@ pub struct Dataset<'t> {
     pub parts: Vec<(String, data::Rows)>,
     /// The rows of the whole, if these are not all.
     whole: Option<data::Rows>,
+    /// What training sees of a part (or of the whole) in place of its rows.
+    sample: Option<(Option<usize>, data::Rows)>,
 }
 
 impl<'t> Dataset<'t> {
@@ -39,7 +41,7 @@ impl<'t> Dataset<'t> {
             let parts = table.split(&shares, stratified, seed).map_err(|e| e.at(span))?;
             shares.into_iter().map(|share| share.name).zip(parts).collect()
         };
-        Ok(Dataset { name: declared.name.clone(), table, parts, whole: None })
+        Ok(Dataset { name: declared.name.clone(), table, parts, whole: None, sample: None })
     }
 
     /// How many rows there are in all.
@@ -50,7 +52,7 @@ impl<'t> Dataset<'t> {
     /// All rows of a table, undivided.
     pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
         let parts = vec![(WHOLE.to_owned(), table.all_rows())];
-        Dataset { name: name.to_owned(), table, parts, whole: None }
+        Dataset { name: name.to_owned(), table, parts, whole: None, sample: None }
     }
 
     /// Every row.
@@ -64,6 +66,19 @@ impl<'t> Dataset<'t> {
             Some(part) => self.parts[part].1.clone(),
             None => self.all(),
         }
+    }
+
+    /// The rows that training on `rows` sees.
+    pub fn trained(&self, rows: Rows) -> data::Rows {
+        match &self.sample {
+            Some((part, sample)) if *part == rows.part => sample.clone(),
+            _ => self.rows(rows),
+        }
+    }
+
+    /// Lets training on `rows` see a sample of them.
+    pub fn sample(&mut self, rows: Rows, sample: data::Rows) {
+        self.sample = Some((rows.part, sample));
     }
 
     /// Leaves only these rows of what `rows` names.

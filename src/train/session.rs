@@ -230,7 +230,7 @@ impl<'t> Session<'t> {
 
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
-        let rows = self.dataset.rows(self.stage_rows());
+        let rows = self.dataset.trained(self.stage_rows());
         self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();

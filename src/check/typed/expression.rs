@@ -44,6 +44,7 @@ impl Expr {
             | ExprKind::SetOf(value)
             | ExprKind::Evaluating(value)
             | ExprKind::Draws { value, .. }
+            | ExprKind::Members { value, .. }
             | ExprKind::Reshape(value)
             | ExprKind::Peek(value)
             | ExprKind::Commit(value)
