@@ -49,8 +49,9 @@ data points = csv("points.csv", target: y)
 split points into train 70%, valid 30% seed 3
 
 net f(x: [N, 3]) -> [N] {
-    h = x |> dense(4) |> tanh |> dropout(0.2) |> dense(1)
-    y[n] = sum(o) h[n, o]
+    h = x |> dense(4) |> tanh |> dropout(0.2)
+    o = dense(h, 1)
+    y[n] = sum(k) o[n, k]
     y
 }
 
@@ -59,14 +60,14 @@ train {
     phase first {
         minimize mean((f(x) - y)^2)
         on       points.train, batch 8
-        using    adam(lr: 0.02 * 0.5^plateaus)
+        using    adam(lr: 0.3 * 0.5^plateaus)
         average  ema(rho: 0.9)
         watch    plateaus = points.valid loss, patience 1
         epochs   8
         stop     when points.valid loss has not improved for 2 epochs, then retrain on points for as many steps
     }
     phase second {
-        minimize mean((f(x) - y)^2) over f.dense_2
+        minimize mean((f(x) - y)^2) over f.o
         on       points.train, batch 10 in order
         using    momentum(lr: 0.01)
         evaluate every 2 steps
@@ -178,9 +179,9 @@ fn phases_and_what_follows_a_stop_are_resumed() {
         fine(path, &["run", "--resume", run.to_str().unwrap()]);
         same(&whole, &run);
     }
-    // One process for each step at the end of a phase.
-    fine(path, &["run", "stages.dl", "--name", "slow", "--max-steps", &(most - 10).to_string()]);
-    for steps in most - 9..=most {
+    // A process for each step, from the second training of the first phase on.
+    fine(path, &["run", "stages.dl", "--name", "slow", "--max-steps", &(most - 22).to_string()]);
+    for steps in most - 21..=most {
         fine(path, &["run", "--resume", "runs/slow", "--max-steps", &steps.to_string()]);
     }
     fine(path, &["run", "--resume", "runs/slow"]);
