@@ -458,7 +458,7 @@ impl Printer<'_> {
             }
             ExprKind::Peek(value) => unary(out, "peek", value),
             ExprKind::Commit(value) => unary(out, "commit", value),
-            ExprKind::Positions => write!(out, "positions{}", self.ty(&e.ty)),
+            ExprKind::Positions => write!(out, "positions {}", self.ty(&e.ty)),
             ExprKind::Reshape(value) => {
                 write!(out, "reshape(")?;
                 self.expression(out, value, depth)?;
