@@ -13,6 +13,7 @@ mod frame;
 mod instance;
 mod jacobian;
 mod limits;
+mod map;
 mod measure;
 mod objective;
 mod optimizer;
