@@ -12,6 +12,8 @@ use std::time::Duration;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/desk.rs"]
+mod desk;
 #[path = "cli/faults.rs"]
 mod faults;
 #[path = "cli/predict.rs"]

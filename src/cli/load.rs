@@ -193,9 +193,9 @@ fn read_data(
 fn requirements(program: &Program, tables: &BTreeMap<String, Table>, errors: &mut Vec<Diagnostic>) {
     for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
         let name = &program.data_set(requirement.data).name;
-        let Some(column) = tables.get(name).and_then(|t| t.column(&requirement.column).ok()) else { continue };
+        let Some(table) = tables.get(name) else { continue };
         let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);
-        if let Err(error) = column.check_index_range(size) {
+        if let Err(error) = table.check_index_range(&requirement.column, size) {
             errors.push(error.at(requirement.span));
         }
     }

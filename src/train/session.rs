@@ -16,7 +16,7 @@ use super::state::{Progress, Snapshot, copy, restore};
 use super::stopping::{Patience, Plateau};
 use super::trace::Trace;
 use crate::check::typed::{Player, Program, StopWhen, Then, Train};
-use crate::data::{Batches, Order, Position, Table};
+use crate::data::{Batches, Order, Position, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Memory, OutputId};
@@ -308,7 +308,7 @@ impl<'t> Session<'t> {
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
     /// rows at once.
-    pub fn evaluate(&mut self, rows: &[usize]) -> Result<Metrics, RunError> {
+    pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
         let (train, phase) = (self.train, self.progress.phase);
         let engine = &mut self.engine;
         let (step, epoch, watches) = (self.progress.step, self.progress.epoch, &self.progress.watches);
@@ -317,7 +317,7 @@ impl<'t> Session<'t> {
             beside: beside.as_ref().map_or(1, |rows| rows.len() as u64),
         };
         // Of the second data set every chunk sees the same batch.
-        let beside = self.second.as_ref().map(|s| s.batches.rows()[..s.batches.size()].to_vec());
+        let beside = self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()));
         let fill = |batched: &mut Batched, rows: &[usize]| -> Result<(), RunError> {
             Feed::new(&self.dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
             if let (Some(second), Some(rows)) = (&self.second, &beside) {
@@ -333,7 +333,7 @@ impl<'t> Session<'t> {
             self.source.model.phases[phase].gathered.iter().map(|name| Gathered::new(name)).collect();
         let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
         for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
-            fill(&mut engine.evaluate, chunk)?;
+            fill(&mut engine.evaluate, &chunk)?;
             engine.evaluate.set("step", number as i64)?;
             engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
             let machine = &engine.evaluate.machine;
@@ -346,7 +346,7 @@ impl<'t> Session<'t> {
         let mut metrics = Metrics::default();
         let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
         if let Some(summary) = &mut summary {
-            fill(summary, rows)?;
+            fill(summary, &rows.first(rows.len()))?;
             for tensor in &gathered {
                 tensor.give(&mut summary.machine)?;
             }
@@ -375,7 +375,7 @@ impl<'t> Session<'t> {
 const BEGINNING: &str = "beginning/";
 
 /// The batches of a phase over rows.
-fn batches(train: &Train, rows: Vec<usize>, seed: u64, phase: usize) -> Batches {
+fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
     let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
     let order = match train.in_order {
         true => Order::InOrder,

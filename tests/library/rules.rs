@@ -1,6 +1,6 @@
 //! Ten steps of every update rule equal its transcription in NumPy, and every rule finds the minimum of a bowl and of a valley.
 
-use super::run::{Array, Folder, arrays, compare, figures, numbers};
+use super::run::{Folder, arrays, compare, figures, numbers};
 use std::collections::{BTreeMap, BTreeSet};
 
 const BOWL: &str = "
@@ -13,8 +13,6 @@ train {
     on       d in order
     using    RULE
     steps    10
-    measure  l1 = l1(bowl.w), l2 = l2(bowl.w), cubes = sum(bowl.w^3), total = sum(bowl.w),
-             along = sum(bowl(e) * b), squares = sum(bowl(a)^2)
 }";
 
 const NET: &str = "
@@ -28,59 +26,29 @@ train {
     on       d in order
     using    RULE
     steps    10
-    measure  W = sum(net.hidden.W^3), b = sum(net.hidden.b^3), V = sum(net.out.W^3), c = sum(net.out.b^3),
-             out = sum(net(x)^3), absolute = l1(net)
 }";
-
-fn sum(values: &[f64], f: impl Fn(f64) -> f64) -> f64 {
-    values.iter().map(|v| f(*v)).sum()
-}
-
-/// What the bowl's measures are at `w`.
-fn bowl(columns: &BTreeMap<String, Array>, w: &[f64]) -> Vec<(&'static str, f64)> {
-    let rows = columns["a"].1.chunks(w.len());
-    let products: Vec<f64> = rows.map(|row| row.iter().zip(w).map(|(a, w)| a * w).sum()).collect();
-    let along: f64 = columns["b"].1.iter().zip(w).map(|(b, w)| b * w).sum();
-    let form: f64 = products.iter().zip(w).map(|(p, w)| p * w).sum();
-    vec![
-        ("loss", 0.5 * form - along),
-        ("l1", sum(w, f64::abs)),
-        ("l2", 0.5 * sum(w, |v| v * v)),
-        ("cubes", sum(w, |v| v.powi(3))),
-        ("total", sum(w, |v| v)),
-        ("along", along),
-        ("squares", sum(&products, |v| v * v)),
-    ]
-}
 
 fn check(dtype: &str, tolerance: f64) {
     let figures = figures("rules");
-    let columns = arrays(&figures["bowl"]["columns"]);
-    let on_bowl = Folder::new(&columns);
-    on_bowl.start(&arrays(&figures["bowl"]["start"]));
-    let data = arrays(&figures["net"]["columns"]);
-    let on_net = Folder::new(&data);
-    on_net.start(&arrays(&figures["net"]["start"]));
+    let folder = |problem: &str| {
+        let folder = Folder::new(&arrays(&figures[problem]["columns"]));
+        folder.start(&arrays(&figures[problem]["start"]));
+        folder
+    };
+    let problems = [("bowl", BOWL, folder("bowl")), ("net", NET, folder("net"))];
     let mut failures = String::new();
     for case in figures["rules"].as_array().unwrap() {
         let rule = case["rule"].as_str().unwrap();
-        let run = on_bowl.run(&BOWL.replace("RULE", rule), dtype);
-        assert_eq!(run.losses.len(), 10, "{rule}");
-        for (name, expected) in bowl(&columns, &numbers(&case["bowl"]["bowl.w"])) {
-            compare(&mut failures, &format!("{rule} on the bowl, {name}"), run.measure(name), expected, tolerance);
-        }
-        let run = on_net.run(&NET.replace("RULE", rule), dtype);
-        let parameters = |path: &str| numbers(&case["net"][path]);
-        let paths = [("W", "net.hidden.W"), ("b", "net.hidden.b"), ("V", "net.out.W"), ("c", "net.out.b")];
-        let mut expected: Vec<(&str, f64)> =
-            paths.iter().map(|(name, path)| (*name, sum(&parameters(path), |v| v.powi(3)))).collect();
-        expected.push(("absolute", paths.iter().map(|(_, path)| sum(&parameters(path), f64::abs)).sum()));
-        let out = numbers(&case["predictions"]);
-        expected.push(("out", sum(&out, |v| v.powi(3))));
-        let squares: f64 = out.iter().zip(&data["y"].1).map(|(a, y)| (a - y).powi(2)).sum();
-        expected.push(("loss", squares / out.len() as f64));
-        for (name, expected) in expected {
-            compare(&mut failures, &format!("{rule} on the net, {name}"), run.measure(name), expected, tolerance);
+        for (problem, program, folder) in &problems {
+            let run = folder.run(&program.replace("RULE", rule), dtype);
+            assert_eq!(run.losses.len(), 10, "{rule}");
+            for (path, expected) in case[problem].as_object().unwrap() {
+                let found = run.parameter(path);
+                assert_eq!(found.len(), expected.as_array().unwrap().len(), "{path}");
+                for (k, (found, expected)) in found.into_iter().zip(numbers(expected)).enumerate() {
+                    compare(&mut failures, &format!("{rule}: {path}, element {k}"), found, expected, tolerance);
+                }
+            }
         }
     }
     assert!(failures.is_empty(), "{failures}");

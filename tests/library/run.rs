@@ -1,5 +1,6 @@
 //! Programs with data of their own, run by the command line.
 
+use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -88,14 +89,17 @@ impl Folder {
     pub fn run(&self, program: &str, dtype: &str) -> Run {
         let path = self.path("program.dl");
         fs::write(&path, format!("data d = safetensors(\"data.safetensors\")\n{program}")).unwrap();
-        let mut arguments = vec!["run", "--no-save", "--json", "--dtype", dtype];
+        let runs = self.path("runs");
+        let mut arguments = vec!["run", "--json", "--dtype", dtype, "--name", "run", "--overwrite"];
+        arguments.extend(["--runs", runs.to_str().unwrap()]);
         let start = self.path("start.safetensors");
         if start.exists() {
             arguments.extend(["--init", start.to_str().unwrap()]);
         }
         let events = dlc(&arguments, &path);
         let losses = events.iter().filter_map(|e| e["train"]["loss"].as_f64()).collect();
-        Run { losses, measures: events.last().unwrap()["metrics"]["train"].clone() }
+        let saved = fs::read(runs.join("run/last.safetensors")).unwrap();
+        Run { losses, measures: events.last().unwrap()["metrics"]["train"].clone(), saved }
     }
 }
 
@@ -105,11 +109,22 @@ pub struct Run {
     pub losses: Vec<f64>,
     /// The loss and every measure at the end.
     measures: Value,
+    /// The last checkpoint.
+    saved: Vec<u8>,
 }
 
 impl Run {
     pub fn measure(&self, name: &str) -> f64 {
         self.measures[name].as_f64().unwrap_or_else(|| panic!("no number called {name} in {}", self.measures))
+    }
+
+    /// A parameter at the end.
+    pub fn parameter(&self, path: &str) -> Vec<f64> {
+        let tensors = SafeTensors::deserialize(&self.saved).unwrap();
+        let tensor = tensors.tensor(path).unwrap();
+        let f32s = |b: &[u8]| b.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b).into()).collect();
+        let f64s = |b: &[u8]| b.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        if tensor.dtype() == Dtype::F32 { f32s(tensor.data()) } else { f64s(tensor.data()) }
     }
 }
 

@@ -49,11 +49,6 @@ def parts(theta):
     return out
 
 
-def predict(theta):
-    W, c, V, d = parts(theta)
-    return np.tanh(X @ W + c) @ V + d
-
-
 def net_gradient(theta):
     W, c, V, d = parts(theta)
     h = np.tanh(X @ W + c)
@@ -132,7 +127,7 @@ for text, rule, peer in RULES:
             figures.append({"rule": text, "bowl": {"bowl.w": point.tolist()}})
         else:
             found = {name: v.ravel().tolist() for name, v in zip(SHAPES, parts(point))}
-            figures[-1] |= {"net": found, "predictions": predict(point).ravel().tolist()}
+            figures[-1] |= {"net": found}
 
 path = pathlib.Path(__file__).parent.parent / "figures" / "rules.json"
 path.write_text(json.dumps({
