@@ -15,6 +15,7 @@ library! {
     "activations.dl",
     "averages.dl",
     "constraints.dl",
+    "generators.dl",
     "inits.dl",
     "layers.dl",
     "losses.dl",
