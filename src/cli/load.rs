@@ -118,7 +118,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut tables, mut schemas, mut data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
-    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
     for (name, table) in generate::tables(&tree, &prelude, &modules, &source.set, float, &mut errors) {
         schemas.insert(name.clone(), table.schema());
         data_files.insert(name.clone(), Vec::new());
@@ -160,7 +160,7 @@ pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let mut errors = Vec::new();
-    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
     let used = modules.files.iter().map(|f| f.span.file).collect();
     let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
