@@ -32,7 +32,8 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let encoding = &encoded.encoding;
     let table = encoding.read(&options.data, FloatType::of(settings.dtype)).map_err(|e| Failure::data(&e))?;
     keep::fits(program, name, &table)?;
-    let made = train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
+    let made =
+        train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
     let width: usize = made.dims.iter().skip(1).product();
     let classes = classes(program, phase, encoding, prediction);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());

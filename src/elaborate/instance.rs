@@ -3,7 +3,8 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train,
+    match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
