@@ -12,8 +12,12 @@ use std::time::Duration;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/desk.rs"]
+mod desk;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/predict.rs"]
+mod predict;
 #[path = "cli/runs.rs"]
 mod runs;
 

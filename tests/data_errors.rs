@@ -94,7 +94,7 @@ fn files_larger_than_the_memory_are_not_read() {
     let columns = vec![("x".to_string(), path.clone())];
     for source in [
         Source::Csv { path: path.clone(), options: csv::Options::default() },
-        Source::Npy { columns, targets: Vec::new() },
+        Source::Npy { columns, targets: Vec::new(), stream: false },
         Source::Safetensors { path: path.clone(), choice: Choice::default() },
         Source::Npz { path: path.clone(), choice: Choice::default() },
         Source::Idx { columns: vec![("x".to_string(), path.clone())], targets: Vec::new() },

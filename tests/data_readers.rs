@@ -142,7 +142,7 @@ fn data_sets_from_npy_and_safetensors() {
     safetensors::write(&path("both.safetensors"), &tensors, None).unwrap();
     let columns = vec![("x".to_string(), path("x.npy")), ("y".to_string(), path("y.npy"))];
     for source in [
-        Source::Npy { columns, targets: Vec::new() },
+        Source::Npy { columns, targets: Vec::new(), stream: false },
         Source::Safetensors { path: path("both.safetensors"), choice: Choice::default() },
     ] {
         let table = source.read(FloatType::F32).unwrap();
@@ -214,7 +214,7 @@ fn a_further_file_is_read_as_the_first() {
     let path = folder.path().join("new.csv");
     let options = csv::Options { one_hot: names(&["color"]), ..csv::Options::target("kind") };
     let mut table = declared("a,color,kind,n\n1,red,cat,1\n3,blue,dog,2\n5,green,cat,2\n", &options);
-    let standard = table.statistics("x", 5, &[0, 1]).unwrap();
+    let standard = table.statistics("x", 5, &vec![0, 1].into()).unwrap();
     assert_eq!((standard.mean[0], standard.deviation[0]), (2.0, 1.0));
     table.standardize(standard);
     let text = serde_json::to_string(table.encoding()).unwrap();
@@ -239,7 +239,7 @@ fn a_further_file_is_read_as_the_first() {
 fn statistics_are_those_of_the_training_rows() {
     let table = declared("a,b,y\n1,7,0\n2,7,0\n3,7,1\n100,8,1\n", &csv::Options::target("y"));
     let mut standardized = table.clone();
-    standardized.standardize(table.statistics("x", 2, &[0, 1, 2]).unwrap());
+    standardized.standardize(table.statistics("x", 2, &vec![0, 1, 2].into()).unwrap());
     let mut x = [0.0f64; 8];
     standardized.gather(&standardized.select("x").unwrap(), &[0, 1, 2, 3], &mut x).unwrap();
     let deviation = (2.0f64 / 3.0).sqrt();

@@ -91,7 +91,7 @@ fn measured(program: &str) -> BTreeMap<String, f64> {
             inputs.insert(output.name.to_string(), value);
         }
     }
-    let evaluate = graph(&model.evaluate);
+    let evaluate = graph(&model.phases[0].evaluate);
     let values = interpret(&evaluate, &|name: &str| inputs.get(name).cloned(), &bindings).unwrap();
     evaluate.outputs().iter().zip(values).map(|(o, v)| (o.name.to_string(), v.to_f64()[0])).collect()
 }
@@ -338,7 +338,7 @@ fn a_rule_commits_to_a_point() {
     };
     let loss = |program: &str| {
         let model = elaborated(program).unwrap();
-        let graph = optimize::optimize(&model.step, &optimize::Options::default(), &mut |_, _| {}).unwrap();
+        let graph = optimize::optimize(&model.phases[0].step, &optimize::Options::default(), &mut |_, _| {}).unwrap();
         let mut inputs = columns();
         for p in &model.parameters {
             let dims = p.ty.shape(&Bindings::new()).unwrap();

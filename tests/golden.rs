@@ -63,6 +63,18 @@ fn ast() {
     });
 }
 
+/// The source in canonical form, which is formatted already.
+#[test]
+fn fmt() {
+    golden("fmt", |files, file| {
+        let formatted =
+            |text: &str| syntax::format(file, text, syntax::Spelling::Kept).expect("a case of this stage parses");
+        let once = formatted(files.text(file));
+        assert_eq!(formatted(&once), once, "{}", files.path(file).display());
+        once
+    });
+}
+
 #[test]
 fn errors() {
     golden("errors", |files, file| {

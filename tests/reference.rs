@@ -144,7 +144,7 @@ fn programs_train() {
     let mut count = 0;
     for snippet in programs {
         let path = write(&folder, &snippet);
-        let run = dlc().args(["run", "--max-steps", "3", "--json"]).arg(path).output().unwrap();
+        let run = dlc().args(["run", "--no-save", "--max-steps", "3", "--json"]).arg(path).output().unwrap();
         let stdout = String::from_utf8_lossy(&run.stdout);
         let last: serde_json::Value =
             stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
@@ -187,7 +187,7 @@ fn optimizers_train() {
             "
         );
         fs::write(&path, program).unwrap();
-        let run = dlc().args(["run", "--json"]).arg(&path).output().unwrap();
+        let run = dlc().args(["run", "--no-save", "--json"]).arg(&path).output().unwrap();
         let stdout = String::from_utf8_lossy(&run.stdout);
         let events: Vec<serde_json::Value> = stdout.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
         let losses: Vec<f64> = events.iter().filter_map(|e| e["train"]["loss"].as_f64()).collect();

@@ -45,6 +45,14 @@ impl Checker<'_> {
                 }
                 _ => self.not_a_function(callee.span, e.span),
             },
+            Ast::Field { .. } if over.is_none() => match self.qualified(callee) {
+                Some(Global::Definition(id)) => self.call(id, callee.span, &given, e.span, None),
+                Some(Global::Error) => {
+                    self.check_all(&given);
+                    poison(e.span)
+                }
+                _ => self.not_a_function(callee.span, e.span),
+            },
             _ => self.not_a_function(callee.span, e.span),
         }
     }

@@ -24,6 +24,7 @@ mod globals;
 mod indexed;
 mod member;
 mod objective;
+mod modules;
 mod order;
 mod own_derivative;
 mod parameters;
@@ -42,6 +43,7 @@ pub mod typed;
 mod uses;
 
 pub use expression::BUILTINS;
+pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
@@ -62,7 +64,18 @@ pub fn check(
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
-    let run = || check_files(prelude, user, schemas, settings);
+    check_program(prelude, &Modules::default(), user, schemas, settings)
+}
+
+/// As [`check`], for a program that uses other files.
+pub fn check_program(
+    prelude: &[&ast::File],
+    modules: &Modules,
+    user: &ast::File,
+    schemas: &Schemas,
+    settings: &[(String, f64)],
+) -> (typed::Program, Vec<Diagnostic>) {
+    let run = || check_files(prelude, modules, user, schemas, settings);
     // A thread of its own has the stack that a caller's thread may lack.
     std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -72,12 +85,13 @@ pub fn check(
 
 fn check_files(
     prelude: &[&ast::File],
+    modules: &Modules,
     user: &ast::File,
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, user, settings, &mut errors);
+    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {

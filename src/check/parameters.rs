@@ -104,6 +104,12 @@ impl Checker<'_> {
         match &e.kind {
             Ast::Int(n) if *n >= 0 => Some(Size::constant(*n as u64)),
             Ast::Name(name) => self.size_name(name, e.span, declare),
+            Ast::Field { .. } if matches!(self.qualified(e), Some(Global::Constant(c)) if c.integer && c.value >= 0.0) => {
+                match self.qualified(e) {
+                    Some(Global::Constant(c)) => Some(Size::constant(c.value as u64)),
+                    _ => None,
+                }
+            }
             Ast::Binary { op: op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), left, right } => {
                 let a = self.size(left, declare)?;
                 let b = self.size(right, declare)?;
@@ -277,20 +283,26 @@ impl Checker<'_> {
 
     /// An expression that names an init, with or without options; `None` if it is no such thing.
     pub fn init_value(&mut self, e: &ast::Expr) -> Option<Expr> {
-        let (name, span, args) = match &e.kind {
-            Ast::Name(name) => (name.as_str(), e.span, [].as_slice()),
-            Ast::Call { callee, args, over: None } => (callee.as_name()?, callee.span, args.as_slice()),
+        let (callee, span, args) = match &e.kind {
+            Ast::Name(_) | Ast::Field { .. } => (e, e.span, [].as_slice()),
+            Ast::Call { callee, args, over: None } => (&**callee, callee.span, args.as_slice()),
             _ => return None,
         };
         let shape = |a: &ast::Arg| matches!(a.value.kind, Ast::Shape(_));
         if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like") || shape(a)) {
             return None;
         }
-        if let Some((Binding::Local(id), _)) = self.lookup(name) {
+        if let Some((Binding::Local(id), _)) = callee.as_name().and_then(|name| self.lookup(name)) {
             let id = *id;
             return (self.local(id).ty == Type::Init && args.is_empty()).then(|| self.read(id, e.span));
         }
-        let Some(Global::Definition(def)) = self.global(name) else { return None };
+        let def = match callee.as_name() {
+            Some(name) => match self.global(name)? {
+                Global::Definition(def) => def,
+                _ => return None,
+            },
+            None => self.definition_named(callee)?,
+        };
         if self.globals.kind(def) != Kind::Init {
             return None;
         }

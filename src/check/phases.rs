@@ -6,7 +6,7 @@
 use super::globals::Globals;
 use super::schema::Schemas;
 use super::train;
-use super::typed::{Definition, Training};
+use super::typed::{Definition, Repetition, Training};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, Clause, ClauseKind};
 use std::mem::discriminant;
@@ -34,11 +34,43 @@ pub fn check(
     schemas: &Schemas,
     errors: &mut Vec<Diagnostic>,
 ) -> Option<Training> {
+    let repetition = repetition(globals, train, errors);
     let phases = phases(train, errors);
     let checked: Vec<_> =
         phases.iter().map(|phase| train::check(globals, definitions, phase, schemas, errors)).collect();
     let phases = checked.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Training { span: train.keyword, phases })
+    Some(Training { span: train.keyword, phases, repetition: repetition? })
+}
+
+/// Why the phases are run more than once, if they are; `None` if that is in error.
+fn repetition(globals: &Globals, train: &ast::Train, errors: &mut Vec<Diagnostic>) -> Option<Option<Repetition>> {
+    let mut found: Option<Repetition> = None;
+    for clause in &train.clauses {
+        let span = clause.span;
+        let (count, what) = match &clause.kind {
+            ClauseKind::Folds { count } => (count, "the number of folds"),
+            ClauseKind::Ensemble { count, .. } => (count, "the number of members"),
+            _ => continue,
+        };
+        if let Some(Repetition::Folds { span: first, .. } | Repetition::Ensemble { span: first, .. }) = found {
+            let error = Diagnostic::new(codes::DUPLICATE_CLAUSE, "a program has one of `folds` and `ensemble`");
+            errors.push(error.at(span, "a second one here").at(first, "the first here"));
+            return None;
+        }
+        let number = globals.whole_number(count, what, errors)?;
+        if number < 2 {
+            let error = Diagnostic::new(codes::NOT_A_CONSTANT, format!("{what} is at least 2"));
+            errors.push(error.at(count.span, format!("this is {number}")));
+            return None;
+        }
+        found = Some(match &clause.kind {
+            ClauseKind::Ensemble { resampled, .. } => {
+                Repetition::Ensemble { count: number, resampled: *resampled, span }
+            }
+            _ => Repetition::Folds { count: number, span },
+        });
+    }
+    Some(found)
 }
 
 fn phases<'a>(train: &'a ast::Train, errors: &mut Vec<Diagnostic>) -> Vec<PhaseClauses<'a>> {
@@ -60,6 +92,11 @@ fn phases<'a>(train: &'a ast::Train, errors: &mut Vec<Diagnostic>) -> Vec<PhaseC
                     Diagnostic::new(codes::NOT_ALLOWED_HERE, "a phase has no phases of its own")
                         .at(inner.span, format!("this stands inside the phase `{}`", name.text))
                         .help("phases stand one after the other, and run in that order"),
+                ),
+                ClauseKind::Folds { .. } | ClauseKind::Ensemble { .. } => errors.push(
+                    Diagnostic::new(codes::NOT_ALLOWED_HERE, "a phase is not run several times by itself")
+                        .at(clause.span, format!("this stands inside the phase `{}`", name.text))
+                        .help("write it outside the phases: the whole program is run as often"),
                 ),
                 _ => own.push(clause),
             }

@@ -4,7 +4,8 @@
 use super::shape::Names;
 use super::typed::{
     AxisRole, Block, Call, Condition, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance,
-    Keep, LocalId, Program, ReduceOp, RuleCall, Selection, SelectionItem, Statement, StopMetric, Train, Type,
+    Keep, LocalId, Program, ReduceOp, Repetition, RuleCall, Selection, SelectionItem, Statement, StopMetric, StopWhen,
+    Then, Train, Type,
 };
 use std::fmt::{self, Write};
 
@@ -37,6 +38,13 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
             write!(out, "\nstandardize {}{column} by {}", d.name, rows_name(program, &s.by))?;
         }
         writeln!(out, "\n")?;
+    }
+    match program.train.as_ref().and_then(|t| t.repetition) {
+        Some(Repetition::Folds { count, .. }) => writeln!(out, "train folds {count}\n")?,
+        Some(Repetition::Ensemble { count, resampled, .. }) => {
+            writeln!(out, "train ensemble {count}{}\n", if resampled { " resampled" } else { "" })?;
+        }
+        None => {}
     }
     for t in program.train.iter().flat_map(|t| &t.phases) {
         train(out, program, t)?;
@@ -143,12 +151,36 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
         super::typed::Duration::Epochs(n) => writeln!(out, "    epochs {n}")?,
         super::typed::Duration::Steps(n) => writeln!(out, "    steps {n}")?,
     }
+    let metric = |metric: StopMetric| match metric {
+        StopMetric::Loss => "loss",
+        StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
+    };
+    if let Some(n) = t.evaluate_every {
+        writeln!(out, "    evaluate every {n} steps")?;
+    }
+    for w in &t.watches {
+        writeln!(out, "    watch {} = {} {}, patience {}", w.name, rows(&w.rows), metric(w.metric), w.patience)?;
+    }
     if let Some(stop) = &t.stop {
-        let metric = match stop.metric {
-            StopMetric::Loss => "loss",
-            StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
-        };
-        writeln!(out, "    stop when {} {metric} has not improved for {} epochs", rows(&stop.rows), stop.patience)?;
+        write!(out, "    stop when {} {} ", rows(&stop.rows), metric(stop.metric))?;
+        match stop.when {
+            StopWhen::NotImproved { patience, evaluations } => {
+                let unit = if evaluations { "evaluations" } else { "epochs" };
+                write!(out, "has not improved for {patience} {unit}")?;
+            }
+            StopWhen::Below(bound) => write!(out, "< {bound}")?,
+            StopWhen::Above(bound) => write!(out, "> {bound}")?,
+        }
+        match &stop.then {
+            None => writeln!(out)?,
+            Some(Then::Retrain { on, epochs }) => {
+                let unit = if *epochs { "epochs" } else { "steps" };
+                writeln!(out, ", then retrain on {} for as many {unit}", rows(on))?;
+            }
+            Some(Then::Continue { on, most }) => {
+                writeln!(out, ", then continue on {} at most {most} epochs", rows(on))?;
+            }
+        }
     }
     writeln!(out, "}}")
 }
@@ -426,7 +458,7 @@ impl Printer<'_> {
             }
             ExprKind::Peek(value) => unary(out, "peek", value),
             ExprKind::Commit(value) => unary(out, "commit", value),
-            ExprKind::Positions => write!(out, "positions{}", self.ty(&e.ty)),
+            ExprKind::Positions => write!(out, "positions {}", self.ty(&e.ty)),
             ExprKind::Reshape(value) => {
                 write!(out, "reshape(")?;
                 self.expression(out, value, depth)?;

@@ -55,6 +55,21 @@ impl Checker<'_> {
         if let Some(parameter) = self.shared_parameter(e) {
             return parameter;
         }
+        if let Some(found) = self.qualified(e) {
+            return match found {
+                Global::Constant(c) => {
+                    let element = if c.integer { Element::Int } else { Element::Float };
+                    super::scope::number(c.value, element, e.span)
+                }
+                Global::Error => poison(e.span),
+                Global::Definition(_) => {
+                    let error = Diagnostic::new(codes::WRONG_KIND, format!("`{e}` is a definition, not a value"))
+                        .at(e.span, "a value is wanted here")
+                        .help(format!("apply it: `{e}(x)`"));
+                    self.fail(e.span, error)
+                }
+            };
+        }
         if self.kind.is_none() {
             if let ast::ExprKind::Field { base, name } = &e.kind
                 && let Some(column) = self.column_beside(base, name, e)

@@ -2,7 +2,6 @@
 //! `d.W` in a definition and `net.dense.W` in `train`.
 
 use super::application::Given;
-use super::globals::Global;
 use super::scope::{Binding, Checker, tensor};
 use super::shape::Substitution;
 use super::typed::{
@@ -41,9 +40,8 @@ impl Checker<'_> {
             Ast::Call { callee, args, over: None } => (&**callee, args.clone()),
             _ => (layer, Vec::new()),
         };
-        let def = match callee.as_name().and_then(|n| self.global(n)) {
-            Some(Global::Definition(def)) if self.globals.kind(def) == Kind::Layer => def,
-            Some(Global::Error) => return self.bind(&name.text, name.span, Binding::Error),
+        let def = match self.definition_named(callee) {
+            Some(def) if self.globals.kind(def) == Kind::Layer => def,
             _ => {
                 let error = Diagnostic::new(codes::WRONG_KIND, "an instance is shared of a layer")
                     .at(callee.span, "this names none")

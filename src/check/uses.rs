@@ -16,7 +16,7 @@ pub enum Use<'a> {
     Next(&'a str, Span),
     /// `d` in `d.W`, besides its value.
     Part(&'a str, Span),
-    /// `b.residual` applied to arguments: the qualifier, then the name.
+    /// `b.residual`: the qualifier, then the name.
     Qualified(&'a str, &'a str, Span),
 }
 
@@ -26,9 +26,10 @@ pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
         ExprKind::Shape(shape) => self::shape(shape, visit),
         ExprKind::For(repeat) => self::repetition(repeat, visit),
         ExprKind::Marked { value, .. } => expression(value, visit),
-        ExprKind::Field { base, .. } => {
-            if let ExprKind::Name(name) = &base.kind {
-                visit(Use::Part(name, base.span));
+        ExprKind::Field { base, name } => {
+            if let ExprKind::Name(qualifier) = &base.kind {
+                visit(Use::Part(qualifier, base.span));
+                visit(Use::Qualified(qualifier, &name.text, e.span));
             }
             expression(base, visit);
         }
@@ -77,9 +78,6 @@ pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
 fn applied<'a>(callee: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
     match &callee.kind {
         ExprKind::Name(name) => visit(Use::Callee(name, callee.span)),
-        ExprKind::Field { base, name } if base.as_name().is_some() => {
-            visit(Use::Qualified(base.as_name().unwrap_or_default(), &name.text, callee.span));
-        }
         _ => expression(callee, visit),
     }
 }
@@ -154,6 +152,18 @@ pub fn definition<'a>(d: &'a Definition, visit: &mut dyn FnMut(Use<'a>)) {
     block(&d.body, visit);
     if let Some(derivative) = &d.derivative {
         block(&derivative.body, visit);
+    }
+}
+
+/// What an application applies: `dense` in `x |> dense(3)`.
+pub fn applied_callee(e: &Expr) -> Option<&Expr> {
+    match &e.kind {
+        ExprKind::Call { callee, .. } => Some(callee),
+        ExprKind::Pipe { callee, .. } => match &callee.kind {
+            ExprKind::Name(_) | ExprKind::Field { .. } => Some(callee),
+            _ => applied_callee(callee),
+        },
+        _ => None,
     }
 }
 

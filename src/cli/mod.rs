@@ -15,6 +15,7 @@ mod grad;
 mod graph;
 mod keep;
 mod load;
+mod modules;
 mod new;
 mod options;
 mod predict;

@@ -13,14 +13,14 @@ use crate::data::{self, Array, Encoding, FloatType, npy};
 use crate::elaborate::{self, Prediction};
 use crate::ir::Tensor;
 use crate::source::{Diagnostic, closest, codes};
-use crate::train;
+use crate::train::{self, record::cell};
 use std::io::Write;
 use std::path::Path;
 
 pub fn execute(options: &Predict) -> Result<(), Failure> {
     let Trained { loaded, settings, about, weights, .. } = keep::trained(&options.run, options.threads)?;
     let program = &loaded.program;
-    let all = elaborate::predictions(program, elaborate::Options { dtype: settings.dtype })
+    let all = elaborate::predictions(program, about.progress.phase, elaborate::Options { dtype: settings.dtype })
         .map_err(|e| Failure::Diagnostics(Box::default(), vec![e]))?;
     let prediction = chosen(&all, options.net.as_deref())?;
     let phase = program.train.as_ref().and_then(|t| t.phases.get(prediction.phase));
@@ -113,7 +113,7 @@ impl Rows<'_> {
         }
         let certain = self.probable();
         for row in self.values.chunks(self.width.max(1)) {
-            let cells = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+            let cells = |values: &[f64]| values.iter().map(|value| cell(*value)).collect::<Vec<_>>().join(",");
             match &self.classes {
                 Some(names) => {
                     let class = (0..row.len()).fold(0, |best, k| if row[k] > row[best] { k } else { best });

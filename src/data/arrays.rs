@@ -77,11 +77,8 @@ pub(super) fn idx(files: &[(String, PathBuf)], targets: &[String], float: FloatT
 impl Table {
     /// A data set of columns, some of which are targets.
     pub fn of(columns: Vec<Column>, targets: &[String]) -> Result<Table, DataError> {
-        if let Some(unknown) = targets.iter().find(|target| !columns.iter().any(|column| column.name == **target)) {
-            let known = columns.iter().map(|column| column.name.clone()).collect();
-            let place = columns.first().map_or_else(Place::default, |column| Place::file(&column.origin.file));
-            return Err(unknown_column(place, unknown, known, None));
-        }
+        let file = columns.first().map_or(Path::new(""), |column| &column.origin.file);
+        check_targets(columns.iter().map(|column| column.name.as_str()), targets, file)?;
         let form = |column: &Column| ArrayForm {
             name: column.name.clone(),
             shape: column.shape.clone(),
@@ -90,6 +87,18 @@ impl Table {
         };
         let forms = columns.iter().map(form).collect();
         Table::new(columns, Encoding { form: Form::Arrays(forms), standards: Vec::new() })
+    }
+}
+
+/// Checks that targets are columns.
+pub(super) fn check_targets<'a>(
+    columns: impl Iterator<Item = &'a str> + Clone,
+    targets: &[String],
+    file: &Path,
+) -> Result<(), DataError> {
+    match targets.iter().find(|target| !columns.clone().any(|column| column == **target)) {
+        None => Ok(()),
+        Some(unknown) => Err(unknown_column(Place::file(file), unknown, columns.map(str::to_string).collect(), None)),
     }
 }
 

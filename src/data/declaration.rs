@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const READERS: [&str; 5] = ["csv", "npy", "npz", "idx", "safetensors"];
 
 /// The options of `csv` by name.
-const CSV_OPTIONS: [&str; 7] = ["target", "inputs", "drop", "one_hot", "separator", "header", "missing"];
+const CSV_OPTIONS: [&str; 8] = ["target", "inputs", "drop", "one_hot", "separator", "header", "missing", "stream"];
 
 /// The files a declaration names and how to read them.
 pub fn source(declaration: &Data, directory: &Path) -> Result<Source, Diagnostic> {
@@ -39,7 +39,7 @@ pub fn source(declaration: &Data, directory: &Path) -> Result<Source, Diagnostic
             Ok(Source::Safetensors { path, choice: choice(rest)? })
         }
         Some(reader @ ("npy" | "idx")) => {
-            let (mut columns, mut targets) = (Vec::new(), Vec::new());
+            let (mut columns, mut targets, mut stream) = (Vec::new(), Vec::new(), false);
             let example = match reader {
                 "npy" => "write `npy(x: \"x.npy\", y: \"y.npy\")`",
                 _ => "write `idx(x: \"images-idx3-ubyte.gz\", y: \"labels-idx1-ubyte.gz\")`",
@@ -50,6 +50,7 @@ pub fn source(declaration: &Data, directory: &Path) -> Result<Source, Diagnostic
                 };
                 match &arg.value.kind {
                     ExprKind::Name(_) | ExprKind::Tuple(_) if name.text == "target" => targets = names(&arg.value)?,
+                    ExprKind::Bool(given) if name.text == "stream" && reader == "npy" => stream = *given,
                     _ => columns.push((name.text.clone(), path(&arg.value)?)),
                 }
             }
@@ -57,7 +58,7 @@ pub fn source(declaration: &Data, directory: &Path) -> Result<Source, Diagnostic
                 return Err(wrong(written.span, &format!("`{reader}` needs at least one array"), example));
             }
             match reader {
-                "npy" => Ok(Source::Npy { columns, targets }),
+                "npy" => Ok(Source::Npy { columns, targets, stream }),
                 _ => Ok(Source::Idx { columns, targets }),
             }
         }
@@ -112,6 +113,7 @@ fn csv_options(args: &[Arg]) -> Result<Options, Diagnostic> {
             "one_hot" => options.one_hot = names(&arg.value)?,
             "separator" => options.separator = separator(&arg.value)?,
             "header" => options.header = truth(&arg.value)?,
+            "stream" => options.stream = truth(&arg.value)?,
             "missing" => match arg.value.as_name() {
                 Some("drop") => options.missing = Missing::Drop,
                 _ => {

@@ -112,6 +112,33 @@ impl Encoding {
         ))
     }
 
+    /// The names of the stored columns.
+    pub(super) fn stored(&self) -> Vec<&str> {
+        match &self.form {
+            Form::Csv(layout) => {
+                std::iter::once(MATRIX).chain(layout.targets.iter().map(|target| target.name.as_str())).collect()
+            }
+            Form::Arrays(arrays) => arrays.iter().map(|array| array.name.as_str()).collect(),
+        }
+    }
+
+    /// The elements of a row of a stored column.
+    pub(super) fn width(&self, stored: usize) -> usize {
+        match &self.form {
+            Form::Csv(layout) if stored == 0 => layout.width(),
+            Form::Csv(_) => 1,
+            Form::Arrays(arrays) => arrays[stored].shape.iter().product(),
+        }
+    }
+
+    /// Least and greatest value of a column of integers.
+    pub fn range(&self, name: &str) -> Option<(i64, i64)> {
+        match self.schema(0).column(name)?.kind {
+            ColumnKind::Int { min, max } => Some((min, max)),
+            ColumnKind::Float => None,
+        }
+    }
+
     /// The name of every column.
     pub fn names(&self) -> Vec<String> {
         self.schema(0).columns.into_iter().map(|column| column.name).collect()

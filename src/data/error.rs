@@ -103,6 +103,12 @@ pub enum Problem {
     IntegerTooLarge {
         text: String,
     },
+    /// The file is not what it was when it was loaded.
+    Changed,
+    /// An array whose rows do not lie one after the other cannot be streamed.
+    FortranStream,
+    /// What is asked for needs all rows at once.
+    NotInMemory,
     Malformed {
         format: &'static str,
         reason: String,
@@ -223,7 +229,8 @@ impl DataError {
             }
             NotACategory { .. } | UnknownCategory { .. } | NotAnInteger { .. } => codes::BAD_CATEGORY,
             NumbersThings | NoTargets => codes::BAD_STANDARDIZE,
-            Malformed { .. } => codes::MALFORMED_FILE,
+            FortranStream | NotInMemory => codes::STREAMED,
+            Changed | Malformed { .. } => codes::MALFORMED_FILE,
             UnsupportedType { .. } => codes::UNSUPPORTED_ELEMENTS,
             Scalar | NoValues { .. } | UnequalRows { .. } | OtherShape { .. } => codes::NOT_ROWS,
             NotIntegers { .. } | OutOfRange { .. } => codes::INDEX_OUT_OF_RANGE,
@@ -279,6 +286,9 @@ impl DataError {
             NotFinite { text } => format!("`{text}` in column `{name}` is not a finite number"),
             TooLargeForFloat { text } => format!("`{text}` in column `{name}` is outside the range of f32"),
             IntegerTooLarge { text } => format!("`{text}` in column `{name}` does not fit a 64-bit signed integer"),
+            Changed => "the data file has changed since it was loaded".into(),
+            FortranStream => format!("`{name}` is stored in Fortran order and cannot be streamed"),
+            NotInMemory => format!("`{name}` is streamed: its rows are not held"),
             Malformed { format, reason } => format!("this is not a well-formed {format} file: {reason}"),
             UnsupportedType { format, dtype } => format!("elements of type `{dtype}` cannot be read from {format}"),
             Scalar => format!("`{name}` is a single number: it has no axis of rows"),
@@ -309,7 +319,7 @@ impl DataError {
             Unreadable { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             Unreadable { similar: None, .. } => "paths are relative to the `.dl` file".into(),
             NotAFile => "name a file, not a directory or a device".into(),
-            TooLarge { .. } => "use a part of the file, or a machine with more memory".into(),
+            TooLarge { .. } => "use a part of the file, or read it block by block: `stream: true` (CSV and NPY)".into(),
             NotUtf8 { .. } => "save the file as UTF-8".into(),
             Empty | NoRows => "the first line names the columns, each further line is one row".into(),
             NoCompleteRows => "fill in the values, or drop the column that lacks them: `drop: COLUMN`".into(),
@@ -348,6 +358,9 @@ impl DataError {
             NotFinite { .. } => "replace the value or remove the row".into(),
             TooLargeForFloat { .. } => "rescale the column, or run with `--dtype f64`".into(),
             IntegerTooLarge { .. } => "store the column as floats".into(),
+            Changed => "leave the file alone until training is done".into(),
+            FortranStream => "store it in C order, `numpy.save(file, numpy.ascontiguousarray(x))`".into(),
+            NotInMemory => "leave out `stratified by`, or `stream: true`".into(),
             Malformed { .. } => "write the file again; it may be cut short or be of another kind".into(),
             UnsupportedType { .. } => "store floats of 16, 32 or 64 bits, integers or booleans".into(),
             Scalar => "the first axis of every tensor of a data set counts its rows".into(),

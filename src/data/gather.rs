@@ -70,6 +70,11 @@ impl Table {
     /// Finds a column by name; what is gathered from it is standardized if the table says so.
     pub fn select(&self, name: &str) -> Result<Selected, DataError> {
         let (column, part) = self.find(name)?;
+        let standard = self.encoding().standard(name).cloned();
+        if self.stream().is_some() {
+            let width = if part == Part::Whole { self.encoding().width(column) } else { 1 };
+            return Ok(Selected { column, part, width, standard });
+        }
         let stored = &self.columns()[column];
         if let Part::Feature { at, integers: true } = part {
             // A further file of the columns may have fractions where the first had none.
@@ -82,14 +87,17 @@ impl Table {
             }
         }
         let width = if part == Part::Whole { stored.width() } else { 1 };
-        Ok(Selected { column, part, width, standard: self.encoding().standard(name).cloned() })
+        Ok(Selected { column, part, width, standard })
     }
 
     /// Copies the given rows of a column, one after the other, to the start of `out`.
     ///
     /// Rows are below the table's number of rows and `out` has room for them; a violation of either is a bug and panics.
     pub fn gather<T: Element>(&self, selected: &Selected, rows: &[usize], out: &mut [T]) -> Result<(), DataError> {
-        self.columns()[selected.column].gather(selected, rows, out);
+        match self.stream() {
+            Some(stream) => return stream.gather(selected, rows, out),
+            None => self.columns()[selected.column].gather(selected, rows, out),
+        }
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ pub fn read(path: &Path, float: Option<FloatType>) -> Result<Array, DataError> {
 }
 
 /// What stands before the elements of a file.
+#[derive(Debug)]
 pub(super) struct Head {
     pub header: Header,
     pub element: Element,

@@ -106,6 +106,18 @@ fn allotted(classes: &[usize], shares: &[Share], sizes: &[usize], rows: usize) -
 
 /// The sizes of the parts, each at least one.
 fn checked_sizes(rows: usize, shares: &[Share]) -> Result<Vec<usize>, DataError> {
+    check_shares(shares)?;
+    let total: f64 = shares.iter().map(|share| share.percent).sum();
+    let sizes = sizes(rows, shares, total);
+    if let Some((share, _)) = shares.iter().zip(&sizes).find(|(_, size)| **size == 0) {
+        let problem = Problem::EmptyPart { part: share.name.clone(), percent: share.percent, rows };
+        return Err(Place::default().fail(problem));
+    }
+    Ok(sizes)
+}
+
+/// Checks that names differ and that shares are above 0% and at most 100% together.
+pub(super) fn check_shares(shares: &[Share]) -> Result<(), DataError> {
     for (index, share) in shares.iter().enumerate() {
         let part = share.name.clone();
         if share.percent.is_nan() || share.percent <= 0.0 {
@@ -119,12 +131,7 @@ fn checked_sizes(rows: usize, shares: &[Share]) -> Result<Vec<usize>, DataError>
     if total > 100.0 + ROUNDING {
         return Err(Place::default().fail(Problem::SharesOverAll { total }));
     }
-    let sizes = sizes(rows, shares, total);
-    for (share, _) in shares.iter().zip(&sizes).filter(|(_, size)| **size == 0) {
-        let problem = Problem::EmptyPart { part: share.name.clone(), percent: share.percent, rows };
-        return Err(Place::default().fail(problem));
-    }
-    Ok(sizes)
+    Ok(())
 }
 
 /// Tells the stream of a split from those of epochs.

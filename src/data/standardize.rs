@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{DataError, Place, Problem};
+use super::error::{DataError, Problem};
+use super::rows::Rows;
 use super::table::Table;
 use crate::check::ColumnKind;
 
@@ -123,7 +124,7 @@ impl Table {
     }
 
     /// Mean and deviation of a column over some rows; a row must have `width` numbers.
-    pub fn statistics(&self, name: &str, width: usize, rows: &[usize]) -> Result<Standard, DataError> {
+    pub fn statistics(&self, name: &str, width: usize, rows: &Rows) -> Result<Standard, DataError> {
         /// Numbers taken at once.
         const BLOCK: usize = 1 << 16;
         let selected = self.select(name)?.as_read();
@@ -134,14 +135,10 @@ impl Table {
         let mut statistics = Statistics::new(width);
         let mut values = vec![0.0; (BLOCK / width).max(1) * width];
         for rows in rows.chunks((BLOCK / width).max(1)) {
-            self.gather(&selected, rows, &mut values)?;
+            self.gather(&selected, &rows, &mut values)?;
             statistics.add(&values[..rows.len() * width]);
         }
         Ok(statistics.finish(name))
-    }
-
-    fn place(&self) -> Place {
-        self.columns().first().map_or_else(Place::default, |column| Place::file(&column.origin.file))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A data set in memory: named columns, each a dense array whose first axis counts the rows.
+//! A data set: named columns, each a dense array whose first axis counts the rows.
 //!
 //! Invariant: every column of a [`Table`] has the table's number of rows, at least one, and at least one value a row;
 //! float values are finite, and integers fit the integer type of the run, which is as wide as its float type.
@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use super::encoding::{Encoding, Part};
 use super::error::{DataError, Place, Problem};
+use super::rows::Rows;
+use super::split::{self, Share};
 use super::standardize::Standard;
+use super::stream::Stream;
 use crate::check::Schema;
 use crate::ir::{DType, Data, Tensor};
 
@@ -79,8 +82,10 @@ pub struct Column {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     rows: usize,
+    /// Empty if the data is streamed.
     columns: Vec<Column>,
     encoding: Encoding,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Values {
@@ -187,6 +192,17 @@ impl Lines {
 impl Column {
     /// Makes a column of an array with a leading axis of rows, in the types of the run; floats must be finite.
     pub fn new(name: &str, array: Array, float: FloatType, file: &Path) -> Result<Self, DataError> {
+        Column::of_rows(name, array, float, file, 0)
+    }
+
+    /// A column of some rows of a file, the first of which is row `first`.
+    pub(super) fn of_rows(
+        name: &str,
+        array: Array,
+        float: FloatType,
+        file: &Path,
+        first: usize,
+    ) -> Result<Self, DataError> {
         let place = || Place::file(file).name(name);
         let Some((&rows, shape)) = array.shape.split_first() else {
             return Err(place().fail(Problem::Scalar));
@@ -196,7 +212,7 @@ impl Column {
         }
         let width = array.values.len() / rows;
         let shape = shape.to_vec();
-        let row_of = |index: usize| index / width;
+        let row_of = |index: usize| first + index / width;
         let described = |index: usize, value: String| format!("{value} (row {})", row_of(index));
         // Checked before conversion too, to tell a value that overflows from one that was infinite in the file.
         if let Some((index, text)) = first_not_finite(&array.values) {
@@ -284,12 +300,17 @@ impl Table {
                 return Err(Place::file(&column.origin.file).name(&column.name).fail(problem));
             }
         }
-        Ok(Table { rows, columns, encoding })
+        Ok(Table { rows, columns, encoding, stream: None })
     }
 
     /// A table of columns of `rows` rows each.
     pub(super) fn in_memory(rows: usize, columns: Vec<Column>, encoding: Encoding) -> Self {
-        Table { rows, columns, encoding }
+        Table { rows, columns, encoding, stream: None }
+    }
+
+    /// A table whose rows are read when they are gathered.
+    pub(super) fn streamed(stream: Stream, encoding: Encoding) -> Self {
+        Table { rows: stream.rows(), columns: Vec::new(), encoding, stream: Some(Arc::new(stream)) }
     }
 
     pub fn rows(&self) -> usize {
@@ -317,7 +338,38 @@ impl Table {
         self.encoding.schema(self.rows)
     }
 
-    /// The stored columns, in the order of the file.
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.stream.as_deref()
+    }
+
+    /// Every row.
+    pub fn all_rows(&self) -> Rows {
+        match &self.stream {
+            None => (0..self.rows).collect::<Vec<usize>>().into(),
+            Some(stream) => Rows::streamed(stream.starts().clone()),
+        }
+    }
+
+    /// Divides the rows into parts; `stratified` names a column whose classes every part has in the same proportions.
+    pub fn split(&self, shares: &[Share], stratified: Option<&str>, seed: u64) -> Result<Vec<Rows>, DataError> {
+        let listed = match (&self.stream, stratified) {
+            (Some(stream), None) => return Rows::sieved(stream.starts(), shares, seed),
+            (_, Some(column)) => split::stratified(&self.classes(column)?, shares, seed)?,
+            (None, None) => split::split(self.rows, shares, seed)?,
+        };
+        Ok(listed.into_iter().map(|part| part.rows.into()).collect())
+    }
+
+    /// The file the table comes from, or the first of them.
+    pub(super) fn place(&self) -> Place {
+        match (&self.stream, self.columns.first()) {
+            (Some(stream), _) => Place::file(stream.path()),
+            (None, Some(column)) => Place::file(&column.origin.file),
+            (None, None) => Place::default(),
+        }
+    }
+
+    /// The columns held in memory, in the order of the file.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
@@ -330,13 +382,30 @@ impl Table {
     /// The index of the stored column that holds a column, and where in it.
     pub(super) fn find(&self, name: &str) -> Result<(usize, Part), DataError> {
         let (stored, part) = self.encoding.find(name).ok_or_else(|| self.unknown(name))?;
-        let column = self.columns.iter().position(|column| column.name == stored);
+        let column = match &self.stream {
+            None => self.columns.iter().position(|column| column.name == stored),
+            Some(_) => self.encoding.stored().iter().position(|column| *column == stored),
+        };
         Ok((column.ok_or_else(|| self.unknown(name))?, part))
     }
 
-    /// A column by name, as it was read. A feature is copied out of the matrix.
+    /// Checks that a column can index an axis of the given size.
+    pub fn check_index_range(&self, name: &str, size: usize) -> Result<(), DataError> {
+        let Some(stream) = &self.stream else { return self.column(name)?.check_index_range(size) };
+        self.find(name)?;
+        let inside = |value: i64| usize::try_from(value).is_ok_and(|value| value < size);
+        match self.encoding.range(name) {
+            Some((least, greatest)) if inside(least) && inside(greatest) => Ok(()),
+            _ => stream.refuse_index(name, size),
+        }
+    }
+
+    /// A column by name, as it was read. A feature is copied out of the matrix. Streamed data has none.
     pub fn column(&self, name: &str) -> Result<Cow<'_, Column>, DataError> {
         let (column, part) = self.find(name)?;
+        if self.stream.is_some() {
+            return Err(self.place().name(name).fail(Problem::NotInMemory));
+        }
         let column = &self.columns[column];
         let width = column.width();
         let values = match part {
@@ -372,12 +441,11 @@ impl Table {
     fn unknown(&self, wanted: &str) -> DataError {
         let here = |name: &String| {
             let stored = self.encoding.find(name);
-            stored.is_some_and(|(stored, _)| self.columns.iter().any(|column| column.name == stored))
+            let held = |stored: &str| self.columns.iter().any(|column| column.name == stored);
+            stored.is_some_and(|(stored, _)| self.stream.is_some() || held(stored))
         };
         let known = self.encoding.names().into_iter().filter(here).collect();
-        let file = self.columns.first().map(|column| column.origin.file.clone());
-        let place = Place { file, ..Place::default() };
-        unknown_column(place, wanted, known, None)
+        unknown_column(self.place(), wanted, known, None)
     }
 }
 

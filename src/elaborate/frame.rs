@@ -179,7 +179,7 @@ impl<'p> Elaborator<'p> {
         }
         for (local, counter) in &train.counters {
             self.at(&frame, train.local(*local).span);
-            let node = self.builder.input(counter.input(), Role::Setting, Type::scalar(DType::I64));
+            let node = self.builder.input(&counter.input(), Role::Setting, Type::scalar(DType::I64));
             let node = self.builder.convert(node, self.dtype.int());
             self.bind(&mut frame, *local, Value::Tensor(node));
         }

@@ -23,25 +23,35 @@ pub struct Prediction {
     pub row: Type,
 }
 
-/// The predictions of the program's nets, those of the last phases first.
-pub fn predictions(program: &Program, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
-    limits::with_stack(|| all(program, options)).unwrap_or_else(|error| {
+/// The predictions of the program's nets when this phase runs or has run, its own first. Its averages stand for parameters.
+pub fn predictions(program: &Program, phase: usize, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
+    limits::with_stack(|| all(program, phase, options)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })
 }
 
-fn all(program: &Program, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
+fn all(program: &Program, last: usize, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
     let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
     let Some(first) = phases.first() else { return Ok(Vec::new()) };
     let mut init = Elaborator::new(program, first, options, Purpose::Start, Instances::default());
+    let mut applied = Vec::new();
     for train in phases {
-        init.instantiate(train)?;
+        applied.push(init.instantiate(train)?);
+    }
+    let mut trained = Vec::new();
+    for (train, applied) in phases.iter().zip(&applied) {
+        trained.push(init.instances.trained(train, applied)?);
     }
     let (_, instances) = init.finish();
     let mut found: Vec<Prediction> = Vec::new();
-    for (phase, train) in phases.iter().enumerate().rev() {
+    for (phase, (train, trained)) in phases.iter().zip(trained).enumerate().take(last + 1).rev() {
         let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
+        evaluate.turn_to(train, trained);
+        if phase == last {
+            let averaged = evaluate.averaged();
+            evaluate.stand_in(&averaged);
+        }
         // What is measured is nearer to what is asked for than what is minimized.
         evaluate.measures(Rows::Chunk)?;
         evaluate.objective_here()?;

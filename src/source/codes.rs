@@ -367,6 +367,11 @@ divides by its standard deviation there:
 That is for measurements, not for numbers of classes or categories. `standardize D by D.train`
 is for every column of floats that is no target, so the targets must be known.
 ";
+    STREAMED = 322, "something a streamed file cannot be used for",
+"`stream: true` reads a file block by block, so that it need not fit into memory. No list of its
+rows is kept: a split assigns a row by a hash of its number, and cannot be stratified. Arrays are
+streamed if they are stored in C order, row after row.
+";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is
 
@@ -430,8 +435,8 @@ said to hold of has them, or none of them is trained. A bias, which has one axis
 first few.
 ";
     DATA_TOO_LARGE = 504, "a data file larger than the memory",
-"Data sets are held in memory. The file is larger than the memory that is available, so it was
-not read. Use a part of it, or a machine with more memory.
+"Data sets are held in memory unless they are streamed. The file is larger than the memory that
+is available, so it was not read. Say `stream: true` (CSV and NPY), or use a part of it.
 ";
     TOO_MUCH_MEMORY = 505, "a program that needs more memory than there is",
 "Everything a step works with is placed in memory before the first step: parameters, what the

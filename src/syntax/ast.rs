@@ -598,11 +598,62 @@ pub enum ClauseKind {
     /// `steps 1000`
     Steps { count: Expr },
     /// `stop when digits.valid loss has not improved for 10 epochs`
-    Stop { data: Path, metric: Name, patience: Expr },
+    Stop(Stop),
+    /// `watch plateau = digits.valid loss, patience 5`
+    Watch { name: Name, data: Path, metric: Name, patience: Expr },
+    /// `evaluate every 50 steps`
+    Evaluate { steps: Expr },
+    /// `folds 5`
+    Folds { count: Expr },
+    /// `ensemble 5`, `ensemble 5 resampled`
+    Ensemble { count: Expr, resampled: bool },
     /// `keep norm(W over fan_in) <= 3 for weights`; `sets` is empty when not written.
     Keep { constraint: Expr, sets: Vec<Expr> },
     /// `phase hint { clauses }`
     Phase { name: Name, clauses: Vec<Clause> },
+}
+
+/// `digits.valid loss has not improved for 10 epochs, then retrain on digits for as many steps`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stop {
+    pub data: Path,
+    pub metric: Name,
+    pub when: StopWhen,
+    pub then: Option<Then>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum StopWhen {
+    /// `has not improved for 10 epochs`
+    NotImproved { patience: Expr, unit: StopUnit },
+    /// `< 0.1`
+    Below(Expr),
+    /// `> 0.99`
+    Above(Expr),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopUnit {
+    Epochs,
+    Evaluations,
+}
+
+impl StopUnit {
+    pub fn word(self) -> &'static str {
+        match self {
+            StopUnit::Epochs => "epochs",
+            StopUnit::Evaluations => "evaluations",
+        }
+    }
+}
+
+/// What follows when training has stopped.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Then {
+    /// `retrain on digits for as many steps`
+    Retrain { data: Path, epochs: bool },
+    /// `continue on digits at most 50 epochs`
+    Continue { data: Path, most: Expr },
 }
 
 /// What one player of a step minimizes or maximizes.

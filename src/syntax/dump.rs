@@ -5,7 +5,7 @@
 
 use super::ast::{
     Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OnRows, OverAxis, Path,
-    Statement, StatementKind, UnaryOp,
+    Statement, StatementKind, Stop, StopUnit, StopWhen, Then, UnaryOp,
 };
 use super::token::{Token, TokenKind, normalise};
 use crate::source::{Files, Span};
@@ -178,8 +178,33 @@ impl Dump<'_> {
             }
             ClauseKind::Epochs { count } => format!("epochs {}", expression(count)),
             ClauseKind::Steps { count } => format!("steps {}", expression(count)),
-            ClauseKind::Stop { data, metric, patience } => {
-                format!("stop {} {metric} patience {}", path(data), expression(patience))
+            ClauseKind::Stop(Stop { data, metric, when, then }) => {
+                let when = match when {
+                    StopWhen::NotImproved { patience, unit } if *unit == StopUnit::Epochs => {
+                        format!("patience {}", expression(patience))
+                    }
+                    StopWhen::NotImproved { patience, .. } => format!("patience {} evaluations", expression(patience)),
+                    StopWhen::Below(bound) => format!("below {}", expression(bound)),
+                    StopWhen::Above(bound) => format!("above {}", expression(bound)),
+                };
+                let then = match then {
+                    None => String::new(),
+                    Some(Then::Retrain { data, epochs }) => {
+                        format!(" then retrain on {} by {}", path(data), if *epochs { "epochs" } else { "steps" })
+                    }
+                    Some(Then::Continue { data, most }) => {
+                        format!(" then continue on {} at most {}", path(data), expression(most))
+                    }
+                };
+                format!("stop {} {metric} {when}{then}", path(data))
+            }
+            ClauseKind::Watch { name, data, metric, patience } => {
+                format!("watch {name} {} {metric} patience {}", path(data), expression(patience))
+            }
+            ClauseKind::Evaluate { steps } => format!("evaluate every {}", expression(steps)),
+            ClauseKind::Folds { count } => format!("folds {}", expression(count)),
+            ClauseKind::Ensemble { count, resampled } => {
+                format!("ensemble {}{}", expression(count), if *resampled { " resampled" } else { "" })
             }
             ClauseKind::Keep { constraint, sets } => {
                 format!("keep {}{}", expression(constraint), after(" for ", sets))

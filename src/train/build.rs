@@ -3,6 +3,7 @@
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
 use super::model::shown;
+use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled};
 use crate::elaborate::Model;
@@ -195,10 +196,13 @@ impl Batched {
         }
     }
 
-    /// Sets the numbers of the step and of the epoch within the phase, if the graph reads them.
-    pub fn count(&mut self, step: u64, epoch: u64) -> Result<(), RuntimeError> {
-        self.set(Counter::Step.input(), step as i64)?;
-        self.set(Counter::Epoch.input(), epoch as i64)
+    /// Sets the numbers of the step and of the epoch within the phase, and the counts of `watch`, if the graph reads them.
+    pub fn count(&mut self, step: u64, epoch: u64, watches: &[Plateau]) -> Result<(), RuntimeError> {
+        for (k, watch) in watches.iter().enumerate() {
+            self.set(&Counter::Watch(k as u32).input(), watch.count() as i64)?;
+        }
+        self.set(&Counter::Step.input(), step as i64)?;
+        self.set(&Counter::Epoch.input(), epoch as i64)
     }
 
     /// Runs once over the first rows of the input buffers.

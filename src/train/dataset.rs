@@ -17,27 +17,25 @@ pub struct Dataset<'t> {
     pub name: String,
     table: &'t Table,
     /// Name and rows of every part, in the order of the split; one part if there is none.
-    pub parts: Vec<(String, Vec<usize>)>,
+    pub parts: Vec<(String, data::Rows)>,
 }
 
 impl<'t> Dataset<'t> {
     /// Divides a data set as its declaration says.
     pub fn new(declared: &DataSet, table: &'t Table) -> Result<Dataset<'t>, Diagnostic> {
         let parts = if declared.parts.is_empty() {
-            vec![(WHOLE.to_owned(), (0..table.rows()).collect())]
+            vec![(WHOLE.to_owned(), table.all_rows())]
         } else {
             let shares: Vec<Share> =
                 declared.parts.iter().map(|p| Share { name: p.name.clone(), percent: p.percent }).collect();
             let span = declared.parts.iter().map(|p| p.span).reduce(Span::to).unwrap_or(declared.span);
             let seed = declared.split_seed.unwrap_or(0);
-            let parts = match &declared.stratified {
-                None => data::split(table.rows(), &shares, seed).map_err(|e| e.at(span))?,
-                Some((column, asked)) => {
-                    let classes = table.classes(column).map_err(|e| e.at(*asked))?;
-                    data::stratified(&classes, &shares, seed).map_err(|e| e.at(span))?
-                }
+            let (stratified, span) = match &declared.stratified {
+                None => (None, span),
+                Some((column, asked)) => (Some(column.as_str()), *asked),
             };
-            parts.into_iter().map(|p| (p.name, p.rows)).collect()
+            let parts = table.split(&shares, stratified, seed).map_err(|e| e.at(span))?;
+            shares.into_iter().map(|share| share.name).zip(parts).collect()
         };
         Ok(Dataset { name: declared.name.clone(), table, parts })
     }
@@ -49,20 +47,20 @@ impl<'t> Dataset<'t> {
 
     /// All rows of a table, undivided.
     pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
-        let parts = vec![(WHOLE.to_owned(), (0..table.rows()).collect())];
+        let parts = vec![(WHOLE.to_owned(), table.all_rows())];
         Dataset { name: name.to_owned(), table, parts }
     }
 
     /// Every row.
-    pub fn all(&self) -> Vec<usize> {
-        (0..self.table.rows()).collect()
+    pub fn all(&self) -> data::Rows {
+        self.table.all_rows()
     }
 
     /// The rows that `rows` names: a part, or all.
-    pub fn rows(&self, rows: Rows) -> Vec<usize> {
+    pub fn rows(&self, rows: Rows) -> data::Rows {
         match rows.part {
             Some(part) => self.parts[part].1.clone(),
-            None => (0..self.table.rows()).collect(),
+            None => self.table.all_rows(),
         }
     }
 
@@ -90,7 +88,7 @@ pub fn second_set<'t>(
     program: &Program,
     train: &Train,
     tables: &'t BTreeMap<String, Table>,
-) -> Result<Option<(Dataset<'t>, Vec<usize>, u64)>, Diagnostic> {
+) -> Result<Option<(Dataset<'t>, data::Rows, u64)>, Diagnostic> {
     let Some(beside) = &train.beside else { return Ok(None) };
     let dataset = training_set(program, beside.rows, tables)?;
     let rows = dataset.rows(beside.rows);

@@ -5,6 +5,8 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::metrics::Metrics;
+use super::state::{Length, Stage};
+use super::watching::Following;
 
 /// Values by name, in an order that is kept; a JSON object.
 #[derive(Clone, PartialEq, Debug)]
@@ -63,6 +65,19 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         best_epoch: Option<u64>,
     },
+    /// `evaluate every …` has looked at parts of the data.
+    Evaluation {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phase: Option<String>,
+        /// Epochs that have ended.
+        epoch: u64,
+        steps: u64,
+        seconds: f64,
+        /// By part.
+        metrics: Named<Metrics>,
+    },
+    /// A phase goes on after its stop.
+    Then(Then),
     /// A phase has ended that is not the last.
     PhaseDone(PhaseEnd),
     /// Always the last.
@@ -75,6 +90,44 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         peak_rss_mb: Option<f64>,
     },
+}
+
+/// What a phase goes on with after its stop.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct Then {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    pub action: Action,
+    /// The data, or the part of it.
+    pub on: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    /// Retraining: so many epochs. Continuing: up to the end of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<u64>,
+    /// Until the loss of the part that was watched is below this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Retrain,
+    Continue,
+}
+
+impl Then {
+    pub fn of(phase: Option<String>, following: Following) -> Then {
+        let Following { rows: on, stage } = following;
+        let (action, steps, epochs, below) = match stage {
+            Stage::Continuing { below, epoch } => (Action::Continue, None, Some(epoch), Some(below)),
+            Stage::Retraining { until: Length::Steps(n) } => (Action::Retrain, Some(n), None, None),
+            Stage::Retraining { until: Length::Epochs(n) } => (Action::Retrain, None, Some(n), None),
+            Stage::Training => (Action::Retrain, None, None, None),
+        };
+        Then { phase, action, on, steps, epochs, below }
+    }
 }
 
 /// What a phase has come to.
@@ -118,6 +171,8 @@ pub enum StopReason {
     Finished,
     /// The watched loss has not improved for long enough.
     NoImprovement,
+    /// A bound has been reached.
+    Reached,
     Interrupted,
 }
 

@@ -27,11 +27,10 @@ pub fn check_gradients(
     let train = train.ok_or_else(|| RunError::Init("the program has no such phase".into()))?;
     let graphs = &model.phases[phase];
     let dataset = training_set(program, train.on, tables)?;
-    let mut rows = dataset.rows(train.on);
-    rows.truncate(ROWS);
+    let rows = dataset.rows(train.on).first(ROWS);
     let mut count = Sizes::from(rows.len() as u64);
-    let second = second_set(program, train, tables)?.map(|(dataset, mut rows, _)| {
-        rows.truncate(ROWS);
+    let second = second_set(program, train, tables)?.map(|(dataset, rows, _)| {
+        let rows = rows.first(ROWS);
         count.beside = rows.len() as u64;
         (dataset, rows)
     });

@@ -21,6 +21,7 @@ mod session;
 mod state;
 mod stopping;
 mod trace;
+mod watching;
 
 pub use build::{BuildError, Engine, Settings, Sizes, schedule_of};
 pub use dataset::{Dataset, Feed, standardize, training_batch};
@@ -32,6 +33,6 @@ pub use predict::{measure, predict};
 pub use progress::{Reporter, table};
 pub use run::{Ended, Request, RunError, run};
 pub use session::{Session, Source};
-pub use state::{Progress, Snapshot, copy, restore};
-pub use stopping::{Patience, Verdict};
+pub use state::{Length, Progress, Snapshot, Stage, copy, restore};
+pub use stopping::{Patience, Plateau, Verdict};
 pub use trace::Diverged;

@@ -21,7 +21,7 @@ pub fn predict(
     table: &Table,
     settings: &Settings,
 ) -> Result<Tensor, RunError> {
-    let rows: Vec<usize> = (0..table.rows()).collect();
+    let rows = table.all_rows();
     let mut memory = Memory::new();
     let most = CHUNK.min(rows.len().max(1) as u64);
     let mut batched = Batched::new(&prediction.graph, most, settings, &mut memory)?;
@@ -34,7 +34,7 @@ pub fn predict(
     let feed = Feed::new(&dataset, &batched, train, false)?;
     let mut all: Option<Tensor> = None;
     for chunk in rows.chunks(most as usize) {
-        feed.fill(&mut batched.machine, chunk)?;
+        feed.fill(&mut batched.machine, &chunk)?;
         batched.run(&mut memory, chunk.len() as u64)?;
         let part = batched.machine.read("prediction").ok_or(RuntimeError::Unknown("prediction".into()))?;
         match &mut all {
@@ -87,7 +87,7 @@ pub fn measure(
         }
     }
     if whole {
-        let rows: Vec<usize> = session.dataset.all();
+        let rows = session.dataset.all();
         let name = session.dataset.name.clone();
         return Ok(vec![(name, session.evaluate(&rows)?)]);
     }

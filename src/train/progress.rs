@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Event, Named, PhaseEnd, Start, StopReason};
+use super::event::{Action, Event, Named, PhaseEnd, Start, StopReason, Then};
 use super::metrics::{Measured, Metrics};
 
 /// Where a run's events go.
@@ -18,12 +18,20 @@ pub struct Reporter {
     /// The most epochs there can be.
     epochs: Option<u64>,
     steps_per_epoch: u64,
+    /// Evaluations told in the phase that runs.
+    evaluations: u64,
 }
 
 enum Style {
     Json,
     Line(ProgressBar),
     Plain,
+}
+
+/// How the progress line looks.
+fn style() -> ProgressStyle {
+    // The template is constant; were it wrong, indicatif's own would serve.
+    ProgressStyle::with_template("{bar:24} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// About how many lines a run writes where there is no terminal.
@@ -51,7 +59,7 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0 }
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0 }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
@@ -69,6 +77,8 @@ impl Reporter {
             Event::Stop { phase, reason, epoch, best_epoch } => {
                 self.stop(phase.as_deref(), *reason, *epoch, *best_epoch)
             }
+            Event::Evaluation { phase, steps, metrics, .. } => self.evaluation(phase.as_deref(), *steps, metrics),
+            Event::Then(then) => self.then(then),
             Event::PhaseDone(end) => self.end(end),
             Event::Done { end, .. } => self.end(end),
         }
@@ -102,6 +112,34 @@ impl Reporter {
         self.out.flush()
     }
 
+    /// A line of its own only where there is no progress line, and not for each of very many.
+    fn evaluation(&mut self, phase: Option<&str>, steps: u64, metrics: &Named<Metrics>) -> io::Result<()> {
+        let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
+        let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
+        self.evaluations += 1;
+        let told = self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES)));
+        match &self.style {
+            Style::Line(bar) => bar.set_message(line),
+            _ if told => writeln!(self.err, "{line}")?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn then(&mut self, then: &Then) -> io::Result<()> {
+        self.epochs = then.epochs;
+        let line = following(then);
+        match &mut self.style {
+            Style::Line(bar) => {
+                bar.finish_and_clear();
+                *bar = ProgressBar::no_length();
+                bar.set_style(style());
+            }
+            _ => {}
+        }
+        writeln!(self.err, "{line}")
+    }
+
     /// Takes the progress line away, so that other lines can be written.
     fn clear(&mut self) {
         if let Style::Line(bar) = &self.style {
@@ -110,7 +148,7 @@ impl Reporter {
     }
 
     fn start(&mut self, start: &Start) -> io::Result<()> {
-        (self.epochs, self.steps_per_epoch) = (start.epochs, start.steps_per_epoch);
+        (self.epochs, self.steps_per_epoch, self.evaluations) = (start.epochs, start.steps_per_epoch, 0);
         let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
         writeln!(
             self.err,
@@ -127,9 +165,7 @@ impl Reporter {
             if bar.is_finished() {
                 *bar = ProgressBar::no_length();
             }
-            // The template is constant; were it wrong, indicatif's own would serve.
-            let template = "{bar:24} {elapsed} {msg}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(style());
             if let Some(epochs) = start.epochs {
                 bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
             }
@@ -177,10 +213,28 @@ impl Reporter {
             StopReason::Finished if best_epoch.is_none() => return Ok(()),
             StopReason::Finished => "finished",
             StopReason::NoImprovement => "no further improvement: stopped",
+            StopReason::Reached => "the bound is reached: stopped",
             StopReason::Interrupted => "interrupted: stopped",
         };
         self.clear();
         writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", prefix(phase))
+    }
+}
+
+/// How it is said that a phase goes on.
+fn following(then: &Then) -> String {
+    let Then { phase, action, on, steps, epochs, below } = then;
+    let length = match (steps, epochs) {
+        (Some(n), _) => format!("for {n} steps"),
+        (None, Some(n)) => format!("for {n} epochs"),
+        (None, None) => String::new(),
+    };
+    let of = prefix(phase.as_deref());
+    match (action, below, epochs) {
+        (Action::Continue, Some(below), Some(epoch)) => {
+            format!("{of}continues on {on} until the loss is below {}, up to epoch {epoch}", number(*below))
+        }
+        _ => format!("{of}begins anew on {on} {length}"),
     }
 }
 

@@ -4,15 +4,16 @@
 //! is a function of program, data and seed; threads change its time only.
 
 use super::build::{BuildError, Settings};
-use super::event::{Event, Named, PhaseEnd, Start, StopReason};
+use super::event::{Event, Named, PhaseEnd, Start, StopReason, Then};
 use super::metrics::Metrics;
 use super::progress::Reporter;
 use super::record::{Keeper, Row, Sight, Standing};
 use super::session::{Session, Source};
-use super::state::{copy, restore};
-use super::stopping::{Patience, Verdict};
+use super::state::Stage;
+use super::stopping::Verdict;
 use super::trace::Diverged;
-use crate::check::typed::{Duration as Length, ExprKind, Kind, Measure, Program, StopMetric};
+use super::watching::Look;
+use crate::check::typed::{Duration as Length, Program};
 use crate::data::{DataError, Table};
 use crate::ir::{Op, Role, Tensor};
 use crate::runtime::RuntimeError;
@@ -92,14 +93,6 @@ macro_rules! from {
 
 from! { Diagnostic => Diagnostic, BuildError => Build, DataError => Data, RuntimeError => Runtime, io::Error => Io }
 
-/// Whether more of a measure is better: it is the value of a `metric`, not of a loss or a formula.
-fn grows(program: &Program, measure: &Measure) -> bool {
-    match &measure.value.kind {
-        ExprKind::Call(call) => program.definition(call.def).kind == Kind::Metric,
-        _ => false,
-    }
-}
-
 /// Runs a program from its first step, or from where a run of it stood, to its last.
 pub fn run(
     program: &Program,
@@ -164,16 +157,35 @@ impl Run<'_> {
     /// From where a phase stands to its end.
     fn phase(&mut self, session: &mut Session) -> Result<StopReason, RunError> {
         self.reporter.report(&Event::Start(start(session, self.request)))?;
-        let mut reason = StopReason::Finished;
-        while !done(session) {
+        loop {
+            let reason = self.stage(session)?;
+            let epoch = session.progress.epoch;
+            let kept = reason != StopReason::Interrupted;
+            let best_epoch = session.progress.best.map(|best| best.epoch).filter(|_| kept && session.best.is_some());
+            if kept {
+                session.take_best()?;
+            }
+            let phase = session.phase().name.clone();
+            let best_epoch = best_epoch.filter(|best| *best != epoch);
+            self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?;
+            let following = if self.left || !kept { None } else { session.follow()? };
+            let Some(following) = following else { return Ok(reason) };
+            self.reporter.report(&Event::Then(Then::of(session.phase().name.clone(), following)))?;
+        }
+    }
+
+    /// From where a stage of a phase stands to its end.
+    fn stage(&mut self, session: &mut Session) -> Result<StopReason, RunError> {
+        while !session.stage_done() {
             let interrupted = self.request.interrupted.load(Ordering::Relaxed);
             if interrupted || self.exhausted(session) {
                 self.left = true;
                 self.keeper.end(&sight(session), false)?;
                 if interrupted {
-                    reason = StopReason::Interrupted;
-                } else if !session.progress.means.is_empty() {
-                    self.epoch(session)?;
+                    return Ok(StopReason::Interrupted);
+                }
+                if !session.progress.means.is_empty() {
+                    self.look(session, true, session.train.evaluate_every.is_none())?;
                 }
                 break;
             }
@@ -182,24 +194,17 @@ impl Run<'_> {
             let losses = session.losses();
             session.progress.means.add(losses, rows);
             self.reporter.step(session.steps());
-            if (session.epoch_done() || steps_done(session)) && self.epoch(session)? == Some(Verdict::Stop) {
-                reason = StopReason::NoImprovement;
-                break;
+            let ended = session.epoch_done() || session.steps_done();
+            let due = session.look_due(ended);
+            if (ended || due) && self.look(session, ended, due)? == Some(Verdict::Stop) {
+                let threshold = session.progress.stop.is_none() || session.progress.stage != Stage::Training;
+                return Ok(if threshold { StopReason::Reached } else { StopReason::NoImprovement });
             }
             if self.keeper.due() {
                 self.save(session)?;
             }
         }
-        let epoch = session.progress.epoch;
-        let best_epoch = session.progress.stop.as_ref().and_then(Patience::best_epoch).filter(|b| *b != epoch);
-        let kept = reason != StopReason::Interrupted;
-        if let Some(best) = session.best.take().filter(|_| kept) {
-            restore(&mut session.engine.memory, &best)?;
-        }
-        let phase = session.phase().name.clone();
-        let best_epoch = best_epoch.filter(|_| kept);
-        self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?;
-        Ok(reason)
+        Ok(StopReason::Finished)
     }
 
     /// Saves where the run stands, so that it can be taken up from here. A disk that is full now may not be so later.
@@ -232,52 +237,36 @@ impl Run<'_> {
         self.before + self.began.elapsed().as_secs_f64()
     }
 
-    /// The end of an epoch, or of the steps there are: evaluates what decides whether to go on.
-    fn epoch(&mut self, session: &mut Session) -> Result<Option<Verdict>, RunError> {
-        session.progress.epoch += 1;
-        session.check_finite()?;
-        let train = session.train;
-        let watched = match &train.stop {
-            Some(stop) => {
-                let rows = session.dataset.rows(stop.rows);
-                Some(session.evaluate(&rows)?)
-            }
-            None => None,
-        };
-        let progress = &mut session.progress;
-        let verdict = match (&train.stop, &watched, &mut progress.stop) {
-            (Some(stop), Some(metrics), Some(patience)) => {
-                let value = |name: &str| metrics.number(name);
-                let falling = match stop.metric {
-                    StopMetric::Loss => value("loss"),
-                    StopMetric::Measure(k) if grows(session.source.program, &train.measures[k]) => {
-                        -value(&train.measures[k].name)
-                    }
-                    StopMetric::Measure(k) => value(&train.measures[k].name),
-                };
-                Some(patience.observe(progress.epoch, falling))
-            }
-            _ => None,
-        };
-        if verdict == Some(Verdict::Improved) {
-            session.best = Some(copy(&session.engine.memory));
+    /// After a step that ends an epoch (or the steps there are), or after which it is time to evaluate, or both.
+    fn look(&mut self, session: &mut Session, ended: bool, due: bool) -> Result<Option<Verdict>, RunError> {
+        if ended {
+            session.progress.epoch += 1;
         }
-        let means = session.progress.means.means();
-        session.progress.means.clear();
-        let event = Event::Epoch {
-            phase: session.phase().name.clone(),
-            epoch: session.progress.epoch,
-            steps: session.steps(),
-            seconds: self.seconds(),
-            train: means,
-            valid: watched,
-        };
+        session.check_finite()?;
+        let Look { parts, verdict } = if due { session.look()? } else { Look::default() };
+        let (phase, epoch, steps) = (session.phase().name.clone(), session.progress.epoch, session.steps());
+        let seconds = self.seconds();
+        if ended {
+            let train = session.progress.means.means();
+            session.progress.means.clear();
+            let watched = !session.train.watches.is_empty() || session.train.stop.is_some();
+            let valid = parts.first().filter(|_| watched).map(|(_, metrics)| metrics.clone());
+            self.tell(session, Event::Epoch { phase: phase.clone(), epoch, steps, seconds, train, valid })?;
+        }
+        if due && session.train.evaluate_every.is_some() {
+            self.tell(session, Event::Evaluation { phase, epoch, steps, seconds, metrics: Named(parts) })?;
+        }
+        Ok(verdict)
+    }
+
+    /// Tells an event, and keeps its figures.
+    fn tell(&mut self, session: &Session, event: Event) -> Result<(), RunError> {
         self.reporter.report(&event)?;
         // The rest of an epoch that is left will be part of the same row.
         if let (Some(row), false) = (Row::of(&event, session.progress.global_step), self.left) {
             self.keeper.row(&row)?;
         }
-        Ok(verdict)
+        Ok(())
     }
 
     /// Loss and measures on every part, as the phase has left them.
@@ -298,20 +287,9 @@ impl Run<'_> {
     }
 }
 
-/// Whether the steps of a phase are done, where it has a number of them.
-fn steps_done(session: &Session) -> bool {
-    matches!(session.train.duration, Length::Steps(n) if session.steps() >= n)
-}
-
-/// Whether a phase is done.
-fn done(session: &Session) -> bool {
-    let epochs = matches!(session.train.duration, Length::Epochs(n) if session.progress.epoch >= n);
-    epochs || steps_done(session)
-}
-
 /// What a session has that is to be kept.
 fn sight<'s>(session: &'s Session) -> Sight<'s> {
-    let tensors = copy(&session.engine.memory);
+    let tensors = session.tensors();
     // Averages are state that evaluation reads.
     let model = &session.source.model;
     let evaluated = session.phase().evaluate.inputs().filter_map(|id| match session.phase().evaluate.op(id) {

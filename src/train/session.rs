@@ -12,11 +12,11 @@ use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
 use super::record::Standing;
 use super::run::RunError;
-use super::state::{Progress, Snapshot, restore};
-use super::stopping::Patience;
+use super::state::{Progress, Snapshot, copy, restore};
+use super::stopping::{Patience, Plateau};
 use super::trace::Trace;
-use crate::check::typed::{Player, Program, Train};
-use crate::data::{Batches, Order, Position, Table};
+use crate::check::typed::{Player, Program, StopWhen, Then, Train};
+use crate::data::{Batches, Order, Position, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Memory, OutputId};
@@ -82,6 +82,8 @@ pub struct Session<'t> {
     pub progress: Progress,
     /// The tensors of the best evaluation so far, where the phase stops early.
     pub best: Option<Snapshot>,
+    /// The tensors from which the phase began, where it may begin anew.
+    pub beginning: Option<Snapshot>,
     pub train: &'t Train,
     feed: Feed<'t>,
     second: Option<Second<'t>>,
@@ -115,13 +117,15 @@ impl<'t> Session<'t> {
             let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
             start.run(memory, 1)?;
         }
-        session.trace = Trace::new(&session.engine.memory);
+        session.begin();
         Ok(session)
     }
 
     /// The phase that a run stood in, where it stood.
     pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
-        let Standing { about, tensors, best } = standing;
+        let Standing { about, mut tensors, best } = standing;
+        let kept = tensors.extract_if(.., |(name, _)| name.starts_with(BEGINNING));
+        let kept: Snapshot = kept.map(|(name, tensor)| (name[BEGINNING.len()..].to_owned(), tensor)).collect();
         let mut session = Session::start(source, about.progress.phase, &[])?;
         let memory = &mut session.engine.memory;
         if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
@@ -129,7 +133,16 @@ impl<'t> Session<'t> {
         }
         restore(memory, &tensors)?;
         session.resume(about.progress, best);
+        session.beginning = (!kept.is_empty()).then_some(kept);
         Ok(session)
+    }
+
+    /// Every tensor that a later part of the run depends on, and what the phase began from, if it may begin anew.
+    pub fn tensors(&self) -> Snapshot {
+        let mut tensors = copy(&self.engine.memory);
+        let beginning = self.beginning.iter().flatten();
+        tensors.extend(beginning.map(|(name, tensor)| (format!("{BEGINNING}{name}"), tensor.clone())));
+        tensors
     }
 
     /// The phase after this one: parameters and layer state go on, the optimizer starts afresh.
@@ -139,7 +152,16 @@ impl<'t> Session<'t> {
         let Session { source, engine, .. } = self;
         // The machines go before those of the next phase come.
         let memory = engine.memory;
-        Session::open(source, progress, Some(&memory))
+        let mut session = Session::open(source, progress, Some(&memory))?;
+        session.begin();
+        Ok(session)
+    }
+
+    /// Takes note of the tensors that the phase begins from.
+    fn begin(&mut self) {
+        self.trace = Trace::of(&self.progress, &self.engine.memory);
+        let again = self.train.stop.as_ref().is_some_and(|s| matches!(s.then, Some(Then::Retrain { .. })));
+        self.beginning = again.then(|| copy(&self.engine.memory));
     }
 
     fn open(source: Source<'t>, mut progress: Progress, before: Option<&Memory>) -> Result<Session<'t>, RunError> {
@@ -148,12 +170,14 @@ impl<'t> Session<'t> {
         let train = source.train(phase)?;
         let dataset = training_set(source.program, train.on, source.tables)?;
         let rows = dataset.rows(train.on);
-        let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
-        let order = match train.in_order {
-            true => Order::InOrder,
-            false => Order::Shuffled { seed: shuffling(settings.seed, phase) },
+        // What follows a stop may have larger batches.
+        let then = match train.stop.as_ref().and_then(|s| s.then) {
+            Some(Then::Retrain { on, .. } | Then::Continue { on, .. }) => dataset.rows(on).len(),
+            None => 0,
         };
-        let batches = Batches::new(rows, size as usize, order);
+        let most = rows.len().max(then).max(1) as u64;
+        let size = train.batch.unwrap_or(most).clamp(1, most);
+        let batches = batches(train, rows, settings.seed, phase);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
         let second = second_set(source.program, train, source.tables)?;
         let beside = second.as_ref().map_or(1, |(.., size)| *size);
@@ -176,18 +200,34 @@ impl<'t> Session<'t> {
         let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
         let trace = Trace::new(&engine.memory);
-        progress.stop = train.stop.as_ref().map(|s| Patience::new(s.patience));
+        progress.stop = train.stop.as_ref().and_then(|s| match s.when {
+            StopWhen::NotImproved { patience, .. } => Some(Patience::new(patience)),
+            _ => None,
+        });
+        progress.watches = train.watches.iter().map(|w| Plateau::new(w.patience)).collect();
         progress.means = Means::new(train.players.iter().map(|p| p.name.clone()));
-        let best = None;
-        Ok(Session { source, engine, dataset, batches, progress, best, train, feed, second, losses, trace })
+        let (best, beginning) = (None, None);
+        Ok(Session { source, engine, dataset, batches, progress, best, beginning, train, feed, second, losses, trace })
     }
 
     /// Puts back where a run of this phase stood; its tensors are put back by writing to the engine's memory.
     pub fn resume(&mut self, progress: Progress, best: Option<Snapshot>) {
-        self.batches.seek(progress.position);
-        self.trace = Trace::of(&progress, &self.engine.memory);
         self.progress = progress;
         self.best = best;
+        self.turn_to_stage();
+    }
+
+    /// Turns to the rows of the stage that the phase is in, where it stands there.
+    pub(super) fn turn_to_stage(&mut self) {
+        let rows = self.dataset.rows(self.stage_rows());
+        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        self.batches.seek(self.progress.position);
+        self.keep_trace();
+    }
+
+    /// Explains what is not finite from here on.
+    pub(super) fn keep_trace(&mut self) {
+        self.trace = Trace::of(&self.progress, &self.engine.memory);
     }
 
     /// The graphs of this phase.
@@ -238,7 +278,7 @@ impl<'t> Session<'t> {
             second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
         self.engine.step.set("step", global_step as i64)?;
-        self.engine.step.count(step, self.batches.position().epoch)?;
+        self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?;
         self.engine.step.run(&mut self.engine.memory, sizes)?;
         Ok(sizes)
     }
@@ -268,22 +308,22 @@ impl<'t> Session<'t> {
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
     /// rows at once.
-    pub fn evaluate(&mut self, rows: &[usize]) -> Result<Metrics, RunError> {
+    pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
         let (train, phase) = (self.train, self.progress.phase);
         let engine = &mut self.engine;
-        let (step, epoch) = (self.progress.step, self.progress.epoch);
+        let (step, epoch, watches) = (self.progress.step, self.progress.epoch, &self.progress.watches);
         let sizes = |rows: usize, beside: &Option<Vec<usize>>| Sizes {
             rows: rows as u64,
             beside: beside.as_ref().map_or(1, |rows| rows.len() as u64),
         };
         // Of the second data set every chunk sees the same batch.
-        let beside = self.second.as_ref().map(|s| s.batches.rows()[..s.batches.size()].to_vec());
+        let beside = self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()));
         let fill = |batched: &mut Batched, rows: &[usize]| -> Result<(), RunError> {
             Feed::new(&self.dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
             if let (Some(second), Some(rows)) = (&self.second, &beside) {
                 Feed::new(&second.dataset, batched, train, true)?.fill(&mut batched.machine, rows)?;
             }
-            Ok(batched.count(step, epoch)?)
+            Ok(batched.count(step, epoch, watches)?)
         };
         let players = train.players.iter().map(|p| p.name.clone());
         let names: Vec<String> = players.chain(train.measures.iter().map(|m| m.name.clone())).collect();
@@ -293,7 +333,7 @@ impl<'t> Session<'t> {
             self.source.model.phases[phase].gathered.iter().map(|name| Gathered::new(name)).collect();
         let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
         for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
-            fill(&mut engine.evaluate, chunk)?;
+            fill(&mut engine.evaluate, &chunk)?;
             engine.evaluate.set("step", number as i64)?;
             engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
             let machine = &engine.evaluate.machine;
@@ -306,7 +346,7 @@ impl<'t> Session<'t> {
         let mut metrics = Metrics::default();
         let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
         if let Some(summary) = &mut summary {
-            fill(summary, rows)?;
+            fill(summary, &rows.first(rows.len()))?;
             for tensor in &gathered {
                 tensor.give(&mut summary.machine)?;
             }
@@ -329,6 +369,19 @@ impl<'t> Session<'t> {
         let parts = self.dataset.parts.clone();
         parts.into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
     }
+}
+
+/// Before the name of a tensor from which a phase began, among those of a checkpoint.
+const BEGINNING: &str = "beginning/";
+
+/// The batches of a phase over rows.
+fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+    let order = match train.in_order {
+        true => Order::InOrder,
+        false => Order::Shuffled { seed: shuffling(seed, phase) },
+    };
+    Batches::new(rows, size as usize, order)
 }
 
 /// The seed of the order of rows: each phase has orders of its own.

@@ -4,7 +4,7 @@
 //! bit; so numbers that decide anything are kept as they are, infinities and NaN included.
 
 use super::metrics::Means;
-use super::stopping::Patience;
+use super::stopping::{Patience, Plateau};
 use crate::data::Position;
 use crate::ir::Tensor;
 use crate::runtime::{Memory, RuntimeError};
@@ -25,8 +25,46 @@ pub struct Progress {
     pub position: Position,
     /// The loss so far in the epoch that runs.
     pub means: Means,
-    /// What the phase's `stop` has seen; `None` if it has none.
+    /// What the phase's `stop` has seen; `None` if it waits for no improvement.
     pub stop: Option<Patience>,
+    /// Evaluations of this phase so far.
+    pub evaluations: u64,
+    /// When the best of them was.
+    pub best: Option<Instant>,
+    /// What the phase's `watch` clauses have seen.
+    pub watches: Vec<Plateau>,
+    pub stage: Stage,
+}
+
+/// A point within a phase.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Instant {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs ended.
+    pub epoch: u64,
+}
+
+/// What a phase does at the moment.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub enum Stage {
+    #[default]
+    Training,
+    /// From the phase's beginning on other rows, for as long as the best parameters took (Goodfellow, Alg. 7.2).
+    Retraining { until: Length },
+    /// From the best parameters on other rows, until the loss of the part that was watched is below what that of the training
+    /// rows was (Alg. 7.3), or an epoch has ended.
+    Continuing {
+        #[serde(with = "bits")]
+        below: f64,
+        epoch: u64,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Length {
+    Steps(u64),
+    Epochs(u64),
 }
 
 /// A copy of every tensor that outlives a step, by name.
@@ -79,6 +117,10 @@ mod tests {
             position: Position { epoch: 2, batch: 4 },
             means,
             stop: Some(stop),
+            evaluations: 3,
+            best: Some(Instant { step: 20, epoch: 1 }),
+            watches: vec![Plateau::new(4)],
+            stage: Stage::Continuing { below: f64::NEG_INFINITY, epoch: 9 },
         };
         let text = serde_json::to_string(&progress).unwrap();
         let back: Progress = serde_json::from_str(&text).unwrap();

@@ -11,3 +11,4 @@ mod models;
 mod noise;
 mod rules;
 mod run;
+mod sparsity;

@@ -1,10 +1,10 @@
-//! What is measured, and when a measure ends the phase.
+//! What is measured.
 
 use super::super::globals::Global;
 use super::super::scope::Checker;
-use super::super::typed::{Axis, Element, Expr, Kind, Measure, Player, Stop, StopMetric, Type};
+use super::super::typed::{Axis, Element, Expr, Kind, Measure, Player, Type};
 use super::super::uses;
-use crate::source::{Diagnostic, closest, codes};
+use crate::source::{Diagnostic, codes};
 use crate::syntax::ast;
 
 impl Checker<'_> {
@@ -54,32 +54,5 @@ impl Checker<'_> {
             .at(value.span, format!("this is {}", self.show(&value.ty)))
             .help("reduce it over the rows: `mean(... over N)`");
         self.fail(e.span, error)
-    }
-
-    pub(super) fn stop(
-        &mut self,
-        path: &ast::Path,
-        metric: &ast::Name,
-        patience: &ast::Expr,
-        measures: &[Measure],
-    ) -> Option<Stop> {
-        let rows = self.rows(path);
-        let patience = self.positive(patience, "the patience");
-        let found = match metric.text.as_str() {
-            "loss" => Some(StopMetric::Loss),
-            name => measures.iter().position(|m| m.name == name).map(StopMetric::Measure),
-        };
-        if found.is_none() {
-            let names: Vec<&str> = measures.iter().map(|m| m.name.as_str()).chain(["loss"]).collect();
-            let mut error =
-                Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing measured is called `{}`", metric.text))
-                    .at(metric.span, "unknown here");
-            error = match closest(&metric.text, names.iter().copied()) {
-                Some(near) => error.help(format!("did you mean `{near}`?")),
-                None => error.note(format!("measured are {}", names.join(", "))),
-            };
-            self.report(error);
-        }
-        Some(Stop { rows: rows?, metric: found?, patience: patience? })
     }
 }

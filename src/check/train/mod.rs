@@ -5,14 +5,16 @@ mod keep;
 mod measure;
 mod player;
 mod rows;
+mod stopping;
 
 use super::globals::Globals;
 use super::phases::PhaseClauses;
 use super::schema::Schemas;
 use super::scope::Checker;
-use super::typed::{Column, Counter, Definition, Duration, Train};
+use super::typed::{Column, Definition, Duration, Train};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, ClauseKind};
+use stopping::Watched;
 
 /// The clauses of a phase; those that stand once at most as options.
 #[derive(Default)]
@@ -25,7 +27,9 @@ struct Clauses<'a> {
     average: Option<(&'a ast::Expr, Span)>,
     measure: Vec<&'a ast::Metric>,
     duration: Option<(&'a ast::Expr, bool, Span)>,
-    stop: Option<(&'a ast::Path, &'a ast::Name, &'a ast::Expr, Span)>,
+    evaluate: Option<(&'a ast::Expr, Span)>,
+    watches: Vec<Watched<'a>>,
+    stop: Option<(&'a ast::Stop, Span)>,
 }
 
 pub fn check(
@@ -42,6 +46,7 @@ pub fn check(
         c.columns_unknown = true;
     }
     c.take_counters();
+    let watched = c.take_watches(&clauses.watches);
     let augments = c.augments(&clauses.augments);
     let players = c.players(&clauses.players);
     let using = c.rules(&clauses.using);
@@ -52,13 +57,13 @@ pub fn check(
         let what = if epochs { "the number of epochs" } else { "the number of steps" };
         (c.positive(e, what), epochs)
     });
-    let stop = clauses.stop.map(|(path, metric, patience, _)| c.stop(path, metric, patience, &measures));
+    let about = on.as_ref().map(|(rows, ..)| *rows);
+    let evaluate_every = clauses.evaluate.map(|(e, _)| c.positive(e, "the number of steps"));
+    let watches = c.watches(&clauses.watches, &watched, &measures, about);
+    let stop = clauses.stop.map(|(stop, _)| c.stop(stop, &measures, about));
     let Checker { locals, mut columns, columns_read, counters, beside, requirements, .. } = c;
     columns.retain(|local, _| columns_read.contains(local));
-    let counters = Counter::ALL.into_iter().filter_map(|counter| {
-        let local = *counters.get(&counter)?;
-        columns_read.contains(&local).then_some((local, counter))
-    });
+    let counters = counters.into_iter().filter(|(_, local)| columns_read.contains(local));
     let duration = match duration? {
         (Some(n), true) => Duration::Epochs(n),
         (Some(n), false) => Duration::Steps(n),
@@ -76,7 +81,7 @@ pub fn check(
         span: phase.place,
         locals,
         columns: columns.into_iter().map(|(local, (_, name))| column(local, name)).collect(),
-        counters: counters.collect(),
+        counters: counters.map(|(counter, local)| (local, counter)).collect(),
         requirements,
         augments: augments?,
         players: players?,
@@ -89,6 +94,8 @@ pub fn check(
         average: average.map_or(Some(None), |rule| rule.map(Some))?,
         measures,
         duration,
+        evaluate_every: evaluate_every.map_or(Some(None), |every| every.map(Some))?,
+        watches: watches?,
         stop: stop.map_or(Some(None), |stop| stop.map(Some))?,
     })
 }
@@ -123,11 +130,19 @@ impl Checker<'_> {
                     Some((.., first)) => twice.push(("epochs` or `steps", span, first)),
                     None => out.duration = Some((count, matches!(clause.kind, ClauseKind::Epochs { .. }), span)),
                 },
-                ClauseKind::Stop { data, metric, patience } => match out.stop {
-                    Some((.., first)) => twice.push(("stop", span, first)),
-                    None => out.stop = Some((data, metric, patience, span)),
+                ClauseKind::Evaluate { steps } => match out.evaluate {
+                    Some((_, first)) => twice.push(("evaluate", span, first)),
+                    None => out.evaluate = Some((steps, span)),
                 },
-                ClauseKind::Phase { .. } => {}
+                ClauseKind::Watch { name, data, metric, patience } => {
+                    out.watches.push(Watched { name, data, metric, patience });
+                }
+                ClauseKind::Stop(stop) => match out.stop {
+                    Some((.., first)) => twice.push(("stop", span, first)),
+                    None => out.stop = Some((stop, span)),
+                },
+                // These are of the program rather than of a phase.
+                ClauseKind::Phase { .. } | ClauseKind::Folds { .. } | ClauseKind::Ensemble { .. } => {}
             }
         }
         for (word, span, first) in twice {

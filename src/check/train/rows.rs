@@ -135,14 +135,14 @@ impl Checker<'_> {
 
     /// `step` and `epoch`, unless something else is called so.
     pub(super) fn take_counters(&mut self) {
-        for counter in Counter::ALL {
-            if self.global(counter.name()).is_some() {
+        for (counter, name) in Counter::NAMED {
+            if self.global(name).is_some() {
                 continue;
             }
             let Some(span) = self.globals.train.map(|t| t.keyword) else { return };
-            let local = self.new_local(counter.name(), Type::scalar(Element::Int), span, Origin::Counter);
+            let local = self.new_local(name, Type::scalar(Element::Int), span, Origin::Counter);
             if let Some(scope) = self.scopes.last_mut() {
-                scope.names.entry(counter.name().to_string()).or_insert((Binding::Local(local), span));
+                scope.names.entry(name.to_string()).or_insert((Binding::Local(local), span));
             }
             self.counters.insert(counter, local);
         }

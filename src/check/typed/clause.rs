@@ -97,23 +97,20 @@ pub enum Counter {
     Step,
     /// Epochs of the phase, from 0.
     Epoch,
+    /// The count of this `watch` clause of the phase.
+    Watch(u32),
 }
 
 impl Counter {
-    pub const ALL: [Counter; 2] = [Counter::Step, Counter::Epoch];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Counter::Step => "step",
-            Counter::Epoch => "epoch",
-        }
-    }
+    /// Those that every phase has, with their names.
+    pub const NAMED: [(Counter, &'static str); 2] = [(Counter::Step, "step"), (Counter::Epoch, "epoch")];
 
     /// The graph's input that holds it.
-    pub fn input(self) -> &'static str {
+    pub fn input(self) -> String {
         match self {
-            Counter::Step => "step of the phase",
-            Counter::Epoch => "epoch of the phase",
+            Counter::Step => "step of the phase".into(),
+            Counter::Epoch => "epoch of the phase".into(),
+            Counter::Watch(k) => format!("watch {k}"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Data, the `train` block and selections of parameters.
 
-use super::{Augment, Beside, Counter, DataId, Expr, Keep, Local, LocalId, Player, Rule, RuleCall};
+use super::{
+    Augment, Beside, Counter, DataId, Expr, Keep, Local, LocalId, Player, Repetition, Rule, RuleCall, Stop, Watch,
+};
 use crate::ir::Symbol;
 use crate::source::Span;
 
@@ -67,6 +69,8 @@ pub struct Training {
     pub span: Span,
     /// At least one; each has a name of its own unless it is the only one.
     pub phases: Vec<Train>,
+    /// The phases are run more than once.
+    pub repetition: Option<Repetition>,
 }
 
 impl Training {
@@ -109,6 +113,9 @@ pub struct Train {
     /// Scalars, or tensors of known size that metrics give, reported for every part.
     pub measures: Vec<Measure>,
     pub duration: Duration,
+    /// Steps between evaluations; `None`: each epoch ends with one.
+    pub evaluate_every: Option<u64>,
+    pub watches: Vec<Watch>,
     pub stop: Option<Stop>,
 }
 
@@ -159,21 +166,6 @@ pub struct Measure {
 pub enum Duration {
     Epochs(u64),
     Steps(u64),
-}
-
-/// `stop when ROWS METRIC has not improved for PATIENCE epochs`.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    pub rows: Rows,
-    pub metric: StopMetric,
-    pub patience: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum StopMetric {
-    Loss,
-    /// Index into [`Train::measures`].
-    Measure(usize),
 }
 
 /// Parameters by name: the union of the items, each parameter once, in the program's order.

@@ -104,7 +104,7 @@ impl Summary {
     }
 
     /// What is known of the cells of both.
-    pub(in super::super) fn and(self, other: Summary) -> Summary {
+    fn and(self, other: Summary) -> Summary {
         Summary {
             integers: self.integers && other.integers,
             least: self.least.min(other.least),
@@ -118,6 +118,11 @@ impl Summary {
         let held = self.held.0 <= self.least && self.greatest <= self.held.1;
         (self.integers && held).then_some((self.least, self.greatest))
     }
+}
+
+/// What is known of the numbers of all columns, from what is known of some rows and of others.
+pub(in super::super) fn both(some: Vec<Summary>, others: Vec<Summary>) -> Vec<Summary> {
+    some.into_iter().zip(others).map(|(a, b)| a.and(b)).collect()
 }
 
 /// Takes the ranges of the columns of numbers, inputs before targets, into a layout.

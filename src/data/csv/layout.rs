@@ -23,6 +23,8 @@ pub struct Options {
     /// Whether the first line names the columns; without it they are called c1, c2, ….
     pub header: bool,
     pub missing: Missing,
+    /// Whether the file is read block by block instead of being held.
+    pub stream: bool,
 }
 
 /// What is done about rows with a missing cell.
@@ -42,6 +44,7 @@ impl Default for Options {
             separator: b',',
             header: true,
             missing: Missing::Refuse,
+            stream: false,
         }
     }
 }

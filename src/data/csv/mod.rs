@@ -8,19 +8,19 @@
 
 mod cells;
 mod layout;
+mod learning;
 mod records;
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::encoding::{Encoding, Form};
-use super::error::{DataError, Place, Problem, shorten};
+use super::error::{DataError, Place, Problem};
 use super::file;
 use super::table::{FloatType, Table, unknown_column};
-use super::vocabulary::Vocabulary;
-use cells::{Builder, Places, is_missing};
+pub(super) use cells::{Block, Builder, Places, Real, both, settle};
 pub use layout::{Field, Kind, Layout, Missing, Options};
-use records::{Records, decode};
+pub(super) use learning::Learning;
+pub(super) use records::{Quotes, Records, decode};
 
 /// Reads a file.
 pub fn read(path: &Path, options: &Options, float: FloatType) -> Result<Table, DataError> {
@@ -30,14 +30,15 @@ pub fn read(path: &Path, options: &Options, float: FloatType) -> Result<Table, D
 /// Reads text that is said to come from `path`.
 pub fn parse(bytes: &[u8], path: &Path, options: &Options, float: FloatType) -> Result<Table, DataError> {
     let text = decode(bytes, path, 1)?;
-    let (mut layout, body) = begin(text, path, options)?;
+    let (layout, body) = begin(text, path, options)?;
+    let mut learning = Learning::new(layout);
+    learning.targets(body.rest())?;
     let mut rows = None;
-    if learn_targets(body.rest(), &mut layout)? {
-        let mut found = Categories::of(&layout);
-        found.add_all(body.rest(), &layout)?;
-        rows = Some(found.rows);
-        found.settle(&mut layout);
+    if learning.needs_categories() {
+        learning.categories(body.rest())?;
+        rows = Some(learning.settle_categories());
     }
+    let layout = learning.layout();
     let places = places(&layout);
     match float {
         FloatType::F32 => whole::<f32>(body, layout, &places, rows, true),
@@ -58,7 +59,7 @@ pub(super) fn encoded(bytes: &[u8], path: &Path, layout: &Layout, float: FloatTy
 }
 
 /// Reads the header, if there is one. The records returned stand before the first row.
-fn begin<'a>(text: &'a str, path: &'a Path, options: &Options) -> Result<(Layout, Records<'a>), DataError> {
+pub(super) fn begin<'a>(text: &'a str, path: &'a Path, options: &Options) -> Result<(Layout, Records<'a>), DataError> {
     let mut records = Records::new(text, path, options.separator, 1);
     let names = layout::names(&mut records, options.header)?;
     let layout = layout::resolve(&records, &names, options)?;
@@ -67,7 +68,7 @@ fn begin<'a>(text: &'a str, path: &'a Path, options: &Options) -> Result<(Layout
 }
 
 /// Where a row has the inputs, then the targets, in the file the layout was made from.
-fn places(layout: &Layout) -> Places {
+pub(super) fn places(layout: &Layout) -> Places {
     let of = layout.inputs.iter().chain(&layout.targets).map(|field| Some(field.position)).collect();
     Places { of, cells: layout.cells }
 }
@@ -103,83 +104,8 @@ fn found_places(records: &mut Records, layout: &Layout) -> Result<Places, DataEr
     Ok(Places { of, cells: names.len() })
 }
 
-/// Decides by the first row kept which targets hold classes; true if the file has categories of any kind.
-fn learn_targets(mut records: Records, layout: &mut Layout) -> Result<bool, DataError> {
-    while records.next()? {
-        let Layout { inputs, targets, cells, missing, .. } = layout;
-        if records.len() != *cells {
-            break;
-        }
-        let absent = |field: &Field| is_missing(records.cell(field.position), &field.kind);
-        if *missing == Missing::Drop && inputs.iter().chain(targets.iter()).any(absent) {
-            continue;
-        }
-        for target in targets.iter_mut() {
-            let text = records.cell(target.position);
-            if !is_missing(text, &target.kind) && text.parse::<f64>().is_err() {
-                target.kind = Kind::Categories(Vocabulary::Texts(Vec::new()));
-            }
-        }
-        break;
-    }
-    Ok(layout.inputs.iter().chain(&layout.targets).any(|field| matches!(field.kind, Kind::Categories(_))))
-}
-
-/// The values found so far in every column of categories, inputs before targets.
-struct Categories {
-    values: Vec<Option<BTreeSet<String>>>,
-    rows: usize,
-}
-
-impl Categories {
-    fn of(layout: &Layout) -> Self {
-        let kinds = layout.inputs.iter().chain(&layout.targets).map(|field| &field.kind);
-        let values = kinds.map(|kind| matches!(kind, Kind::Categories(_)).then(BTreeSet::new)).collect();
-        Categories { values, rows: 0 }
-    }
-
-    fn add_all(&mut self, mut records: Records, layout: &Layout) -> Result<(), DataError> {
-        let fields: Vec<&Field> = layout.inputs.iter().chain(&layout.targets).collect();
-        while records.next()? {
-            // What is wrong with a row is said when it is read for its values.
-            if records.len() != layout.cells {
-                break;
-            }
-            let absent = |field: &&Field| is_missing(records.cell(field.position), &field.kind);
-            if layout.missing == Missing::Drop && fields.iter().any(absent) {
-                continue;
-            }
-            self.rows += 1;
-            for (place, (field, values)) in fields.iter().zip(&mut self.values).enumerate() {
-                let Some(values) = values else { continue };
-                let text = records.cell(field.position);
-                if values.contains(text) {
-                    continue;
-                }
-                let float = text.parse::<i64>().is_err() && text.parse::<f64>().is_ok_and(f64::is_finite);
-                if float && place < layout.inputs.len() {
-                    let place = records.place(field.position).name(shorten(&field.name));
-                    return Err(place.fail(Problem::NotACategory { text: shorten(text) }));
-                }
-                if !text.is_empty() {
-                    values.insert(text.to_string());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn settle(self, layout: &mut Layout) {
-        for (field, values) in layout.inputs.iter_mut().chain(&mut layout.targets).zip(self.values) {
-            if let Some(values) = values {
-                field.kind = Kind::Categories(Vocabulary::of(&values));
-            }
-        }
-    }
-}
-
 /// Reads the rows of a text. While `learning`, whether a column holds integers is found out, else it is known.
-fn whole<T: cells::Real>(
+fn whole<T: Real>(
     mut body: Records,
     mut layout: Layout,
     places: &Places,
@@ -205,7 +131,7 @@ fn whole<T: cells::Real>(
     }
     let (ranges, block) = rows.finish(path);
     if learning {
-        cells::settle(&mut layout, &ranges);
+        settle(&mut layout, &ranges);
     }
     Ok(Table::in_memory(block.rows, block.columns, Encoding { form: Form::Csv(layout), standards: Vec::new() }))
 }

@@ -70,7 +70,7 @@ impl<'a> Records<'a> {
         self.path
     }
 
-    pub(super) fn text_len(&self) -> usize {
+    pub(in super::super) fn text_len(&self) -> usize {
         self.text.len()
     }
 

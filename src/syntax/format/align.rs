@@ -15,15 +15,19 @@ pub(super) fn align(lines: &mut [Line]) {
     comments(lines);
 }
 
+/// The width of the widest word that begins a clause, for each list.
+pub(super) fn clause_widths(lines: &[Line]) -> BTreeMap<usize, usize> {
+    let mut widths: BTreeMap<usize, usize> = BTreeMap::new();
+    for (list, width) in lines.iter().filter_map(clause_word) {
+        let widest = widths.entry(list).or_default();
+        *widest = width.max(*widest);
+    }
+    widths
+}
+
 /// The bodies of one list's clauses begin in one column.
 fn clauses(lines: &mut [Line]) {
-    let mut widths: BTreeMap<usize, usize> = BTreeMap::new();
-    for line in lines.iter() {
-        if let Some((list, width)) = clause_word(line) {
-            let widest = widths.entry(list).or_default();
-            *widest = width.max(*widest);
-        }
-    }
+    let widths = clause_widths(lines);
     for line in lines {
         if let Some((list, width)) = clause_word(line) {
             line.code[1].gap = 1 + widths[&list] - width;

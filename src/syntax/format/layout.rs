@@ -1,14 +1,14 @@
 //! Indentation, and the blanks within lines.
 //!
 //! A line stands four columns in from the line that opened the innermost bracket around it, however many brackets that
-//! line opened; one that goes on with the line before stands four columns further in. What stands in parentheses may
-//! also begin where the text after the parenthesis does, if the author has it so.
+//! line opened; one that goes on with the line before stands four columns further in, or below the clause's body.
 
 use super::spacing::{Before, Context, space};
-use super::{Line, Place};
+use super::{Line, Place, align};
 use crate::syntax::parse::continues_line;
 use crate::syntax::token::TokenKind;
 use TokenKind::*;
+use std::collections::BTreeMap;
 
 const STEP: usize = 4;
 
@@ -17,9 +17,6 @@ struct Open {
     kind: TokenKind,
     /// The indentation of what stands inside, on lines of its own.
     inner: usize,
-    /// Columns, the author's and the new one, of what follows it on its line.
-    author: Option<usize>,
-    new: usize,
     /// For braces around clauses, their number.
     clauses: Option<usize>,
     /// The indentation of the last line that began directly inside.
@@ -27,7 +24,17 @@ struct Open {
 }
 
 pub(super) fn indent(lines: &mut [Line]) {
-    let mut walk = Walk { open: Vec::new(), top: 0, before: Before::Nothing, last: None, lists: 0 };
+    // The first walk finds the clauses, the second knows how wide their words are.
+    let mut widths = BTreeMap::new();
+    for _ in 0..2 {
+        walk(lines, widths);
+        widths = align::clause_widths(lines);
+    }
+}
+
+/// `widths`: of the widest word of each list of clauses.
+fn walk(lines: &mut [Line], widths: BTreeMap<usize, usize>) {
+    let mut walk = Walk { open: Vec::new(), top: 0, before: Before::Nothing, last: None, lists: 0, widths };
     // Comments wait for the line that tells where they stand.
     let mut waiting = 0;
     for k in 0..lines.len() {
@@ -53,6 +60,7 @@ struct Walk {
     last: Option<TokenKind>,
     /// How many lists of clauses have begun.
     lists: usize,
+    widths: BTreeMap<usize, usize>,
 }
 
 impl Walk {
@@ -60,27 +68,19 @@ impl Walk {
         let first = line.code[0].kind;
         let closing = line.code.iter().take_while(|p| closes(p.kind)).count().min(self.open.len());
         let depth = self.open.len() - closing;
-        let author_indent = line.author_indent;
         let joined = self.open.last().is_some_and(|open| open.kind != LeftBrace);
         let inner = self.open.last().map_or(0, |open| open.inner);
         line.place = Place::Within;
         line.indent = if closing > 0 {
             self.open[depth].inner.saturating_sub(STEP)
-        } else if let (true, Some(open)) = (joined, self.open.last()) {
+        } else if joined {
             line.place = Place::Start;
-            // Aligned with what follows the bracket.
-            if open.author == Some(author_indent) { open.new } else { inner }
+            inner
         } else if self.goes_on(first) {
             let clauses = self.open.last().and_then(|open| open.clauses);
             let brace = matches!(first, LeftBrace) || (matches!(first, Else | Then) && self.last == Some(RightBrace));
-            inner
-                + if brace {
-                    0
-                } else if clauses.is_some() {
-                    2 * STEP
-                } else {
-                    STEP
-                }
+            let width = clauses.and_then(|list| self.widths.get(&list));
+            inner + if brace { 0 } else { width.map_or(STEP, |width| width + 1) }
         } else {
             line.place = match self.open.last().and_then(|open| open.clauses) {
                 Some(list) => Place::Clause(list),
@@ -117,36 +117,28 @@ impl Walk {
                 after_clause_word: head
                     && k > 0
                     && line.code[k - 1].kind == Ident
-                    && (k == 1 || line.code[k - 2].kind == Semicolon),
+                    && (k == 1 || matches!(line.code[k - 2].kind, Semicolon | LeftBrace)),
                 joined: joined || self.last.is_some_and(|_| k == 0 && line.place == Place::Within),
             };
             self.before = space(line, k, self.before, &context);
             self.last = Some(kind);
             match kind {
-                LeftParen | LeftBracket | LeftBrace => self.push(line, k, &mut head),
+                LeftParen | LeftBracket | LeftBrace => head |= self.push(line, k),
                 RightParen | RightBracket | RightBrace => drop(self.open.pop()),
                 _ => {}
             }
         }
     }
 
-    fn push(&mut self, line: &Line, k: usize, head: &mut bool) {
+    /// Whether the bracket opens a list of clauses.
+    fn push(&mut self, line: &Line, k: usize) -> bool {
         let kind = line.code[k].kind;
-        let base = self.open.last().map_or(self.top, |open| open.current);
-        let clauses = (kind == LeftBrace && self.begins_clauses(line, k)).then(|| {
-            self.lists += 1;
-            self.lists
-        });
-        *head |= clauses.is_some();
-        let follows = line.code.get(k + 1).filter(|_| kind != LeftBrace);
-        self.open.push(Open {
-            kind,
-            inner: base + STEP,
-            author: follows.map(|piece| line.author_indent + piece.column),
-            new: line.indent + line.width_before(k + 1),
-            clauses,
-            current: base,
-        });
+        let current = self.open.last().map_or(self.top, |open| open.current);
+        let clauses = kind == LeftBrace && self.begins_clauses(line, k);
+        self.lists += usize::from(clauses);
+        let clauses = clauses.then_some(self.lists);
+        self.open.push(Open { kind, inner: current + STEP, clauses, current });
+        clauses.is_some()
     }
 
     /// Whether the brace opens a list of clauses: only words stand before it, and it stands among items or clauses.

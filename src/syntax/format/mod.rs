@@ -90,8 +90,6 @@ struct Line<'t> {
     comment_gap: usize,
     /// A blank line stands before it.
     apart: bool,
-    /// Where the author's code begins.
-    author_indent: usize,
     indent: usize,
     place: Place,
 }
@@ -145,7 +143,7 @@ fn lines(text: &str, spelling: Spelling) -> Vec<Line<'_>> {
             }
             kind => {
                 if line.code.is_empty() {
-                    (first, line.author_indent) = (column, column);
+                    first = column;
                 }
                 let text = spelling::spelled(kind, written, tokens.get(k + 1).map(|t| t.kind), spelling);
                 line.code.push(Piece { kind, text, blank, column: column - first, gap: 0 });

