@@ -81,6 +81,9 @@ impl<'p> Elaborator<'p> {
                 return Ok(self.choose(condition, then, otherwise));
             }
             ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
+            ExprKind::Members { value, count } => {
+                return self.members(frame, value, *count, expr.span).map(Value::Tensor);
+            }
             ExprKind::Draws { value, count } => return self.draws(frame, value, *count, expr.span).map(Value::Tensor),
             ExprKind::Call(call) => return self.call(frame, call, None, expr.span),
             ExprKind::Member { call, local } => return self.call(frame, call, Some(*local), expr.span),

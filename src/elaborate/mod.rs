@@ -26,6 +26,7 @@ use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
+pub use measure::MEMBERS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
