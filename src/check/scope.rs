@@ -214,7 +214,9 @@ impl<'c> Checker<'c> {
         if let Some(near) = closest(name, known) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.kind.is_none() && !self.columns.is_empty() {
-            let names: Vec<String> = self.columns.values().map(|(_, n)| format!("`{n}`")).take(12).collect();
+            // By the names of their locals, which say the data set of those that are not the first's.
+            let names: Vec<String> =
+                self.columns.keys().map(|l| format!("`{}`", self.local(*l).name)).take(12).collect();
             error = error.note(format!("the columns in scope are {}", names.join(", ")));
         }
         self.fail(span, error)
