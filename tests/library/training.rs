@@ -53,8 +53,8 @@ fn constraints_hold_after_every_step_whatever_the_rule() {
                  net s() -> [K: 3] {{ param w: [K: 3] = 0; w }}
                  net t() -> [K: 3] {{ param w: [K: 3] = 0; w }}
                  train {{
-                     minimize mean((x @ (a() + b()) @ ones(like: mean(a() over I)) - y)^2)
-                              + mean((x @ s() - y)^2) + mean((x @ t() - y)^2) + sum(a()^2) * 0.01
+                     minimize mean((x @ (a() + b()) @ ones(like: mean(a() over I)) - y)^2) +
+                              mean((x @ s() - y)^2) + mean((x @ t() - y)^2) + sum(a()^2) * 0.01
                      on       d
                      using    {rule}
                      keep     max_norm(bound: 0.7) for a
