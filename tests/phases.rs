@@ -371,3 +371,49 @@ fn a_run_is_resumed_in_the_midst_of_retraining() {
         assert_eq!(done["metrics"], last(&whole)["metrics"], "cut after {at} steps");
     }
 }
+
+const SEARCHED: &str = "
+rate = 0.05
+width = 4
+net f(x: [N, 3]) -> [N, 3] = dense(x, width) |> tanh |> dense(3)
+train {
+    minimize cross_entropy(f(x), class)
+    on       d.train, batch 16
+    using    sgd(lr: rate)
+    measure  accuracy(f(x), class)
+    epochs   3
+}
+";
+
+#[test]
+fn a_search_names_the_best_setting() {
+    let program = format!("{SEARCHED}search {{ rate in 0.0001, 0.3; width in 2, 8 }} by d.valid loss");
+    let events = events(&program, &[]);
+    let trials = of(&events, "trial");
+    assert_eq!(trials.len(), 4);
+    let loss = |e: &Value| e["metrics"]["valid"]["loss"].as_f64().unwrap();
+    let best = trials.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap();
+    let found = events.last().unwrap();
+    assert_eq!((found["event"].as_str(), &found["set"]), (Some("search"), &best["set"]));
+    assert_eq!(found["set"]["rate"], 0.3);
+    // A trial is the run with that setting.
+    let alone = run_with_setting(best);
+    assert_eq!(alone["metrics"], best["metrics"]);
+}
+
+fn run_with_setting(trial: &Value) -> Value {
+    let set = |name: &str| format!("{name}={}", trial["set"][name]);
+    last(&events(SEARCHED, &["--set", &set("rate"), "--set", &set("width")])).clone()
+}
+
+#[test]
+fn a_random_search_repeats_and_leaves_what_is_set() {
+    let program = format!(
+        "{SEARCHED}search 3 random {{\n rate in log_uniform(1e-3, 1)\n width in uniform(2, 9)\n}} by d.valid accuracy"
+    );
+    let first = events(&program, &["--seed", "4"]);
+    assert_eq!(of(&first, "trial").len(), 3);
+    assert_eq!(events(&program, &["--seed", "4"]), first);
+    let fixed = events(&program, &["--set", "width=5"]);
+    assert!(of(&fixed, "trial").iter().all(|e| e["set"].get("width").is_none() && e["set"].get("rate").is_some()));
+}

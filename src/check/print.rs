@@ -39,6 +39,11 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         }
         writeln!(out, "\n")?;
     }
+    if let Some(search) = &program.search {
+        let names: Vec<&str> = search.ranges.iter().map(|r| r.name.as_str()).collect();
+        let random = search.random.map(|n| format!(" {n} random")).unwrap_or_default();
+        writeln!(out, "search{random} {} by {} {}\n", names.join(", "), search.part, search.metric)?;
+    }
     match program.train.as_ref().and_then(|t| t.repetition) {
         Some(Repetition::Folds { count, .. }) => writeln!(out, "train folds {count}\n")?,
         Some(Repetition::Ensemble { count, resampled, .. }) => {

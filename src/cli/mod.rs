@@ -21,6 +21,7 @@ mod new;
 mod options;
 mod predict;
 mod run;
+mod search;
 mod stages;
 mod test;
 

@@ -99,7 +99,7 @@ Write `a < b and b < c`.
     UNKNOWN_ITEM = 110, "not the start of an item",
 "A file is a list of definitions (`fn`, `layer`, `net`, `loss`, `penalty`, `constraint`,
 `optimizer`, `schedule`, `init`, `augment`, `metric`), `data` and `split` lines, constants
-(`name = expression`) and a `train` block. Expressions stand inside these.
+(`name = expression`), a `train` block and a `search`. Expressions stand inside these.
 ";
     MISSING_ELSE = 111, "a choice without its other half",
 "`if` and `when` are expressions, so both cases need a value:

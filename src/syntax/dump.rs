@@ -115,6 +115,16 @@ impl Dump<'_> {
                 let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
                 self.placed(format_args!("use {:?}{alias}", used.path), item.span);
             }
+            ItemKind::Search(search) => {
+                let random = search.random.as_ref().map(|n| format!(" {} random", expression(n))).unwrap_or_default();
+                let by = format!("{} {}", path(&search.data), search.metric);
+                self.placed(format_args!("search{random} by {by}"), item.span);
+                self.inside(|dump| {
+                    for range in &search.ranges {
+                        dump.line(format_args!("{} in {}", range.name, expressions(&range.values, ", ")));
+                    }
+                });
+            }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);
                 self.inside(|dump| train.clauses.iter().for_each(|clause| dump.clause(clause)));

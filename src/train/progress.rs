@@ -20,12 +20,16 @@ pub struct Reporter {
     steps_per_epoch: u64,
     /// Evaluations told in the phase that runs.
     evaluations: u64,
+    /// The last results that were told.
+    results: Option<Named<Metrics>>,
 }
 
 enum Style {
     Json,
     Line(ProgressBar),
     Plain,
+    /// Nothing is told.
+    Quiet,
 }
 
 /// How the progress line looks.
@@ -52,6 +56,16 @@ impl Reporter {
         Reporter::new(Box::new(io::stdout()), Box::new(io::stderr()), Style::Json)
     }
 
+    /// Tells nothing, and keeps the results.
+    pub fn quiet() -> Self {
+        Reporter::new(Box::new(io::sink()), Box::new(io::sink()), Style::Quiet)
+    }
+
+    /// The results of the run that has ended.
+    pub fn results(&self) -> Option<&Named<Metrics>> {
+        self.results.as_ref()
+    }
+
     /// For people: a progress line if standard error is a terminal.
     pub fn human() -> Self {
         let style = if io::stderr().is_terminal() { Style::Line(ProgressBar::no_length()) } else { Style::Plain };
@@ -59,11 +73,17 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0 }
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0, results: None }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
     pub fn report(&mut self, event: &Event) -> io::Result<()> {
+        if let Event::Done { end, .. } = event {
+            self.results = Some(end.metrics.clone());
+        }
+        if let Style::Quiet = self.style {
+            return Ok(());
+        }
         if let Style::Json = self.style {
             serde_json::to_writer(&mut self.out, event)?;
             self.out.write_all(b"\n")?;

@@ -52,6 +52,7 @@ impl Parser<'_> {
         let next_is_name = self.kind_at(1) == TokenKind::Ident;
         match self.text() {
             "train" => self.kind_at(1) == TokenKind::LeftBrace,
+            "search" => matches!(self.kind_at(1), TokenKind::LeftBrace | TokenKind::Int),
             "data" | "split" => next_is_name,
             "use" => matches!(self.kind_at(1), TokenKind::Str | TokenKind::Ident),
             word => next_is_name && Kind::ALL.iter().any(|kind| kind.keyword() == word),
@@ -96,6 +97,7 @@ impl Parser<'_> {
             "split" => self.split().map(ItemKind::Split),
             "standardize" => self.standardize().map(ItemKind::Standardize),
             "train" => self.train().map(ItemKind::Train),
+            "search" => self.search().map(ItemKind::Search),
             "use" => self.used().map(ItemKind::Use),
             _ => {
                 let message = format!("expected an item, found {}", self.found());
