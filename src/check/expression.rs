@@ -13,7 +13,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 const MOST_VALUES: usize = 1000;
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 49] = [
+pub const BUILTINS: [&str; 50] = [
     "jvp",
     "vjp",
     "jacobian",
@@ -60,6 +60,7 @@ pub const BUILTINS: [&str; 49] = [
     "ones",
     "evaluating",
     "draws",
+    "members",
     "weights",
     "biases",
     "params",

@@ -13,6 +13,7 @@ macro_rules! library {
 
 library! {
     "activations.dl",
+    "augmentations.dl",
     "averages.dl",
     "constraints.dl",
     "generators.dl",

@@ -415,6 +415,11 @@ impl Printer<'_> {
                 self.expression(out, value, depth)?;
                 write!(out, ")")
             }
+            ExprKind::Members { value, .. } => {
+                write!(out, "members(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ")")
+            }
             ExprKind::Draws { value, count } => {
                 write!(out, "draws(")?;
                 self.expression(out, value, depth)?;

@@ -89,7 +89,11 @@ Write `a < b and b < c`.
     measure  EXPRESSION, NAME = EXPRESSION
     epochs   100
     steps    1000
+    evaluate every 50 steps
+    watch    NAME = DATA.PART loss, patience 5
     stop     when DATA.PART loss has not improved for 10 epochs
+    folds    5
+    ensemble 5
     phase    NAME { clauses }
 ";
     UNKNOWN_ITEM = 110, "not the start of an item",

@@ -16,6 +16,7 @@ mod model;
 mod predict;
 mod progress;
 pub mod record;
+mod repetition;
 mod run;
 mod session;
 mod state;

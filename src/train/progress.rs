@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Action, Event, Named, PhaseEnd, Start, StopReason, Then};
+use super::event::{Action, Event, Named, PhaseEnd, RunKind, Start, StopReason, Then};
 use super::metrics::{Measured, Metrics};
 
 /// Where a run's events go.
@@ -79,6 +79,8 @@ impl Reporter {
             }
             Event::Evaluation { phase, steps, metrics, .. } => self.evaluation(phase.as_deref(), *steps, metrics),
             Event::Then(then) => self.then(then),
+            Event::Run { kind, number, of } => self.run(*kind, *number, *of),
+            Event::RunDone { kind, number, metrics } => self.run_done(*kind, *number, metrics),
             Event::PhaseDone(end) => self.end(end),
             Event::Done { end, .. } => self.end(end),
         }
@@ -102,14 +104,30 @@ impl Reporter {
 
     fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
         self.clear();
-        let PhaseEnd { phase, epochs, steps, seconds, metrics } = end;
+        let PhaseEnd { phase, epochs, steps, seconds, metrics, deviation } = end;
         let of = prefix(phase.as_deref());
         writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
         if let Some(phase) = phase {
             writeln!(self.out, "{phase}")?;
         }
         self.out.write_all(table(metrics).as_bytes())?;
+        if let Some(deviation) = deviation {
+            write!(self.out, "standard deviation\n{}", table(deviation))?;
+        }
         self.out.flush()
+    }
+
+    /// One of several runs begins.
+    fn run(&mut self, kind: RunKind, number: u64, of: u64) -> io::Result<()> {
+        self.clear();
+        writeln!(self.err, "{} {number} of {of}", kind.name())
+    }
+
+    /// One of several runs has ended.
+    fn run_done(&mut self, kind: RunKind, number: u64, metrics: &Named<Metrics>) -> io::Result<()> {
+        self.clear();
+        let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
+        writeln!(self.err, "{} {number}  {}", kind.name(), parts.join("  "))
     }
 
     /// A line of its own only where there is no progress line, and not for each of very many.
@@ -368,6 +386,7 @@ mod tests {
                 steps: epochs * 20,
                 seconds: 1.234,
                 metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
+                deviation: None,
             },
             first_step_ms: Some(31.0),
             peak_rss_mb: None,

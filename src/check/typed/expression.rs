@@ -44,6 +44,7 @@ impl Expr {
             | ExprKind::SetOf(value)
             | ExprKind::Evaluating(value)
             | ExprKind::Draws { value, .. }
+            | ExprKind::Members { value, .. }
             | ExprKind::Reshape(value)
             | ExprKind::Peek(value)
             | ExprKind::Commit(value)
@@ -216,6 +217,12 @@ pub enum ExprKind {
     Evaluating(Box<Expr>),
     /// A tensor in training mode so many times, each with draws of its own, along a new first axis.
     Draws {
+        value: Box<Expr>,
+        count: u64,
+    },
+
+    /// The value in every member of the ensemble, along a new first axis; only in measures.
+    Members {
         value: Box<Expr>,
         count: u64,
     },

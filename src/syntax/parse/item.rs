@@ -12,6 +12,9 @@ use crate::syntax::token::TokenKind;
 
 const OPTIONS_HELP: &str = "inputs come first, options after `;`: `layer dense(x: [.., I], O; init = he_normal)`";
 
+/// An item takes many times the memory of the shortest text for one.
+const MOST_ITEMS: usize = 200_000;
+
 impl Parser<'_> {
     pub(super) fn items(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
@@ -19,6 +22,11 @@ impl Parser<'_> {
             while self.accept(TokenKind::Semicolon).is_some() {}
             self.joined = false;
             if self.is(TokenKind::End) {
+                return items;
+            }
+            if items.len() >= MOST_ITEMS {
+                let (message, help) = (format!("a file holds at most {MOST_ITEMS} items"), "the rest was not read");
+                self.error(codes::FILE_TOO_LARGE, &message, self.span(), "one too many", help);
                 return items;
             }
             let (from, doc, start) = (self.place(), self.doc(), self.span());
