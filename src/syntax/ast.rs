@@ -425,36 +425,6 @@ pub enum BinaryOp {
     Pow,
 }
 
-impl UnaryOp {
-    pub fn symbol(self) -> &'static str {
-        match self {
-            UnaryOp::Neg => "-",
-            UnaryOp::Not => "not",
-        }
-    }
-}
-
-impl BinaryOp {
-    pub fn symbol(self) -> &'static str {
-        match self {
-            BinaryOp::Or => "or",
-            BinaryOp::And => "and",
-            BinaryOp::Lt => "<",
-            BinaryOp::Le => "<=",
-            BinaryOp::Gt => ">",
-            BinaryOp::Ge => ">=",
-            BinaryOp::Eq => "==",
-            BinaryOp::Ne => "!=",
-            BinaryOp::Add => "+",
-            BinaryOp::Sub => "-",
-            BinaryOp::Mul => "*",
-            BinaryOp::Div => "/",
-            BinaryOp::MatMul => "@",
-            BinaryOp::Pow => "^",
-        }
-    }
-}
-
 /// `data digits = csv("data/digits.csv", target: label)`; the source is a call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Data {
