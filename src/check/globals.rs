@@ -214,6 +214,10 @@ impl<'a> Globals<'a> {
                 continue;
             }
             let (reader, args) = match &item.source.kind {
+                // What a generator is given is checked where it is applied.
+                ExprKind::Call { callee, .. } if !item.columns.is_empty() => {
+                    (Some(callee.as_name().unwrap_or("generator")), [].as_slice())
+                }
                 ExprKind::Call { callee, args, over: None } => (callee.as_name(), args.as_slice()),
                 _ => (None, [].as_slice()),
             };

@@ -16,6 +16,7 @@ library! {
     "augmentations.dl",
     "averages.dl",
     "constraints.dl",
+    "generators.dl",
     "inits.dl",
     "layers.dl",
     "losses.dl",

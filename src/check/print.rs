@@ -502,6 +502,12 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Map(map) => {
+                write!(out, "{} of each of ", self.program.definition(map.def).name)?;
+                self.expression(out, &map.set, depth)?;
+                self.options(out, map.def, &map.options, "(", ")")?;
+                write!(out, "{}", if map.total { ", summed" } else { "" })
+            }
             ExprKind::Parameter(path) => {
                 let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
                 let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();

@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod failure;
 mod fmt;
+mod generate;
 mod grad;
 mod graph;
 mod keep;

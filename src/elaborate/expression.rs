@@ -186,6 +186,7 @@ impl<'p> Elaborator<'p> {
                 }
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
+            ExprKind::Map(map) => return self.mapped(frame, map, expr.span),
             ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
             ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
@@ -415,7 +416,7 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    fn reduce_set(&mut self, op: ReduceOp, set: &[NodeId]) -> NodeId {
+    pub(super) fn reduce_set(&mut self, op: ReduceOp, set: &[NodeId]) -> NodeId {
         let inner = if op == ReduceOp::Mean { ReduceOp::Sum } else { op };
         let mut total: Option<NodeId> = None;
         for x in set {

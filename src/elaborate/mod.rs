@@ -10,9 +10,11 @@ mod average;
 mod constraint;
 mod expression;
 mod frame;
+mod generated;
 mod instance;
 mod jacobian;
 mod limits;
+mod map;
 mod measure;
 mod objective;
 mod optimizer;
@@ -20,6 +22,7 @@ mod prediction;
 mod repetition;
 mod rows;
 
+pub use generated::generated;
 pub use prediction::{Prediction, predictions};
 
 use crate::check::typed::{Label, Program, Train};

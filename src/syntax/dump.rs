@@ -82,7 +82,13 @@ impl Dump<'_> {
                 return;
             }
             ItemKind::Data(data) => {
-                self.placed(format_args!("data {} = {}", data.name, expression(&data.source)), item.span);
+                let columns = match data.columns.as_slice() {
+                    [] => String::new(),
+                    columns => format!("({})", names(columns)),
+                };
+                let seed = data.seed.as_ref().map(|s| format!(" seed {}", expression(s))).unwrap_or_default();
+                let text = format!("data {}{columns} = {}{seed}", data.name, expression(&data.source));
+                self.placed(text, item.span);
             }
             ItemKind::Split(split) => {
                 self.placed(format_args!("split {}", split.data), item.span);

@@ -167,13 +167,10 @@ impl Reporter {
     fn then(&mut self, then: &Then) -> io::Result<()> {
         self.epochs = then.epochs;
         let line = following(then);
-        match &mut self.style {
-            Style::Line(bar) => {
-                bar.finish_and_clear();
-                *bar = ProgressBar::no_length();
-                bar.set_style(style());
-            }
-            _ => {}
+        if let Style::Line(bar) = &mut self.style {
+            bar.finish_and_clear();
+            *bar = ProgressBar::no_length();
+            bar.set_style(style());
         }
         writeln!(self.err, "{line}")
     }

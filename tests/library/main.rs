@@ -12,3 +12,4 @@ mod noise;
 mod rules;
 mod run;
 mod training;
+mod sparsity;

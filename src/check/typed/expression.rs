@@ -84,6 +84,10 @@ impl Expr {
                 call.args.iter().for_each(&mut *visit);
                 call.options.iter().flatten().for_each(visit);
             }
+            ExprKind::Map(map) => {
+                visit(&map.set);
+                map.options.iter().flatten().for_each(visit);
+            }
             ExprKind::Function(function) => function.options.iter().flatten().for_each(visit),
             ExprKind::Init(init) => init.options.iter().flatten().for_each(visit),
         }
@@ -290,10 +294,24 @@ pub enum ExprKind {
         op: ReduceOp,
         value: Box<Expr>,
     },
+    /// A definition applied to each tensor of a set.
+    Map(Box<Map>),
     /// Parameters by name; only in `train`.
     Selection(Selection),
     /// One parameter, a tensor.
     Parameter(ParameterPath),
+}
+
+/// A definition of one float tensor, bound anew to each tensor of a set, see `match_axes`.
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub def: DefId,
+    pub set: Expr,
+    /// One for every option of the definition; `None`: its default.
+    pub options: Vec<Option<Expr>>,
+    pub site: SiteId,
+    /// The values are numbers, and the value is their sum; else they are the tensors of a set.
+    pub total: bool,
 }
 
 /// A parameter by its path: below the instance that is written, or a net's own.

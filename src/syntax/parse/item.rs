@@ -217,13 +217,30 @@ impl Parser<'_> {
         self.advance();
         let help = "data is declared `data digits = csv(\"digits.csv\", target: label)`";
         let name = self.expect_name("a name", help)?;
+        let mut columns = Vec::new();
+        if self.is(TokenKind::LeftParen) {
+            let help = "generated data is declared `data moons(x, y) = two_moons(400, noise: 0.1) seed 3`";
+            let open = self.open(TokenKind::LeftParen, help)?;
+            columns.push(self.expect_name("the name of a column", help)?);
+            while self.accept(TokenKind::Comma).is_some() && self.is(TokenKind::Ident) {
+                columns.push(self.expect_name("the name of a column", help)?);
+            }
+            self.close(&open, "`,`", help)?;
+        }
         self.expect(TokenKind::Assign, help)?;
         let source = self.expression()?;
+        let seed = match self.is_word("seed") && self.kind_at(1) == TokenKind::Int && !columns.is_empty() {
+            true => {
+                self.advance();
+                Some(self.expression()?)
+            }
+            false => None,
+        };
         if !matches!(source.kind, ExprKind::Call { .. }) {
             let (message, label) = ("data comes from a reader", "expected a call such as `csv(…)`");
             return Err(self.error(codes::UNEXPECTED_TOKEN, message, source.span, label, help));
         }
-        Ok(Data { name, source })
+        Ok(Data { name, columns, source, seed })
     }
 
     fn split(&mut self) -> Parsed<Split> {
