@@ -111,11 +111,11 @@ impl Size {
                 return Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), c / d)).collect() };
             }
         }
-        if self == by {
-            return Size::constant(1);
-        }
         if self.is_too_large() || by.is_too_large() {
             return Size::too_large();
+        }
+        if self == by {
+            return Size::constant(1);
         }
         Size::atom(Atom::FloorDiv(self.clone(), by.clone())).bounded()
     }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// A line with more bytes than this is not shown, only its place is told: it would not fit on a screen, and laying it out
 /// takes time that grows with its square.
-const LONGEST_LINE: usize = 1000;
+const LONGEST_LINE: usize = 4000;
 
 /// All diagnostics as text, each followed by a blank line; with terminal colours if `colour` is set.
 pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String {
