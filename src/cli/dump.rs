@@ -63,7 +63,8 @@ fn machine(source: &Source, compile: &Compile, stage: &str) -> Result<String, Fa
     if stage == "schedule" {
         return Ok(program.to_string());
     }
-    let options = codegen::Options { threads: settings.threads, text: true, ..codegen::Options::default() };
+    let options =
+        codegen::Options { cpu: settings.cpu, threads: settings.threads, text: true, ..codegen::Options::default() };
     let compiled = codegen::compile(&program, &options).map_err(Failure::message)?;
     Ok(if stage == "clif" { compiled.clif() } else { compiled.asm() }.to_owned())
 }

@@ -2,8 +2,9 @@
 
 use super::failure::Failure;
 use super::load::{Loaded, load_trainable};
-use super::options::{Compile, Run};
+use super::options::{Compile, Run, Vectors};
 use super::stages;
+use crate::codegen::Cpu;
 use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
 use crate::runtime::memory::ProcessClock;
@@ -34,6 +35,7 @@ pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
     Ok(Settings {
         dtype: compile.dtype.dtype(),
         threads: compile.threads.map_or_else(cores, usize::from),
+        cpu: compile.cpu.map_or_else(Cpu::native, Vectors::cpu),
         seed,
         off: compile.off.iter().cloned().collect(),
     })

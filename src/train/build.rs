@@ -3,7 +3,7 @@
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
 use super::model::shown;
-use crate::codegen::{self, CodegenError, Compiled};
+use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
 use crate::ir::{Bindings, DType, Graph, Op, Origin, Role, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 pub struct Settings {
     pub dtype: DType,
     pub threads: usize,
+    /// Which vectors code may use.
+    pub cpu: Cpu,
     pub seed: u64,
     /// Optimization passes left out.
     pub off: BTreeSet<String>,
@@ -129,7 +131,7 @@ pub fn schedule_of(graph: &Graph, rows: u64, settings: &Settings) -> Result<sche
 /// Compiles a graph for batches of up to `rows` rows.
 fn compile(graph: &Graph, rows: u64, settings: &Settings) -> Result<Compiled, BuildError> {
     let program = schedule_of(graph, rows, settings)?;
-    let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
+    let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
     Ok(codegen::compile(&program, &options)?)
 }
 
