@@ -53,9 +53,6 @@ pub struct Interface {
 /// The name of the function that shares a kernel among threads.
 const SHARE: &str = "dlc_share";
 
-/// Operations and elements from which a kernel is shared among threads: below, waking them costs more than they save.
-const SHARED_FROM: u64 = 1 << 17;
-
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
@@ -73,6 +70,10 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     check(program)?;
     if !options.cpu.is_available() {
         return Err(CodegenError::Cpu(format!("this CPU has no vectors of {:?}", options.cpu)));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = options.cpu.simd() {
+        super::wide::product::prepare(simd, options.threads)?;
     }
     let isa = target::native(options.verify)?;
     let symbols = [
@@ -289,7 +290,7 @@ fn emit<M: Module>(
         match (&step.work, wide) {
             #[cfg(target_arch = "x86_64")]
             (Work::Kernel(kernel), Some(wide)) => {
-                let shares = options.threads > 1 && program.cost(step).total() >= SHARED_FROM;
+                let shares = options.threads > 1 && program.cost(step).total() >= options.shared_from;
                 let wide = writer.module.declare_func_in_func(wide, &mut writer.context.func);
                 let team = writer.module.declare_func_in_func(team, &mut writer.context.func);
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);

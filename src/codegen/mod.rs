@@ -71,6 +71,9 @@ pub struct Options {
     pub cpu: Cpu,
     /// How many threads may share a large matrix product; changes time, never results.
     pub threads: usize,
+    /// Operations and elements moved from which a kernel is shared among threads: below, waking them costs more than they
+    /// save.
+    pub shared_from: u64,
     /// Whether Cranelift's verifier runs on every function.
     pub verify: bool,
     /// Whether to keep the functions' text, for `clif` and `asm`.
@@ -79,7 +82,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cpu: Cpu::native(), threads: 1, verify: cfg!(debug_assertions), text: false }
+        Options { cpu: Cpu::native(), threads: 1, shared_from: 1 << 17, verify: cfg!(debug_assertions), text: false }
     }
 }
 

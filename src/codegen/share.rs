@@ -31,6 +31,17 @@ pub(super) fn shared_loop(kernel: &Kernel) -> Option<&Loop> {
     }
 }
 
+/// Whether positions of the loop write nothing in common: a row that every position keeps its intermediate values in is.
+pub(super) fn is_independent(kernel: &Kernel, shared: &Loop) -> bool {
+    let mut apart = true;
+    kernel.walk(&mut |stmt| {
+        if let Stmt::Store(store) = stmt {
+            apart &= store.index.stride(shared.axis).as_constant() != Some(0) && store.index.values.is_empty();
+        }
+    });
+    apart
+}
+
 /// Runs a kernel's function over `extent` positions on at most `threads` threads.
 ///
 /// # Safety

@@ -4,7 +4,7 @@
 //! nothing and decides nothing; sizes come from the table.
 
 use super::product::Shape;
-use super::share::{Span, shared_loop};
+use super::share::{Span, is_independent, shared_loop};
 use super::sizes::{Sizes, fixed};
 use super::table::TableLayout;
 use super::{CodegenError, Options};
@@ -50,7 +50,7 @@ pub(super) fn emit_wide(
     let extent = axis.map_or(&one, |l| kernel.extent(l.axis));
     sizes.prepare(&mut builder, extent)?;
     let extent = sizes.get(&mut builder, extent)?;
-    match share.filter(|_| axis.is_some()) {
+    match share.filter(|_| axis.is_some_and(|l| is_independent(kernel, l))) {
         Some((team, threads)) => {
             let function = builder.ins().func_addr(types::I64, wide);
             let threads = builder.ins().iconst(types::I64, threads as i64);

@@ -4,7 +4,7 @@
 //! nothing but time, so callers must make parts independent; workers compute under the caller's floating-point mode.
 //! A worker that has had no work for [`SPIN`] rounds of waiting parks until there is some.
 
-use std::cell::UnsafeCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
@@ -13,6 +13,10 @@ use std::thread::{self, Thread};
 const SPIN: u32 = 4000;
 /// The most workers beside the caller.
 const MOST_WORKERS: usize = 63;
+/// Floats of each thread's workspace.
+pub(super) const WORKSPACE: usize = 256 * (512 + 32);
+/// Floats of a cache line.
+const LINE: usize = 16;
 /// In the state: the work is open to workers. The bits below count those at work; those above, the pieces so far.
 const OPEN: u64 = 1 << 16;
 const PIECE: u64 = 1 << 17;
@@ -50,6 +54,36 @@ fn team() -> &'static Mutex<Vec<Worker>> {
     TEAM.get_or_init(|| Mutex::new(Vec::new()))
 }
 
+thread_local! {
+    static ROOM: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `f` with this thread's workspace, [`WORKSPACE`] floats from the start of a cache line on.
+pub(super) fn with_workspace<R>(f: impl FnOnce(&mut [f32]) -> R) -> R {
+    ROOM.with_borrow_mut(|room| {
+        if room.is_empty() {
+            *room = vec![0.0; WORKSPACE + LINE];
+        }
+        let start = room.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        f(&mut room[start..start + WORKSPACE])
+    })
+}
+
+/// Makes the threads and the workspaces that work on so many threads needs, so that no step has to.
+pub(super) fn prepare(threads: usize) {
+    with_workspace(|_| ());
+    if let Ok(mut team) = team().lock() {
+        grow(&mut team, threads.saturating_sub(1).min(MOST_WORKERS));
+    }
+}
+
+fn grow(team: &mut Vec<Worker>, workers: usize) {
+    while team.len() < workers {
+        let Some(worker) = spawn(team.len()) else { break };
+        team.push(worker);
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 fn mode() -> u32 {
     let mut word = 0u32;
@@ -85,6 +119,7 @@ fn take_parts(work: &Work) {
 }
 
 fn worker(number: usize, parked: &'static AtomicBool) {
+    with_workspace(|_| ());
     let mut seen = 0;
     loop {
         let mut waited = 0;
@@ -140,10 +175,7 @@ pub(super) fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
         (0..parts).for_each(f);
         return;
     };
-    while team.len() < workers {
-        let Some(worker) = spawn(team.len()) else { break };
-        team.push(worker);
-    }
+    grow(&mut team, workers);
     let work = Work { run: call::<F>, data: std::ptr::from_ref(f).cast(), parts, workers, mode: mode() };
     // SAFETY: the lock is held and the state is closed with no worker at work, so no one reads.
     unsafe { *SHARED.work.get() = Some(work) };

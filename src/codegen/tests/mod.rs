@@ -138,7 +138,8 @@ pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 fn run_on(program: &Program, contents: &[Vec<u8>], cpu: Cpu, threads: usize) -> Vec<Vec<u8>> {
-    let compiled = compile(program, &Options { verify: true, cpu, threads, ..Options::default() }).unwrap();
+    let compiled =
+        compile(program, &Options { verify: true, cpu, threads, shared_from: 0, ..Options::default() }).unwrap();
     let mut out = Vec::new();
     for front in [false, true] {
         let memory: Vec<Guarded> = contents.iter().map(|c| Guarded::new(c.len(), front)).collect();

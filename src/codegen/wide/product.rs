@@ -13,7 +13,6 @@ use crate::codegen::product::Shape;
 use crate::codegen::{target, team};
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
-use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -38,6 +37,13 @@ pub struct Kernels {
 unsafe impl Send for Kernels {}
 // SAFETY: as above.
 unsafe impl Sync for Kernels {}
+
+/// Makes everything that products with these vectors on so many threads need.
+pub fn prepare(simd: Simd, threads: usize) -> Result<(), CodegenError> {
+    kernels(simd)?;
+    team::prepare(threads);
+    Ok(())
+}
 
 /// The micro-kernels of a width, made on first use.
 pub fn kernels(simd: Simd) -> Result<&'static Kernels, CodegenError> {
@@ -89,10 +95,7 @@ impl Kernels {
 /// -1 for the first 8 words, then 0: eight words from `8 - n` are a mask of the first `n`.
 static MASK_WORDS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-thread_local! {
-    /// Packed panels: made when a thread first packs, then kept.
-    static PACKED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
+const _: () = assert!(team::WORKSPACE >= DEPTH * (PACKED_COLUMNS + 32), "a piece of all panels fits the workspace");
 
 /// One product with its operands.
 struct Job<'a> {
@@ -177,8 +180,7 @@ impl Job<'_> {
                     Matrix { start, row: self.shape.rhs[1], column: self.shape.rhs[2] }
                 };
                 if packs {
-                    PACKED.with_borrow_mut(|buffer| {
-                        buffer.resize(buffer.len().max(DEPTH * (PACKED_COLUMNS + width)), 0.0);
+                    team::with_workspace(|buffer| {
                         // SAFETY: the buffer holds `DEPTH` rows of all panels of so many columns.
                         unsafe { pack(right, depth, columns.len(), width, buffer.as_mut_ptr()) };
                         let panel = |number: usize| (buffer[number * depth * width..].as_ptr(), width as isize);
