@@ -12,8 +12,14 @@ use std::time::Duration;
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/desk.rs"]
+mod desk;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/predict.rs"]
+mod predict;
+#[path = "cli/runs.rs"]
+mod runs;
 
 /// What a run of `dlc` did.
 struct Ran {
@@ -108,7 +114,9 @@ fn golden() {
         let command = source.lines().next().and_then(|line| line.strip_prefix("# dlc ")).unwrap_or("run --max-steps 3");
         let mut args: Vec<&str> = command.split(' ').collect();
         args.insert(1, name);
-        let ran = dlc(&folder, &args);
+        // The cases stand in this folder, not their runs.
+        let unkept: &[&str] = if args[0] == "run" { &["--no-save"] } else { &[] };
+        let ran = dlc(&folder, &[&args, unkept].concat());
         let status = ran.code.map_or("killed".to_owned(), |code| code.to_string());
         let actual =
             format!("$ dlc {}\n{}{}exit status {status}\n", args.join(" "), normalised(&ran.out), normalised(&ran.err));

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use dlc::data::{Array, Column, DataError, FloatType, Share, Source, Table, Values, csv, npy, safetensors, split};
+use dlc::data::{
+    Array, Choice, Column, DataError, FloatType, Share, Source, Table, Values, csv, idx, npy, npz, safetensors, split,
+};
 use dlc::source::{FileId, Files, Span, codes, render};
 
 /// The parts of a diagnostic as plain text.
@@ -20,7 +22,8 @@ fn rendered(error: &DataError) -> String {
 
 #[track_caller]
 fn csv_error(text: impl AsRef<[u8]>, expected: &str) {
-    let error = csv::parse(text.as_ref(), Path::new("d.csv"), Some("label"), FloatType::F32).unwrap_err();
+    let error =
+        csv::parse(text.as_ref(), Path::new("d.csv"), &csv::Options::target("label"), FloatType::F32).unwrap_err();
     assert_eq!(rendered(&error), expected);
 }
 
@@ -38,7 +41,8 @@ fn the_place_in_the_model_and_the_place_in_the_data() {
     let declaration = "data flowers = csv(\"iris.csv\", target: species)";
     let file = files.add("iris.dl", format!("{declaration}\nsplit flowers into train 80%, test 20%\n"));
     let text = "length,width,species\n5.1,3.5,0\n4.9,3.0,setosa\n";
-    let error = csv::parse(text.as_bytes(), Path::new("iris.csv"), Some("species"), FloatType::F32).unwrap_err();
+    let error = csv::parse(text.as_bytes(), Path::new("iris.csv"), &csv::Options::target("species"), FloatType::F32)
+        .unwrap_err();
     let diagnostic = error.at(Span::new(file, 0, declaration.len()));
     assert_eq!(
         render(&files, &[diagnostic], false),
@@ -50,7 +54,7 @@ error[E0306]: `setosa` in column `species` is not a number
   | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ the data is declared here
   |
   = note: in iris.csv:3:9
-  = help: write `species` as numbers (classes as 0, 1, 2, …), or remove the column
+  = help: the first cell of `species` is a number, so all must be; texts are classes if the first cell is one
 
 "
     );
@@ -61,7 +65,7 @@ fn missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("digits.csv");
     let shown = path.display();
-    let source = Source::Csv { path: path.clone(), target: None };
+    let source = Source::Csv { path: path.clone(), options: csv::Options::default() };
     message(
         source.read(FloatType::F32),
         &format!(
@@ -89,9 +93,11 @@ fn files_larger_than_the_memory_are_not_read() {
     std::fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
     let columns = vec![("x".to_string(), path.clone())];
     for source in [
-        Source::Csv { path: path.clone(), target: None },
-        Source::Npy { columns },
-        Source::Safetensors { path: path.clone() },
+        Source::Csv { path: path.clone(), options: csv::Options::default() },
+        Source::Npy { columns, targets: Vec::new(), stream: false },
+        Source::Safetensors { path: path.clone(), choice: Choice::default() },
+        Source::Npz { path: path.clone(), choice: Choice::default() },
+        Source::Idx { columns: vec![("x".to_string(), path.clone())], targets: Vec::new() },
     ] {
         let text = rendered(&source.read(FloatType::F32).unwrap_err());
         assert!(text.starts_with("E0504 the data file needs 4398.0 GB of memory, but "), "{text}");
@@ -121,7 +127,7 @@ fn empty_file() {
 fn header_without_rows() {
     csv_error(
         "a,label\n",
-        "E0303 the data file has a header but no rows\nnote: in d.csv:1\n\
+        "E0303 the data file has a header but no rows\nnote: in d.csv\n\
          help: the first line names the columns, each further line is one row",
     );
 }
@@ -131,7 +137,7 @@ fn no_header() {
     csv_error(
         "0.5,1\n1,0\n",
         "E0304 the first line of the data file is not a header: all its cells are numbers\nnote: in d.csv:1:1\n\
-         help: add a first line that names the columns; the line now there starts with `0.5`",
+         help: add a first line that names the columns, or say `header: false`; the line now there starts with `0.5`",
     );
 }
 
@@ -170,12 +176,12 @@ fn cells_that_are_not_numbers() {
     csv_error(
         "a,label\n\"1\",0\n\"x,\n\"\"y\"\"\",0\n",
         "E0306 `x,\\n\"y\"` in column `a` is not a number\nnote: in d.csv:3:1\n\
-         help: write `a` as numbers (classes as 0, 1, 2, …), or remove the column",
+         help: if its texts are categories, say `one_hot: a`; if not, `drop: a`",
     );
     csv_error(
-        "größe,\"ä,b\",label\n1,2,setosa\n",
-        "E0306 `setosa` in column `label` is not a number\nnote: in d.csv:2:5\n\
-         help: write `label` as numbers (classes as 0, 1, 2, …), or remove the column",
+        "größe,\"ä,b\",label\n1,setosa,0\n",
+        "E0306 `setosa` in column `ä,b` is not a number\nnote: in d.csv:2:3\n\
+         help: if its texts are categories, say `one_hot: ä,b`; if not, `drop: ä,b`",
     );
     csv_error(
         "a,label\n1\",zwölf und noch viel mehr, so dass es lang wird\n",
@@ -183,10 +189,10 @@ fn cells_that_are_not_numbers() {
          help: every row must have one cell for each name of the header",
     );
     csv_error(
-        format!("a,label\n1,{}\n", "z".repeat(100)),
+        format!("a,label\n1,2\n1,{}\n", "z".repeat(100)),
         &format!(
-            "E0306 `{}…` in column `label` is not a number\nnote: in d.csv:2:3\n\
-             help: write `label` as numbers (classes as 0, 1, 2, …), or remove the column",
+            "E0306 `{}…` in column `label` is not a number\nnote: in d.csv:3:3\n\
+             help: the first cell of `label` is a number, so all must be; texts are classes if the first cell is one",
             "z".repeat(32)
         ),
     );
@@ -194,7 +200,7 @@ fn cells_that_are_not_numbers() {
 
 #[test]
 fn missing_values() {
-    let help = "help: fill in the value or remove the row";
+    let help = "help: fill in the value, or leave out such rows with `missing: drop`";
     csv_error("a,label\n1,0\n,1\n", &format!("E0307 the value of column `a` is missing\nnote: in d.csv:3:1\n{help}"));
     csv_error(
         "a,label\n1,0\nNA,1\n",
@@ -216,7 +222,9 @@ fn values_that_are_not_finite() {
         "E0307 `1e300` in column `a` is outside the range of f32\nnote: in d.csv:2:1\n\
          help: rescale the column, or run with `--dtype f64`",
     );
-    assert!(csv::parse(b"a,label\n1e300,0\n", Path::new("d.csv"), Some("label"), FloatType::F64).is_ok());
+    assert!(
+        csv::parse(b"a,label\n1e300,0\n", Path::new("d.csv"), &csv::Options::target("label"), FloatType::F64).is_ok()
+    );
 }
 
 #[test]
@@ -229,7 +237,7 @@ fn unknown_target() {
     csv_error(
         "a;label\n1;0\n",
         "E0309 the data has no column `label`\nnote: in d.csv:1\n\
-         help: the cells seem to be separated by `;`; separate them by commas",
+         help: the cells seem to be separated by `;`; say `separator: \";\"`",
     );
 }
 
@@ -238,10 +246,10 @@ fn targets_that_leave_no_inputs() {
     csv_error(
         "label\n0\n",
         "E0309 the target `label` is the only column: no inputs are left\nnote: in d.csv:1:1\n\
-         help: add columns to the file, or name another target",
+         help: add columns to the file, or name other targets",
     );
     message(
-        csv::parse(b"x,y\n1,2\n", Path::new("d.csv"), Some("x"), FloatType::F32),
+        csv::parse(b"x,y\n1,2\n", Path::new("d.csv"), &csv::Options::target("x"), FloatType::F32),
         "E0309 the target column is called `x`, which is the name of the matrix of inputs\nnote: in d.csv:1:1\n\
          help: rename the column in the file",
     );
@@ -257,14 +265,16 @@ fn not_utf8() {
 
 #[test]
 fn columns_asked_for_by_name() {
-    let table = csv::parse(b"age,bmi,label\n1,2,0\n", Path::new("d.csv"), Some("label"), FloatType::F32).unwrap();
+    let table =
+        csv::parse(b"age,bmi,label\n1,2,0\n", Path::new("d.csv"), &csv::Options::target("label"), FloatType::F32)
+            .unwrap();
     message(table.column("bmj"), "E0309 the data has no column `bmj`\nnote: in d.csv\nhelp: did you mean `bmi`?");
 }
 
 #[test]
 fn indices_out_of_range() {
     let text = b"a,label\n1.5,0\n\n2,9\n3,10\n";
-    let table = csv::parse(text, Path::new("d.csv"), Some("label"), FloatType::F32).unwrap();
+    let table = csv::parse(text, Path::new("d.csv"), &csv::Options::target("label"), FloatType::F32).unwrap();
     let label = table.column("label").unwrap();
     assert_eq!(label.check_index_range(11), Ok(()));
     message(
@@ -331,11 +341,11 @@ fn malformed_npy() {
 
 #[test]
 fn npy_elements_that_cannot_be_read() {
-    let header = "{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }";
+    let header = "{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }";
     npy_error(
         &npy_bytes(header, &[0; 4]),
-        "E0311 elements of type `>f4` cannot be read from npy\nnote: in a.npy\n\
-         help: store floats of 32 or 64 bits, integers or booleans, in little-endian order",
+        "E0311 elements of type `<c8` cannot be read from npy\nnote: in a.npy\n\
+         help: store floats of 16, 32 or 64 bits, integers or booleans",
     );
     let header = "{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }";
     npy_error(
@@ -349,17 +359,17 @@ fn npy_elements_that_cannot_be_read() {
 fn malformed_safetensors() {
     message(
         safetensors::parse(b"\x00\x00", Path::new("w.safetensors"), None),
-        "E0310 this is not a well-formed safetensors file: header too small\nnote: in w.safetensors\n\
+        "E0310 this is not a well-formed safetensors file: it ends too early\nnote: in w.safetensors\n\
          help: write the file again; it may be cut short or be of another kind",
     );
-    let header = br#"{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}"#;
+    let header = br#"{"h":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"#;
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
     bytes.extend([0; 2]);
     message(
         safetensors::parse(&bytes, Path::new("w.safetensors"), None),
-        "E0311 elements of type `F16` cannot be read from safetensors\nnote: in w.safetensors\n\
-         help: store floats of 32 or 64 bits, integers or booleans, in little-endian order",
+        "E0311 elements of type `F8_E4M3` cannot be read from safetensors\nnote: in w.safetensors\n\
+         help: store floats of 16, 32 or 64 bits, integers or booleans",
     );
 }
 
@@ -395,7 +405,7 @@ fn tensors_that_make_no_data_set() {
     let x = column("x", &[2], Values::F32(vec![1.0, 2.0])).unwrap();
     let y = column("y", &[3], Values::I64(vec![1, 2, 3])).unwrap();
     message(
-        Table::new(vec![x, y]),
+        Table::of(vec![x, y], &[]),
         "E0312 `y` has 3 rows, but `x` has 2\nnote: in a.npy\n\
          help: the first axis of every column counts the rows; they must agree",
     );
@@ -423,4 +433,233 @@ fn impossible_splits() {
         &[("train", 95.0), ("test", 5.0)],
         "E0314 part `test` would be empty: 5% of 5 rows\nhelp: give the part a larger share, or the data more rows",
     );
+}
+
+#[track_caller]
+fn declared_error(text: &str, options: csv::Options, expected: &str) {
+    message(csv::parse(text.as_bytes(), Path::new("d.csv"), &options, FloatType::F32), expected);
+}
+
+fn columns(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_string()).collect()
+}
+
+#[test]
+fn columns_that_are_chosen_wrongly() {
+    let text = "a,b,y\n1,2,0\n";
+    let target = || csv::Options::target("y");
+    for options in [
+        csv::Options { inputs: Some(columns(&["a", "d"])), ..target() },
+        csv::Options { drop: columns(&["d"]), ..target() },
+        csv::Options { one_hot: columns(&["d"]), ..target() },
+        csv::Options { targets: columns(&["y", "d"]), ..target() },
+    ] {
+        declared_error(
+            text,
+            options,
+            "E0309 the data has no column `d`\nnote: in d.csv:1\nhelp: its columns are `a`, `b`, `y`",
+        );
+    }
+    declared_error(
+        text,
+        csv::Options { drop: columns(&["a", "b"]), ..target() },
+        "E0309 no inputs are left: every column is a target or dropped\nnote: in d.csv:1:1\n\
+         help: add columns to the file, or name other targets",
+    );
+    declared_error(
+        text,
+        csv::Options { inputs: Some(columns(&["a"])), one_hot: columns(&["b"]), ..target() },
+        "E0309 `b` is to be one-hot, but it is no column of `x`\nnote: in d.csv:1:3\nhelp: add it to `inputs`",
+    );
+}
+
+#[test]
+fn cells_that_are_no_categories() {
+    let options = || csv::Options { one_hot: columns(&["color"]), ..csv::Options::target("y") };
+    declared_error(
+        "a,color,y\n1,2,0\n1,2.5,0\n",
+        options(),
+        "E0320 `2.5` in column `color` is a float and no category\nnote: in d.csv:3:3\n\
+         help: categories are integers or texts; leave the column out of `one_hot`",
+    );
+    declared_error(
+        "a,color,y\n1,red,0\n1,,0\n",
+        options(),
+        "E0307 the value of column `color` is missing\nnote: in d.csv:3:3\n\
+         help: fill in the value, or leave out such rows with `missing: drop`",
+    );
+    declared_error(
+        "a,color,y\n1,,0\n,red,0\n",
+        csv::Options { missing: csv::Missing::Drop, ..options() },
+        "E0303 every row of the data file has a missing cell\nnote: in d.csv\n\
+         help: fill in the values, or drop the column that lacks them: `drop: COLUMN`",
+    );
+}
+
+#[test]
+fn further_files_that_do_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.csv");
+    let options = csv::Options { one_hot: columns(&["color"]), targets: columns(&["n", "kind"]), ..Default::default() };
+    let text = b"a,color,n,kind\n1,red,3,cat\n2.5,blue,4,dog\n";
+    let trained = csv::parse(text, Path::new("d.csv"), &options, FloatType::F32).unwrap();
+    let fails = |text: &str, expected: &str| {
+        std::fs::write(&path, text).unwrap();
+        let found = trained.encoding().read(&path, FloatType::F32);
+        message(found, &expected.replace("new.csv", &path.display().to_string()));
+    };
+    fails(
+        "color,a\nred,1\npurple,2\n",
+        "E0320 `purple` in column `color` is none of the values it had in the training data\n\
+         note: in new.csv:3:1\nhelp: its values were `blue`, `red`",
+    );
+    fails(
+        "a,color,kind\n1,red,bird\n",
+        "E0320 `bird` in column `kind` is none of the values it had in the training data\n\
+         note: in new.csv:2:7\nhelp: its values were `cat`, `dog`",
+    );
+    fails(
+        "a,color,n\n1,red,3.5\n",
+        "E0320 `3.5` in column `n` is no integer, as all were in training\nnote: in new.csv:2:7\n\
+         help: write the value as an integer",
+    );
+    fails(
+        "a,colour\n1,red\n",
+        "E0309 the data has no column `color`\nnote: in new.csv:1\nhelp: did you mean `colour`?",
+    );
+    fails(
+        "a,color\n1,red,2\n",
+        "E0305 this row has 3 cells, but the header names 2\nnote: in new.csv:2:7\n\
+         help: every row must have one cell for each name of the header",
+    );
+}
+
+#[test]
+fn malformed_idx() {
+    let malformed = |reason: &str| {
+        format!(
+            "E0310 this is not a well-formed IDX file: {reason}\nnote: in a.idx\n\
+             help: write the file again; it may be cut short or be of another kind"
+        )
+    };
+    let fails = |bytes: &[u8], expected: String| {
+        message(idx::parse(bytes, bytes.len() as u64, Path::new("a.idx")), &expected);
+    };
+    fails(b"\0\0", malformed("it ends too early"));
+    fails(b"\x89PNG....", malformed("it does not start with two zero bytes"));
+    fails(b"\0\0\x08\x01\0\0\0\x03ab", malformed("it ends too early"));
+    fails(b"\0\0\x08\x01\0\0\0\x01ab", malformed("it goes on after its last element"));
+    fails(
+        b"\0\0\x08\x03\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        malformed("its shape [4294967295, 4294967295, 4294967295] claims more elements than the file can hold"),
+    );
+    fails(
+        b"\0\0\x07\x01\0\0\0\x01a",
+        "E0311 elements of type `0x07` cannot be read from IDX\nnote: in a.idx\n\
+         help: store floats of 16, 32 or 64 bits, integers or booleans"
+            .to_string(),
+    );
+    fails(b"\x1f\x8bnot gzip", malformed("invalid gzip header"));
+}
+
+#[test]
+fn malformed_npz() {
+    let path = Path::new("a.npz");
+    let fails = |bytes: &[u8], start: &str| {
+        let text = rendered(&npz::parse(bytes, path, None).unwrap_err());
+        assert!(text.starts_with(start), "{text}");
+    };
+    fails(b"no archive", "E0310 this is not a well-formed npz file: invalid Zip archive");
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("notes.txt", zip::write::SimpleFileOptions::default()).unwrap();
+    let bytes = archive.finish().unwrap().into_inner();
+    fails(&bytes, "E0310 this is not a well-formed npz file: it holds `notes.txt`, which is no `.npy` file");
+}
+
+#[test]
+fn columns_that_cannot_stratify_or_be_standardized() {
+    let table =
+        csv::parse(b"a,w,y\n1.5,2,cat\n2,3,dog\n", Path::new("d.csv"), &csv::Options::target("y"), FloatType::F32);
+    let table = table.unwrap();
+    assert_eq!(table.classes("w").unwrap(), [2, 3]);
+    message(
+        table.classes("a"),
+        "E0314 rows cannot be divided by `a`, whose values are floats\nnote: in d.csv\n\
+         help: name a column of integers or of texts, such as the target of a classifier",
+    );
+    message(
+        table.measured("y"),
+        "E0321 `y` cannot be standardized: its values number classes or categories\nnote: in d.csv\n\
+         help: name the columns that measure something: `standardize D.x by D.train`",
+    );
+    let array = Array { shape: vec![2], values: Values::F32(vec![1.0, 2.0]) };
+    let column = Column::new("y", array, FloatType::F32, Path::new("y.npy")).unwrap();
+    message(
+        Table::of(vec![column], &[]).unwrap().float_inputs(),
+        "E0321 it is not known which of these columns are targets\nnote: in y.npy\n\
+         help: say `target: y` where the data is declared, or name a column: `standardize D.x by D.train`",
+    );
+}
+
+/// The label, the text it stands at and the help of a declaration's error.
+fn declaration_error(declaration: &str) -> (String, String, String) {
+    let mut files = Files::default();
+    let file = files.add("a.dl", format!("data d = {declaration}\n"));
+    let (tree, errors) = dlc::syntax::parse(file, files.text(file));
+    assert!(errors.is_empty(), "{}", render(&files, &errors, false));
+    let dlc::syntax::ast::ItemKind::Data(data) = &tree.items[0].kind else { panic!("a declaration of data") };
+    let error = dlc::data::source(data, Path::new("")).unwrap_err();
+    assert_eq!(error.code, codes::BAD_DATA_DECLARATION);
+    let label = &error.labels[0];
+    let place = files.text(file)[label.span.start as usize..label.span.end as usize].to_string();
+    (place, label.text.clone(), error.help.unwrap_or_default())
+}
+
+#[test]
+fn declarations_that_make_no_sense() {
+    let cases = [
+        ("csv(\"f\", targets: y)", "targets", "`csv` does not take this", "did you mean `target`?"),
+        ("csv(\"f\", target: y, target: z)", "target", "this name is given twice", "keep one of the two"),
+        ("csv(\"f\", target: 3)", "3", "this should be a name", "write a name, or several as `(a, b)`"),
+        ("csv(\"f\", drop: (a, b, a))", "a", "this column is named twice", "name it once"),
+        (
+            "csv(\"f\", target: y, drop: (id, y))",
+            "drop: (id, y)",
+            "`y` is named here",
+            "a column is a target, an input or dropped",
+        ),
+        (
+            "csv(\"f\", target: y, one_hot: y)",
+            "one_hot: y",
+            "`y` is no column of `x`",
+            "`one_hot` is for columns of `x`; targets of texts are numbered by themselves",
+        ),
+        (
+            "csv(\"f\", separator: \";;\")",
+            "\";;\"",
+            "a separator is one ASCII character",
+            "write `\";\"`, or `\"\\t\"` for tabs",
+        ),
+        ("csv(\"f\", header: no)", "no", "this should be `true` or `false`", "leave it out for the default"),
+        (
+            "csv(\"f\", missing: zero)",
+            "zero",
+            "what to do about missing cells",
+            "write `missing: drop` to leave out their rows; without it they are errors",
+        ),
+        ("csv(\"f\", \"g\")", "\"g\"", "there is one path only", "options have names, such as `target: COLUMN`"),
+        ("npz(\"f\", x: 3)", "3", "this should be a name", "write a name, or several as `(a, b)`"),
+        ("npz(\"f\", x: (a, b))", "(a, b)", "this should be the name of one array", "write it like `x: x_train`"),
+        (
+            "idx(target: y)",
+            "idx(target: y)",
+            "`idx` needs at least one array",
+            "write `idx(x: \"images-idx3-ubyte.gz\", y: \"labels-idx1-ubyte.gz\")`",
+        ),
+        ("npq(\"f\")", "npq", "not a reader of data", "did you mean `npy`?"),
+    ];
+    for (declaration, place, label, help) in cases {
+        let expected = (place.to_string(), label.to_string(), help.to_string());
+        assert_eq!(declaration_error(declaration), expected, "{declaration}");
+    }
 }

@@ -1,16 +1,17 @@
 //! Readers of data files: what they make of good files, and that no bytes make them panic.
 
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dlc::check::ColumnKind;
-use dlc::data::{Array, FloatType, Source, Values, csv, npy, safetensors};
+use dlc::data::{Array, Choice, FloatType, Source, Values, csv, idx, npy, npz, safetensors};
 use dlc::ir::{DType, Data, Tensor};
 use proptest::prelude::*;
 
 fn example(name: &str, target: &str) -> Source {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(name);
-    Source::Csv { path, target: Some(target.into()) }
+    Source::Csv { path, options: csv::Options::target(target) }
 }
 
 #[test]
@@ -45,7 +46,8 @@ fn floats_and_integers_are_told_apart() {
 }
 
 fn parse(text: &str, target: Option<&str>) -> dlc::data::Table {
-    csv::parse(text.as_bytes(), Path::new("d.csv"), target, FloatType::F64).unwrap()
+    let options = target.map_or_else(csv::Options::default, csv::Options::target);
+    csv::parse(text.as_bytes(), Path::new("d.csv"), &options, FloatType::F64).unwrap()
 }
 
 #[test]
@@ -78,14 +80,17 @@ fn the_matrix_hides_a_column_called_x() {
 
 #[test]
 fn integers_a_float_cannot_hold_are_floats_in_the_matrix_and_exact_as_target() {
-    let table = csv::parse(b"id,y\n16777217,16777217\n", Path::new("d.csv"), Some("y"), FloatType::F32).unwrap();
+    let table =
+        csv::parse(b"id,y\n16777217,16777217\n", Path::new("d.csv"), &csv::Options::target("y"), FloatType::F32)
+            .unwrap();
     assert_eq!(table.schema().column("id").unwrap().kind, ColumnKind::Float);
     assert_eq!(table.column("y").unwrap().values, Values::I64(vec![16777217]));
 }
 
 #[test]
 fn integers_the_run_cannot_hold_are_floats() {
-    let read = |float| csv::parse(b"a,y\n1,3000000000\n", Path::new("d.csv"), Some("y"), float).unwrap();
+    let read =
+        |float| csv::parse(b"a,y\n1,3000000000\n", Path::new("d.csv"), &csv::Options::target("y"), float).unwrap();
     assert_eq!(read(FloatType::F32).stored("y").unwrap().values, Values::F32(vec![3e9]));
     assert_eq!(read(FloatType::F64).stored("y").unwrap().values, Values::I64(vec![3_000_000_000]));
     let array = Array { shape: vec![1], values: Values::I64(vec![3_000_000_000]) };
@@ -136,13 +141,207 @@ fn data_sets_from_npy_and_safetensors() {
     let tensors = [("x".to_string(), x), ("y".to_string(), y)];
     safetensors::write(&path("both.safetensors"), &tensors, None).unwrap();
     let columns = vec![("x".to_string(), path("x.npy")), ("y".to_string(), path("y.npy"))];
-    for source in [Source::Npy { columns }, Source::Safetensors { path: path("both.safetensors") }] {
+    for source in [
+        Source::Npy { columns, targets: Vec::new(), stream: false },
+        Source::Safetensors { path: path("both.safetensors"), choice: Choice::default() },
+    ] {
         let table = source.read(FloatType::F32).unwrap();
         assert_eq!(table.rows(), 2);
         let x = table.stored("x").unwrap();
         assert_eq!((x.shape.as_slice(), &x.values), (&[3][..], &Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0])));
         assert_eq!(table.schema().column("y").unwrap().kind, ColumnKind::Int { min: 0, max: 1 });
     }
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_string()).collect()
+}
+
+fn declared(text: &str, options: &csv::Options) -> dlc::data::Table {
+    csv::parse(text.as_bytes(), Path::new("d.csv"), options, FloatType::F64).unwrap()
+}
+
+fn matrix(table: &dlc::data::Table) -> &[f64] {
+    let Values::F64(values) = &table.stored("x").unwrap().values else { panic!("x is of floats") };
+    values
+}
+
+#[test]
+fn columns_are_chosen_dropped_and_ordered() {
+    let text = "id,a,note,b,y,z\n7,1,hello,2,0,0.5\n8,3,,4,1,1.5\n";
+    let options = csv::Options { targets: names(&["y", "z"]), drop: names(&["id", "note"]), ..Default::default() };
+    let table = declared(text, &options);
+    assert_eq!(matrix(&table), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(table.stored("z").unwrap().values, Values::F64(vec![0.5, 1.5]));
+    let names_of: Vec<String> = table.schema().columns.into_iter().map(|column| column.name).collect();
+    assert_eq!(names_of, ["x", "y", "z", "a", "b"]);
+    let options = csv::Options { inputs: Some(names(&["b", "a"])), targets: names(&["y"]), ..Default::default() };
+    let table = declared(text, &options);
+    assert_eq!(matrix(&table), [2.0, 1.0, 4.0, 3.0]);
+    assert!(table.column("z").is_err());
+}
+
+#[test]
+fn categories_become_columns_in_sorted_order() {
+    let options = csv::Options { one_hot: names(&["color", "kind"]), ..csv::Options::target("y") };
+    let table = declared("color,a,kind,y\nred,1,10,no\nblue,2,9,yes\nred,3,9,maybe\n", &options);
+    assert_eq!(matrix(&table), [0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 2.0, 1.0, 0.0, 0.0, 1.0, 3.0, 1.0, 0.0]);
+    assert_eq!(table.encoding().matrix_names(), ["color=blue", "color=red", "a", "kind=9", "kind=10"]);
+    assert_eq!(table.stored("y").unwrap().values, Values::I64(vec![1, 2, 0]));
+    assert_eq!(table.encoding().classes("y").unwrap(), ["maybe", "no", "yes"]);
+    assert_eq!(table.column("color").unwrap().values, Values::I64(vec![1, 0, 1]));
+    let schema = table.schema();
+    assert_eq!(schema.column("y").unwrap().kind, ColumnKind::Int { min: 0, max: 2 });
+    assert_eq!(schema.column("kind").unwrap().kind, ColumnKind::Int { min: 0, max: 1 });
+    assert_eq!(schema.column("x").unwrap().axes, [5]);
+}
+
+#[test]
+fn separators_missing_headers_and_missing_cells() {
+    let options = csv::Options { separator: b';', header: false, targets: names(&["c3"]), ..Default::default() };
+    let table = declared("1,5;2;0\n".replace(',', ".").as_str(), &options);
+    assert_eq!(matrix(&table), [1.5, 2.0]);
+    assert_eq!(table.stored("c3").unwrap().values, Values::I64(vec![0]));
+    let options = csv::Options { missing: csv::Missing::Drop, drop: names(&["d"]), ..csv::Options::target("y") };
+    let table = declared("a,d,y\n,1,0\n2,,1\n3,1,\nNA,1,1\n6,1,0\n", &options);
+    assert_eq!(matrix(&table), [2.0, 6.0]);
+    assert_eq!(table.stored("y").unwrap().place(1).line, Some(6));
+}
+
+#[test]
+fn a_further_file_is_read_as_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new.csv");
+    let options = csv::Options { one_hot: names(&["color"]), ..csv::Options::target("kind") };
+    let mut table = declared("a,color,kind,n\n1,red,cat,1\n3,blue,dog,2\n5,green,cat,2\n", &options);
+    let standard = table.statistics("x", 5, &vec![0, 1].into()).unwrap();
+    assert_eq!((standard.mean[0], standard.deviation[0]), (2.0, 1.0));
+    table.standardize(standard);
+    let text = serde_json::to_string(table.encoding()).unwrap();
+    let encoding: dlc::data::Encoding = serde_json::from_str(&text).unwrap();
+    assert_eq!(&encoding, table.encoding());
+    // Other columns, another order, no target.
+    std::fs::write(&path, "n,extra,color,a\n1.5,?,green,4\n2,?,red,2\n").unwrap();
+    let new = encoding.read(&path, FloatType::F64).unwrap();
+    let selected = new.select("x").unwrap();
+    let mut x = [0.0; 10];
+    new.gather(&selected, &[0, 1], &mut x).unwrap();
+    assert_eq!(x, [2.0, -1.0, 0.0, -1.0, 0.0, 0.0, -1.0, 0.0, 1.0, 1.0]);
+    assert_eq!(new.column("color").unwrap().values, Values::I64(vec![1, 2]));
+    assert!(new.select("kind").is_err());
+    // It held integers in the first file.
+    assert!(new.select("n").is_err());
+    std::fs::write(&path, "a,color,n,kind\n4,red,1,dog\n").unwrap();
+    assert_eq!(encoding.read(&path, FloatType::F64).unwrap().stored("kind").unwrap().values, Values::I64(vec![1]));
+}
+
+#[test]
+fn statistics_are_those_of_the_training_rows() {
+    let table = declared("a,b,y\n1,7,0\n2,7,0\n3,7,1\n100,8,1\n", &csv::Options::target("y"));
+    let mut standardized = table.clone();
+    standardized.standardize(table.statistics("x", 2, &vec![0, 1, 2].into()).unwrap());
+    let mut x = [0.0f64; 8];
+    standardized.gather(&standardized.select("x").unwrap(), &[0, 1, 2, 3], &mut x).unwrap();
+    let deviation = (2.0f64 / 3.0).sqrt();
+    assert_eq!(x, [-1.0 / deviation, 0.0, 0.0, 0.0, 1.0 / deviation, 0.0, 98.0 / deviation, 0.0]);
+    // A column on its own is as it was read.
+    let mut b = [0i64; 4];
+    standardized.gather(&standardized.select("b").unwrap(), &[0, 1, 2, 3], &mut b).unwrap();
+    assert_eq!(b, [7, 7, 7, 8]);
+    assert_eq!(standardized.float_inputs().unwrap(), ["x"]);
+}
+
+fn idx_bytes(kind: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, kind, shape.len() as u8];
+    bytes.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn idx_files_of_every_element() {
+    let path = Path::new("a.idx");
+    let cases: [(u8, Vec<u8>, Values); 6] = [
+        (0x08, vec![0, 255], Values::U8(vec![0, 255])),
+        (0x09, vec![1, 0xff], Values::I64(vec![1, -1])),
+        (0x0b, vec![1, 0, 0xff, 0xff], Values::I64(vec![256, -1])),
+        (0x0c, vec![0, 0, 1, 0, 0, 0, 0, 1], Values::I64(vec![256, 1])),
+        (0x0d, [1.5f32.to_be_bytes(), (-2f32).to_be_bytes()].concat(), Values::F32(vec![1.5, -2.0])),
+        (0x0e, [1.5f64.to_be_bytes(), (-2f64).to_be_bytes()].concat(), Values::F64(vec![1.5, -2.0])),
+    ];
+    for (kind, data, values) in cases {
+        let bytes = idx_bytes(kind, &[2, 1], &data);
+        for bytes in [bytes.clone(), gzipped(&bytes)] {
+            let array = idx::parse(bytes.as_slice(), bytes.len() as u64, path).unwrap();
+            assert_eq!(array, Array { shape: vec![2, 1], values: values.clone() });
+        }
+    }
+}
+
+#[test]
+fn images_and_labels_as_mnist_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let images = idx_bytes(0x08, &[3, 2, 2], &[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 255]);
+    std::fs::write(path("x.gz"), gzipped(&images)).unwrap();
+    std::fs::write(path("y"), idx_bytes(0x08, &[3], &[7, 0, 9])).unwrap();
+    let columns = vec![("x".to_string(), path("x.gz")), ("y".to_string(), path("y"))];
+    let table = Source::Idx { columns, targets: names(&["y"]) }.read(FloatType::F32).unwrap();
+    let schema = table.schema();
+    assert_eq!((schema.rows, schema.column("x").unwrap().axes.as_slice()), (3, &[2, 2][..]));
+    assert_eq!(schema.column("y").unwrap().kind, ColumnKind::Int { min: 0, max: 9 });
+    let mut pixels = [0f32; 4];
+    table.gather(&table.select("x").unwrap(), &[2], &mut pixels).unwrap();
+    assert_eq!(pixels, [80.0, 90.0, 100.0, 255.0]);
+    // A further file of images alone.
+    std::fs::write(path("new"), idx_bytes(0x08, &[1, 2, 2], &[1, 2, 3, 4])).unwrap();
+    let new = table.encoding().read(&path("new"), FloatType::F32).unwrap();
+    assert_eq!(new.stored("x").unwrap().values, Values::U8(vec![1, 2, 3, 4]));
+    std::fs::write(path("new"), idx_bytes(0x08, &[1, 3, 2], &[1, 2, 3, 4, 5, 6])).unwrap();
+    let error = table.encoding().read(&path("new"), FloatType::F32).unwrap_err();
+    assert_eq!(error.message(), "a row of `x` has shape [3, 2], but [2, 2] in the training data");
+}
+
+#[test]
+fn archives_of_arrays_stored_and_deflated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f.npz");
+    let x = Array { shape: vec![2, 2], values: Values::F64(vec![1.0, 2.0, 3.0, 4.0]) };
+    let y = Array { shape: vec![2], values: Values::I64(vec![1, 0]) };
+    let other = Array { shape: vec![5], values: Values::I64(vec![0; 5]) };
+    let mut bytes = Vec::new();
+    for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        for (name, array) in [("x_train", &x), ("y_train", &y), ("x_test", &other)] {
+            archive.start_file(format!("{name}.npy"), options).unwrap();
+            npy::encode(array, &mut archive).unwrap();
+        }
+        bytes = archive.finish().unwrap().into_inner();
+        let read = npz::parse(&bytes, &path, None).unwrap();
+        assert_eq!(read[0], ("x_train".to_string(), x.clone()));
+        assert_eq!(read[1], ("y_train".to_string(), y.clone()));
+        std::fs::write(&path, &bytes).unwrap();
+        let column = |name: &str, array: &str| (name.to_string(), array.to_string());
+        let columns = Some(vec![column("x", "x_train"), column("y", "y_train")]);
+        let source = |columns| Source::Npz { path: path.clone(), choice: Choice { columns, targets: Vec::new() } };
+        let table = source(columns).read(FloatType::F32).unwrap();
+        assert_eq!(table.stored("x").unwrap().values, Values::F32(vec![1.0, 2.0, 3.0, 4.0]));
+        // Taken whole, its arrays disagree on the rows.
+        assert!(source(None).read(FloatType::F32).is_err());
+        let error = source(Some(vec![column("x", "x_trian")])).read(FloatType::F32).unwrap_err();
+        assert!(error.message().contains("x_trian") || error.message().contains("no arrays"), "{error}");
+    }
+    // A damaged byte of the contents is found by its checksum.
+    let at = bytes.len() / 3;
+    bytes[at] ^= 1;
+    assert!(npz::parse(&bytes, &path, None).is_err());
 }
 
 #[test]
@@ -191,14 +390,26 @@ fn array() -> impl Strategy<Value = Array> {
     })
 }
 
+fn many_options() -> csv::Options {
+    csv::Options {
+        one_hot: names(&["a"]),
+        targets: names(&["b"]),
+        missing: csv::Missing::Drop,
+        ..csv::Options::default()
+    }
+}
+
 /// Runs every reader on the bytes; that they return is the property.
 fn read_all(bytes: &[u8]) {
     let path = Path::new("fuzzed");
     for float in [FloatType::F32, FloatType::F64] {
         let results = [
-            csv::parse(bytes, path, None, float).map(|table| drop(table.schema())),
-            csv::parse(bytes, path, Some("a"), float).map(|table| drop(table.schema())),
+            csv::parse(bytes, path, &csv::Options::default(), float).map(|table| drop(table.schema())),
+            csv::parse(bytes, path, &csv::Options::target("a"), float).map(|table| drop(table.schema())),
             npy::parse(bytes, bytes.len() as u64, path, Some(float)).map(drop),
+            npz::parse(bytes, path, Some(float)).map(drop),
+            idx::parse(bytes, bytes.len() as u64, path).map(drop),
+            csv::parse(bytes, path, &many_options(), float).map(drop),
             safetensors::parse(bytes, path, Some(float)).map(drop),
         ];
         for error in results.into_iter().filter_map(Result::err) {
@@ -263,8 +474,14 @@ proptest! {
     fn damaged_files_never_panic(array in array(), position: prop::sample::Index, byte: u8) {
         let mut npy_bytes = Vec::new();
         npy::encode(&array, &mut npy_bytes).unwrap();
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        archive.start_file("w.npy", zip::write::SimpleFileOptions::default()).unwrap();
+        npy::encode(&array, &mut archive).unwrap();
+        let archive = archive.finish().unwrap().into_inner();
+        let shape: Vec<u32> = array.shape.iter().map(|&size| size as u32).collect();
+        let idx_file = idx_bytes(0x08, &shape, &vec![7; array.values.len()]);
         let tensor_bytes = safetensors::encode(&[("w".to_string(), array)], Some("{}")).unwrap();
-        for mut bytes in [npy_bytes, tensor_bytes] {
+        for mut bytes in [npy_bytes, tensor_bytes, archive, gzipped(&idx_file), idx_file] {
             let position = position.index(bytes.len());
             bytes[position] = byte;
             read_all(&bytes);

@@ -63,6 +63,18 @@ fn ast() {
     });
 }
 
+/// The source in canonical form, which is formatted already.
+#[test]
+fn fmt() {
+    golden("fmt", |files, file| {
+        let formatted =
+            |text: &str| syntax::format(file, text, syntax::Spelling::Kept).expect("a case of this stage parses");
+        let once = formatted(files.text(file));
+        assert_eq!(formatted(&once), once, "{}", files.path(file).display());
+        once
+    });
+}
+
 #[test]
 fn errors() {
     golden("errors", |files, file| {
@@ -118,14 +130,21 @@ fn optimized(graph: &Graph) -> Graph {
 fn graph() {
     golden("graph", |files, file| {
         let model = model(files, file);
-        format!("# starting values\n{}\n# the step\n{}\n# evaluation\n{}", model.init, model.step, model.evaluate)
+        let mut text = format!("# starting values\n{}", model.init);
+        for phase in &model.phases {
+            if let Some(name) = phase.name.as_ref().filter(|_| model.phases.len() > 1) {
+                text += &format!("\n# phase {name}: what its optimizer starts from\n{}", phase.start);
+            }
+            text += &format!("\n# the step\n{}\n# evaluation\n{}", phase.step, phase.evaluate);
+        }
+        text
     });
 }
 
 /// The derivative of the objective as mathematics.
 #[test]
 fn gradient() {
-    golden("gradient", |files, file| formula(&optimized(&model(files, file).gradient), None));
+    golden("gradient", |files, file| formula(&optimized(&model(files, file).phases[0].gradient), None));
 }
 
 /// The step as kernels, products and a memory plan.
@@ -133,7 +152,8 @@ fn gradient() {
 fn schedule() {
     golden("schedule", |files, file| {
         let capacity = Bindings::from([(Train::batch_symbol(), 32)]);
-        let program = schedule::schedule(&optimized(&model(files, file).step), &schedule::Options::new(capacity));
+        let program =
+            schedule::schedule(&optimized(&model(files, file).phases[0].step), &schedule::Options::new(capacity));
         program.unwrap().to_string()
     });
 }

@@ -12,7 +12,7 @@ fn metrics(program: &str) -> serde_json::Value {
     let path = folder.path().join("program.dl");
     let data = "data digits = csv(\"digits.csv\", target: label)\nsplit digits into train 50%, test 50%\n";
     fs::write(&path, format!("{data}{program}")).unwrap();
-    let run = Command::cargo_bin("dlc").unwrap().args(["run", "--json"]).arg(&path).output().unwrap();
+    let run = Command::cargo_bin("dlc").unwrap().args(["run", "--no-save", "--json"]).arg(&path).output().unwrap();
     let stdout = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{stdout}{}", String::from_utf8_lossy(&run.stderr));
     let last: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();

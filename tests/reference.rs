@@ -76,6 +76,16 @@ fn folder() -> TempDir {
         ("y", TensorView::new(Dtype::F32, vec![20], &y).unwrap()),
     ];
     serialize_to_file(tensors, None, &data.join("pairs.safetensors")).unwrap();
+    let houses: String = (0..20)
+        .map(|k| {
+            format!("{};{};{};{};seen\n", 50 + 7 * k % 31, ["hill", "lake", "mill"][k % 3], 2 + k % 4, 100 + 9 * k)
+        })
+        .collect();
+    fs::write(data.join("houses.csv"), format!("area;street;rooms;price;note\n{houses};lake;3;200;unmeasured\n"))
+        .unwrap();
+    let flowers: String =
+        (0..30).map(|k| format!("{}.5,{},{}\n", k % 7, k % 5, ["iris", "lily", "rose"][k % 3])).collect();
+    fs::write(data.join("flowers.csv"), format!("length,width,species\n{flowers}")).unwrap();
     folder
 }
 
@@ -134,7 +144,7 @@ fn programs_train() {
     let mut count = 0;
     for snippet in programs {
         let path = write(&folder, &snippet);
-        let run = dlc().args(["run", "--max-steps", "3", "--json"]).arg(path).output().unwrap();
+        let run = dlc().args(["run", "--no-save", "--max-steps", "3", "--json"]).arg(path).output().unwrap();
         let stdout = String::from_utf8_lossy(&run.stdout);
         let last: serde_json::Value =
             stdout.lines().last().and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
@@ -177,7 +187,7 @@ fn optimizers_train() {
             "
         );
         fs::write(&path, program).unwrap();
-        let run = dlc().args(["run", "--json"]).arg(&path).output().unwrap();
+        let run = dlc().args(["run", "--no-save", "--json"]).arg(&path).output().unwrap();
         let stdout = String::from_utf8_lossy(&run.stdout);
         let events: Vec<serde_json::Value> = stdout.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
         let losses: Vec<f64> = events.iter().filter_map(|e| e["train"]["loss"].as_f64()).collect();

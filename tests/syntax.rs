@@ -60,7 +60,7 @@ fn leaf() -> impl Strategy<Value = Expr> {
 
 fn over() -> impl Strategy<Value = Over> {
     let axis = prop_oneof![name().prop_map(OverAxis::Label), Just(OverAxis::Pack(Span::default()))];
-    vec(axis, 1..3).prop_map(|axes| Over { axes, span: Span::default() })
+    vec(axis, 1..3).prop_map(|axes| Over { per: false, axes, span: Span::default() })
 }
 
 fn block(inner: BoxedStrategy<Expr>) -> impl Strategy<Value = Block> {
@@ -225,7 +225,7 @@ fn spans_cover_their_expressions() {
                 }
                 ItemKind::Constant(constant) => check(&files, &constant.value, &mut count),
                 ItemKind::Data(data) => check(&files, &data.source, &mut count),
-                ItemKind::Split(_) | ItemKind::Train(_) => {}
+                ItemKind::Split(_) | ItemKind::Standardize(_) | ItemKind::Train(_) | ItemKind::Use(_) => {}
             }
         }
     }

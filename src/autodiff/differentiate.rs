@@ -16,7 +16,7 @@ use crate::ir::{Builder, Graph, NodeId, Op};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Replaces every request by the derivative, then every tag by its operand. Dead nodes are dropped, inputs kept.
+/// Replaces every request by the derivative, then every tag and every value with a derivative of its own by its operand. Dead nodes are dropped, inputs kept.
 pub fn differentiate(graph: &Graph) -> Result<Graph, NotDifferentiable> {
     let expanded = expand(graph, &mut HashMap::new())?;
     Ok(drop_tags(&expanded))
@@ -24,7 +24,7 @@ pub fn differentiate(graph: &Graph) -> Result<Graph, NotDifferentiable> {
 
 fn drop_tags(graph: &Graph) -> Graph {
     graph.rebuild(|b, id, operands| match graph.op(id) {
-        Op::Tag(_) => operands[0],
+        Op::Tag(_) | Op::Custom(_) => operands[0],
         op => b.push(op.clone(), operands),
     })
 }

@@ -33,14 +33,26 @@ impl Checker<'_> {
         }
         match &callee.kind {
             Ast::Name(name) => self.named_application(name, callee.span, &given, over, e.span),
-            Ast::Call { callee: derivative, args, over: None } if over.is_none() => {
-                match (derivative.as_name(), args.as_slice()) {
-                    (Some(word @ ("grad" | "hvp")), [objective]) => {
-                        self.objective_derivative(word, &objective.value, &given, e.span)
-                    }
-                    _ => self.not_a_function(callee.span, e.span),
+            Ast::Call { callee: derivative, args, over: None } => match (derivative.as_name(), args.as_slice()) {
+                (Some(word @ ("grad" | "hvp")), [f]) if self.is_function(&f.value) => {
+                    self.function_derivative(word, &f.value, &given, over, e.span)
                 }
-            }
+                (Some(word @ ("jvp" | "vjp" | "jacobian" | "hessian")), [f]) => {
+                    self.function_derivative(word, &f.value, &given, over, e.span)
+                }
+                (Some(word @ ("grad" | "hvp")), [objective]) if over.is_none() => {
+                    self.objective_derivative(word, &objective.value, &given, e.span)
+                }
+                _ => self.not_a_function(callee.span, e.span),
+            },
+            Ast::Field { .. } if over.is_none() => match self.qualified(callee) {
+                Some(Global::Definition(id)) => self.call(id, callee.span, &given, e.span, None),
+                Some(Global::Error) => {
+                    self.check_all(&given);
+                    poison(e.span)
+                }
+                _ => self.not_a_function(callee.span, e.span),
+            },
             _ => self.not_a_function(callee.span, e.span),
         }
     }
@@ -65,6 +77,10 @@ impl Checker<'_> {
                 self.check_all(given);
                 return poison(span);
             }
+            Some((Binding::Shared(k), _)) if over.is_none() => {
+                let k = *k;
+                return self.shared_application(k, callee, given, span);
+            }
             _ => None,
         };
         if let Some(id) = local {
@@ -78,13 +94,14 @@ impl Checker<'_> {
                 _ => {}
             }
         }
-        let like = given.iter().any(|(n, _)| n.is_some_and(|n| n.text == "like"));
+        let shape = |e: &ast::Expr| matches!(e.kind, Ast::Shape(_));
+        let like = given.iter().any(|(n, e)| n.is_some_and(|n| n.text == "like") || shape(e));
         if over.is_none()
             && !like
             && let Some(global) = self.global(name)
         {
             return match global {
-                Global::Definition(id) => self.call(id, callee, given, span),
+                Global::Definition(id) => self.call(id, callee, given, span, None),
                 Global::Constant(c) => {
                     let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a constant"))
                         .at(callee, "it cannot be applied")
@@ -121,7 +138,15 @@ impl Checker<'_> {
         }
     }
 
-    fn call(&mut self, def: DefId, callee_span: Span, given: &[Given], span: Span) -> Expr {
+    /// An application of a definition, at an instance of its own unless one is given.
+    pub fn call(
+        &mut self,
+        def: DefId,
+        callee_span: Span,
+        given: &[Given],
+        span: Span,
+        instance: Option<Instance>,
+    ) -> Expr {
         let definitions = self.definitions;
         let callee = &definitions[def.0 as usize];
         if !self.may_apply(callee, callee_span) {
@@ -199,7 +224,7 @@ impl Checker<'_> {
         if failed || !self.all_bound(callee, &s, callee_span) {
             return poison(span);
         }
-        let instance = self.instance(def, callee, callee_span);
+        let instance = instance.unwrap_or_else(|| self.instance(def, callee, callee_span));
         let ty = s.ty(&callee.result);
         let packs = (0..callee.packs).map(|p| s.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default());
         let call = Call { def, packs: packs.collect(), sizes: s.sizes, args, options, site: self.site(), instance };
@@ -207,12 +232,15 @@ impl Checker<'_> {
     }
 
     /// Whether a definition of this kind may be applied here.
-    fn may_apply(&mut self, callee: &Definition, span: Span) -> bool {
+    pub fn may_apply(&mut self, callee: &Definition, span: Span) -> bool {
         let owner = matches!(self.kind, Some(Kind::Layer | Kind::Net));
         let error = match callee.kind {
             Kind::Optimizer => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an optimizer", callee.name))
                 .at(span, "it has no value, so it cannot stand in a formula")
                 .help(format!("write it in the `train` block: `using {}`", callee.name)),
+            Kind::Average => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an average", callee.name))
+                .at(span, "it keeps state from step to step, so it cannot stand in a formula")
+                .help(format!("write it in the `train` block: `average {}`", callee.name)),
             Kind::Init => Diagnostic::new(codes::WRONG_KIND, format!("`{}` is an init", callee.name))
                 .at(span, "only a parameter can start with it")
                 .help(match callee.name.as_str() {
@@ -242,8 +270,9 @@ impl Checker<'_> {
             Kind::Net => Instance::Net,
             Kind::Layer => {
                 let segment = self.segments.get(&span).cloned().unwrap_or_else(|| callee.name.clone());
-                self.members.push(Member::Application { segment: segment.clone(), def });
-                Instance::New(segment)
+                let loops = self.loops.clone();
+                self.members.push(Member::Application { segment: segment.clone(), def, loops: loops.len() });
+                Instance::New { segment, loops }
             }
             _ => Instance::None,
         }

@@ -11,17 +11,16 @@ impl Checker<'_> {
     /// A branch: a scope of its own with a value.
     pub fn inner_block(&mut self, b: &ast::Block) -> Block {
         self.scopes.push(Scope::default());
+        self.branches += 1;
         let block = self.block(b, false);
+        self.branches -= 1;
         self.scopes.pop();
         block
     }
 
     /// The statements of a block in order, and its value; without one, in the body of an optimizer only.
     pub fn block(&mut self, b: &ast::Block, top: bool) -> Block {
-        let mut statements = Vec::with_capacity(b.statements.len());
-        for k in self.statement_order(b) {
-            self.statement(&b.statements[k], top, &mut statements);
-        }
+        let statements = self.equations(b, top);
         let optimizer = top && self.kind == Some(Kind::Optimizer);
         let result = match &b.result {
             Some(e) if optimizer => {
@@ -44,39 +43,43 @@ impl Checker<'_> {
         Block { statements, result }
     }
 
+    /// The statements of a block in order.
+    pub fn equations(&mut self, b: &ast::Block, top: bool) -> Vec<Statement> {
+        let mut statements = Vec::with_capacity(b.statements.len());
+        for k in self.statement_order(b) {
+            self.statement(&b.statements[k], top, &mut statements);
+        }
+        statements
+    }
+
     /// Indices of the statements, each after those it depends on, otherwise as written. Circles are reported, and their
     /// names bound to an error.
     fn statement_order(&mut self, b: &ast::Block) -> Vec<usize> {
         let mut provider: BTreeMap<&str, usize> = BTreeMap::new();
         let mut next_provider: BTreeMap<&str, usize> = BTreeMap::new();
         for (k, s) in b.statements.iter().enumerate() {
-            match &s.kind {
-                Ast::Let { name, .. } | Ast::LetIndexed { name, .. } => {
-                    provider.entry(&name.text).or_insert(k);
-                }
-                Ast::Param { name, .. } | Ast::State { name, .. } => {
-                    provider.entry(&name.text).or_insert(k);
-                }
-                Ast::LetTuple { names, .. } => {
-                    for name in names {
-                        provider.entry(&name.text).or_insert(k);
-                    }
-                }
-                Ast::Next { name, .. } => {
-                    next_provider.entry(&name.text).or_insert(k);
-                }
+            for name in uses::bound(s) {
+                provider.entry(&name.text).or_insert(k);
+            }
+            if let Ast::Next { name, .. } = &s.kind {
+                next_provider.entry(&name.text).or_insert(k);
             }
         }
+        let applications = shared_applications(b);
         let mut needs: Vec<BTreeSet<usize>> = Vec::with_capacity(b.statements.len());
-        for s in &b.statements {
+        for (k, s) in b.statements.iter().enumerate() {
             let mut found = BTreeSet::new();
             uses::statement(s, &mut |u| {
                 let provided = match u {
                     Use::Value(name, _) => provider.get(name),
                     // A name in callee position is an equation only if nothing else is called so.
                     Use::Callee(name, _) if self.global(name).is_none() => provider.get(name),
-                    Use::Callee(..) => None,
+                    Use::Callee(..) | Use::Qualified(..) => None,
                     Use::Next(name, _) => next_provider.get(name).or_else(|| provider.get(name)),
+                    // What is applied is known before its parameters are.
+                    Use::Part(name, _) => {
+                        applications.get(name).filter(|applied| !applied.contains(&k)).and_then(|a| a.first())
+                    }
                 };
                 found.extend(provided);
             });
@@ -137,7 +140,7 @@ impl Checker<'_> {
         error = error.help("a value that depends on its own value of the step before is a `state`");
         self.report(error);
         for (s, _) in b.statements.iter().zip(missing).filter(|(_, missing)| **missing > 0) {
-            for name in bound(s) {
+            for name in uses::bound(s) {
                 if let Some(scope) = self.scopes.last_mut() {
                     scope.names.insert(name.text.clone(), (Binding::Error, name.span));
                 }
@@ -192,6 +195,7 @@ impl Checker<'_> {
             Ast::Param { name, shape, init } => self.param(name, shape, init, top, s.span, out),
             Ast::State { name, ty, init } => self.state(name, ty.as_ref(), init, top, s.span, out),
             Ast::Next { name, value } => self.assign_next(name, value, s.span, out),
+            Ast::Shared { name, layer } => self.shared_instance(name, layer, top, s.span),
         }
     }
 
@@ -227,6 +231,13 @@ impl Checker<'_> {
             };
             return self.report(error);
         };
+        let repeated = self.states.iter().skip(self.carried_from).any(|s| s.current == current);
+        if !self.loops.is_empty() && !repeated {
+            let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "a state is not assigned inside a `for`")
+                .at(span, "in a repetition, which has values of its own to carry")
+                .help("carry the value through the repetition, and assign the state once after it");
+            return self.report(error);
+        }
         if self.inside_if > 0 {
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "a state is not assigned inside an `if`")
                 .at(span, "in a branch")
@@ -244,6 +255,9 @@ impl Checker<'_> {
         }
         let wanted = self.local(current).ty.clone();
         let value = self.fit_state(value, &wanted, current, span);
+        if repeated && !self.loops.is_empty() {
+            return out.push(Statement::Let { local: state.next, value });
+        }
         out.push(Statement::Next { state: current, next: state.next, value });
     }
 
@@ -306,19 +320,32 @@ impl Checker<'_> {
     }
 }
 
-fn bound(s: &ast::Statement) -> Vec<&ast::Name> {
-    match &s.kind {
-        Ast::Let { name, .. } | Ast::LetIndexed { name, .. } | Ast::Param { name, .. } | Ast::State { name, .. } => {
-            vec![name]
+/// By the names of the shared instances of a block, the statements that apply them.
+fn shared_applications(b: &ast::Block) -> BTreeMap<&str, Vec<usize>> {
+    let mut found: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for s in &b.statements {
+        if let Ast::Shared { name, .. } = &s.kind {
+            found.insert(&name.text, Vec::new());
         }
-        Ast::LetTuple { names, .. } => names.iter().collect(),
-        Ast::Next { .. } => Vec::new(),
     }
+    if found.is_empty() {
+        return found;
+    }
+    for (k, s) in b.statements.iter().enumerate() {
+        uses::statement(s, &mut |u| {
+            if let Use::Callee(name, _) = u
+                && let Some(applied) = found.get_mut(name)
+            {
+                applied.push(k);
+            }
+        });
+    }
+    found
 }
 
 fn statement_name(s: &ast::Statement) -> String {
     match &s.kind {
         Ast::Next { name, .. } => format!("{}'", name.text),
-        _ => bound(s).iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(", "),
+        _ => uses::bound(s).iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(", "),
     }
 }

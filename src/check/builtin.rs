@@ -20,7 +20,14 @@ impl Checker<'_> {
         over: Option<&ast::Over>,
         span: Span,
     ) -> Option<Expr> {
-        let like = given.iter().find(|(n, _)| n.is_some_and(|n| n.text == "like")).map(|(_, e)| *e);
+        if let Some(value) = self.arrangement(name, given, over, span) {
+            return Some(value);
+        }
+        if matches!(name, "hvp" | "hessian") {
+            return Some(self.second_derivative(name, given, span));
+        }
+        let shape = |e: &ast::Expr| matches!(e.kind, ast::ExprKind::Shape(_));
+        let like = given.iter().find(|(n, e)| n.is_some_and(|n| n.text == "like") || shape(e)).map(|(_, e)| *e);
         if let Some(like) = like {
             return self.drawn(name, like, given, span);
         }
@@ -28,17 +35,17 @@ impl Checker<'_> {
         let arity = match name {
             "sum" | "mean" | "argmax" | "norm" => 1,
             "max" | "min" if over.is_some() || given.len() == 1 => 1,
-            "max" | "min" | "dot" | "grad" => 2,
+            "max" | "min" | "dot" | "grad" | "draws" => 2,
             "where" => 3,
-            "size" | "stop" | "one_hot" => 1,
+            "size" | "stop" | "one_hot" | "evaluating" => 1,
             "concat" => given.len().max(2),
             "uniform" | "normal" | "bernoulli" | "rademacher" | "zeros" | "ones" => {
                 self.check_all(given);
                 let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` needs a shape"))
                     .at(callee, "which shape is not said")
                     .help(match name {
-                        "bernoulli" => "write `bernoulli(p, like: x)`".into(),
-                        _ => format!("write `{name}(like: x)`"),
+                        "bernoulli" => "write `bernoulli(p, like: x)` or `bernoulli(p, [N, 8])`".into(),
+                        _ => format!("write `{name}(like: x)` or `{name}([N, 8])`"),
                     });
                 return Some(self.fail(span, error));
             }
@@ -63,8 +70,10 @@ impl Checker<'_> {
                 .at(over.span, "`over` belongs to sum, mean, max, min, argmax and norm");
             return Some(self.fail(span, error));
         }
-        if name == "grad" {
-            return Some(self.gradient(given[0].1, given[1].1, span));
+        match name {
+            "grad" => return Some(self.gradient(given[0].1, given[1].1, span)),
+            "draws" => return Some(self.draws(given[0].1, given[1].1, span)),
+            _ => {}
         }
         let mut args: Vec<Expr> = given.iter().map(|(_, e)| self.expression(e)).collect();
         if args.iter().any(|a| a.ty.is_error()) {
@@ -100,6 +109,10 @@ impl Checker<'_> {
                 Type::Set(Element::Float) => self.apply(Op::Stop(p::Stop), vec![e], Element::Float, span),
                 _ => e,
             },
+            ("evaluating", Some(e), _) => {
+                let ty = e.ty.clone();
+                Expr { kind: ExprKind::Evaluating(Box::new(e)), ty, span }
+            }
             ("one_hot", Some(e), _) => self.one_hot(e, span),
             (_, Some(e), _) => match unary(name) {
                 Some(op @ (Op::Abs(_) | Op::Sign(_))) if matches!(e.ty.tensor(), Some(t) if t.element == Element::Int) => {
@@ -370,11 +383,12 @@ impl Checker<'_> {
             return None;
         }
         let like = self.shape_of(like);
-        let others: Vec<&ast::Expr> = given.iter().filter(|(n, _)| n.is_none()).map(|(_, e)| *e).collect();
+        let shape = |e: &ast::Expr| matches!(e.kind, ast::ExprKind::Shape(_));
+        let others: Vec<&ast::Expr> = given.iter().filter(|(n, e)| n.is_none() && !shape(e)).map(|(_, e)| *e).collect();
         let wanted = usize::from(name == "bernoulli");
         if others.len() != wanted || given.len() != wanted + 1 {
             let text = match name {
-                "bernoulli" => "write `bernoulli(p, like: x)`".to_string(),
+                "bernoulli" => "write `bernoulli(p, like: x)` or `bernoulli(p, [N, 8])`".to_string(),
                 _ => format!("write `{name}(like: x)`; scale and shift the result: `0.1 * {name}(like: x)`"),
             };
             let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes other arguments"))
@@ -429,6 +443,12 @@ impl Checker<'_> {
 
     /// A value that is only looked at for its shape; in an init, this may be the parameter itself.
     fn shape_of(&mut self, e: &ast::Expr) -> Expr {
+        if let ast::ExprKind::Shape(shape) = &e.kind {
+            return match self.written_axes(shape, false) {
+                Some(axes) => tensor(ExprKind::Number(0.0), Element::Float, axes, e.span),
+                None => poison(e.span),
+            };
+        }
         if let Some(name) = e.as_name()
             && let Some((Binding::Local(id), _)) = self.lookup(name)
         {
@@ -438,8 +458,25 @@ impl Checker<'_> {
         self.expression(e)
     }
 
+    /// `draws(e, 20)`: the value under so many draws, along a new axis `draws`.
+    fn draws(&mut self, value: &ast::Expr, count: &ast::Expr, span: Span) -> Expr {
+        let value = self.expression(value);
+        let value = self.numeric(value, "`draws` takes");
+        let value = self.float(value);
+        let count = self.positive(count, "a number of draws");
+        let Some(count) = count.filter(|_| !value.ty.is_error()) else { return poison(span) };
+        let Type::Tensor(t) = &value.ty else {
+            let error = Diagnostic::new(codes::WRONG_TYPE, "`draws` takes a tensor").at(value.span, "this is a set");
+            return self.fail(span, error);
+        };
+        let mut axes = vec![Axis::Sized { label: Some("draws".into()), size: Size::constant(count) }];
+        axes.extend(t.axes.iter().cloned());
+        let kind = ExprKind::Draws { value: Box::new(value), count };
+        tensor(kind, Element::Float, distinct_labels(axes), span)
+    }
+
     /// `grad(e, x)`
-    fn gradient(&mut self, of: &ast::Expr, wrt: &ast::Expr, span: Span) -> Expr {
+    pub fn gradient(&mut self, of: &ast::Expr, wrt: &ast::Expr, span: Span) -> Expr {
         let value = self.expression(of);
         let target = match wrt.as_name().map(|n| (n, self.lookup(n).cloned())) {
             Some((_, Some((Binding::Local(id), _)))) if self.shape_only != Some(id) => id,

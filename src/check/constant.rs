@@ -27,7 +27,10 @@ pub fn evaluate(
             if !poisoned.contains(name) {
                 let mut error = Diagnostic::new(codes::NOT_A_CONSTANT, format!("`{name}` is no constant"))
                     .at(e.span, "a number known before training is wanted here");
-                if let Some(near) = closest(name, values.keys().map(String::as_str)) {
+                // Beyond those that are shown, no help is looked for: it takes long where there are many names.
+                if errors.len() <= super::MAX_ERRORS
+                    && let Some(near) = closest(name, values.keys().map(String::as_str))
+                {
                     error = error.help(format!("did you mean `{near}`?"));
                 }
                 errors.push(error);
@@ -93,7 +96,7 @@ pub fn order<'a>(items: &BTreeMap<&'a str, &'a ast::Constant>, errors: &mut Vec<
         }
     }
     if out.len() < items.len()
-        && let Some(item) = items.iter().find(|(n, _)| !out.contains(n)).map(|(_, item)| item)
+        && let Some(item) = items.iter().find(|(n, _)| missing[*n] > 0).map(|(_, item)| item)
     {
         errors.push(
             Diagnostic::new(codes::CYCLE, format!("the value of `{}` depends on itself", item.name.text))

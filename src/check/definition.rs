@@ -8,20 +8,14 @@ use super::typed::{
     Statement, TensorType, Type, same_extent,
 };
 use crate::ir::Symbol;
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks a definition whose own uses are checked already.
 pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &mut Vec<Diagnostic>) -> Definition {
     let (d, doc) = globals.definitions[id.0 as usize];
     let mut c = Checker::new(globals, definitions, errors, Some(d.kind), &d.name.text, d.name.span.file);
-    if matches!(d.kind, Kind::Constraint | Kind::Schedule | Kind::Augment) {
-        let error = Diagnostic::new(codes::NOT_AVAILABLE, format!("definitions of kind `{}` do not exist yet", d.kind))
-            .at(d.kind_span, "not available in this version");
-        c.report(error);
-        return definitions[id.0 as usize].clone();
-    }
     let inputs = c.inputs(d);
     let options = c.options(d);
     let optimizer = c.roles(d, &inputs);
@@ -40,6 +34,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
     }
     c.scopes.pop();
     let result = c.result(d, &mut body, &inputs);
+    let derivative = d.derivative.as_ref().and_then(|written| c.own_derivative(d, written, &inputs, &result));
     let Checker { locals, sizes, pack_names, members, .. } = c;
     Definition {
         kind: d.kind,
@@ -54,6 +49,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         locals,
         result,
         body,
+        derivative,
         optimizer,
         members,
     }
@@ -65,13 +61,13 @@ impl Checker<'_> {
         let optimizer = d.kind == Kind::Optimizer;
         let is_size =
             |i: &ast::Input| i.ty.is_none() && !optimizer && i.name.text.starts_with(|c: char| c.is_ascii_uppercase());
-        let mut seen: Vec<&ast::Name> = Vec::new();
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for input in &d.inputs {
-            if let Some(first) = seen.iter().find(|n| n.text == input.name.text) {
-                let error = duplicate(&input.name, first.span);
+            let first = *seen.entry(&input.name.text).or_insert(input.name.span);
+            if first != input.name.span {
+                let error = duplicate(&input.name, first);
                 self.report(error);
             }
-            seen.push(&input.name);
             if is_size(input) {
                 let symbol = Symbol::new(&input.name.text);
                 if !self.sizes.contains(&symbol) {
@@ -97,7 +93,8 @@ impl Checker<'_> {
                         self.report(error);
                         Type::Error
                     }
-                    (None, Kind::Penalty) => Type::Set(Element::Float),
+                    (None, Kind::Penalty | Kind::Constraint | Kind::Average) => Type::Set(Element::Float),
+                    (None, Kind::Schedule) => Type::scalar(Element::Float),
                     (None, _) => {
                         let pack = self.new_pack(&name.text);
                         Type::Tensor(TensorType { element: Element::Float, axes: vec![Axis::Pack(pack)] })
@@ -203,6 +200,7 @@ impl Checker<'_> {
     }
 
     fn roles(&mut self, d: &ast::Definition, inputs: &[Input]) -> Option<OptimizerRoles> {
+        self.require_first(d, inputs);
         if d.kind == Kind::Init && inputs.is_empty() {
             let error = Diagnostic::new(codes::BAD_SIGNATURE, "an init's first input stands for the parameter")
                 .at(d.name.span, "it has none")
@@ -235,6 +233,46 @@ impl Checker<'_> {
                 self.report(error);
                 None
             }
+        }
+    }
+
+    /// What a constraint, a schedule, an augmentation and an average begin with.
+    fn require_first(&mut self, d: &ast::Definition, inputs: &[Input]) {
+        let first = match inputs.first().map(|i| &i.kind) {
+            Some(InputKind::Value(local)) => Some(self.local(*local).ty.clone()),
+            _ => None,
+        };
+        let float = |ty: &Type| matches!(ty, Type::Tensor(t) if t.element == Element::Float);
+        let set = |ty: &Type| *ty == Type::Set(Element::Float);
+        let (fits, message, usage) = match (d.kind, &first) {
+            (_, Some(Type::Error)) => return,
+            (Kind::Constraint, first) => (
+                inputs.len() == 1 && first.as_ref().is_some_and(|ty| float(ty) || set(ty)),
+                "a constraint's one input is what it projects",
+                "(w: [.., I, O]; bound = 3) = ...",
+            ),
+            (Kind::Schedule, first) => (
+                first.as_ref().is_some_and(|ty| matches!(ty, Type::Tensor(t) if t.axes.is_empty())),
+                "a schedule's first input is a counter such as `step`",
+                "(k; rate = 0.1) = ...",
+            ),
+            (Kind::Augment, first) => (
+                first.as_ref().is_some_and(|ty| matches!(ty, Type::Tensor(_))),
+                "an augmentation's first input is what it changes",
+                "(x: [N, D]; std = 0.1) = ...",
+            ),
+            (Kind::Average, first) => (
+                inputs.len() == 1 && first.as_ref().is_some_and(set),
+                "an average's one input is the parameter set",
+                "(θ; rho = 0.999) { ... }",
+            ),
+            _ => return,
+        };
+        if !fits {
+            let error = Diagnostic::new(codes::BAD_SIGNATURE, message)
+                .at(d.name.span, "this one has others")
+                .help(format!("write `{} {}{usage}`", d.kind, d.name.text));
+            self.report(error);
         }
     }
 
@@ -334,10 +372,15 @@ impl Checker<'_> {
         ty
     }
 
-    /// A loss, a penalty and a metric give one number; an init gives the shape of the parameter.
+    /// A loss, a penalty and a schedule give one number; an init gives the shape of the parameter; what changes a value
+    /// gives the type it takes.
     fn kind_of_result(&mut self, d: &ast::Definition, value: Expr, inputs: &[Input]) -> Expr {
         match d.kind {
-            Kind::Loss | Kind::Penalty | Kind::Metric => {
+            Kind::Metric => {
+                let value = self.numeric(value, "a metric gives");
+                self.float(value)
+            }
+            Kind::Loss | Kind::Penalty | Kind::Schedule => {
                 let value = self.numeric(value, &format!("a {} gives", d.kind));
                 let value = self.float(value);
                 if value.ty.is_error() || (value.ty.tensor().is_some() && value.axes().is_empty()) {
@@ -368,6 +411,46 @@ impl Checker<'_> {
                     }
                 }
             }
+            Kind::Constraint | Kind::Average => {
+                let Some(wanted) = self.input_types(inputs).next() else { return value };
+                let value = self.numeric(value, &format!("{} {} gives", super::expression::article(d.kind), d.kind));
+                let value = self.float(value);
+                let fitted = match (&value.ty, &wanted) {
+                    (Type::Tensor(_), Type::Tensor(wanted)) => self.stretch(value, &wanted.axes),
+                    (Type::Tensor(t), Type::Set(_)) if t.axes.is_empty() => Err(value),
+                    (Type::Set(_), Type::Set(_)) => Ok(value),
+                    _ => Err(value),
+                };
+                match fitted {
+                    Ok(value) => value,
+                    Err(value) if value.ty.is_error() => value,
+                    Err(value) => self.unlike_input(d, value, &wanted),
+                }
+            }
+            Kind::Augment => {
+                let given: Vec<Type> = match &value.ty {
+                    Type::Error => return value,
+                    Type::Tuple(parts) => parts.clone(),
+                    other => vec![other.clone()],
+                };
+                let wanted: Vec<Type> = self.input_types(inputs).take(given.len()).collect();
+                let same = |(a, b): (&Type, &Type)| match (a, b) {
+                    (Type::Tensor(a), Type::Tensor(b)) => {
+                        a.element == b.element
+                            && a.axes.len() == b.axes.len()
+                            && a.axes.iter().zip(&b.axes).all(|(a, b)| same_extent(a, b))
+                    }
+                    _ => false,
+                };
+                if wanted.len() == given.len() && given.iter().zip(&wanted).all(same) {
+                    return value;
+                }
+                let wanted = match <[Type; 1]>::try_from(wanted) {
+                    Ok([one]) => one,
+                    Err(several) => Type::Tuple(several),
+                };
+                self.unlike_input(d, value, &wanted)
+            }
             Kind::Net | Kind::Layer => match &value.ty {
                 Type::Tensor(_) | Type::Tuple(_) | Type::Error => value,
                 other => {
@@ -378,5 +461,24 @@ impl Checker<'_> {
             },
             _ => value,
         }
+    }
+
+    /// The types of the inputs that are values.
+    fn input_types(&self, inputs: &[Input]) -> impl Iterator<Item = Type> + use<> {
+        let types = inputs.iter().filter_map(|input| match input.kind {
+            InputKind::Value(local) => Some(self.local(local).ty.clone()),
+            InputKind::Size(_) => None,
+        });
+        types.collect::<Vec<Type>>().into_iter()
+    }
+
+    /// The error of a definition whose value should be what its inputs are.
+    fn unlike_input(&mut self, d: &ast::Definition, value: Expr, wanted: &Type) -> Expr {
+        let what = format!("{} {} gives what it takes", super::expression::article(d.kind), d.kind);
+        let error = Diagnostic::new(codes::BAD_SIGNATURE, what)
+            .at(value.span, format!("this is {}", self.describe(&value.ty)))
+            .at(d.inputs.first().map_or(d.name.span, |i| i.span), format!("it takes {}", self.show(wanted)));
+        let error = self.trace(error, &value);
+        self.fail(value.span, error)
     }
 }

@@ -1,6 +1,7 @@
 //! Expressions: which operation each means.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
 use super::typed::{Axis, Block, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
@@ -8,8 +9,21 @@ use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 
+/// The most values a tuple may hold: tuples of tuples would grow without end.
+const MOST_VALUES: usize = 1000;
+
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 37] = [
+pub const BUILTINS: [&str; 49] = [
+    "jvp",
+    "vjp",
+    "jacobian",
+    "hessian",
+    "reshape",
+    "flatten",
+    "split",
+    "stack",
+    "reverse",
+    "range",
     "exp",
     "log",
     "log1p",
@@ -44,6 +58,8 @@ pub const BUILTINS: [&str; 37] = [
     "rademacher",
     "zeros",
     "ones",
+    "evaluating",
+    "draws",
     "weights",
     "biases",
     "params",
@@ -77,6 +93,7 @@ impl Checker<'_> {
             Ast::Call { .. } | Ast::Pipe { .. } => self.application(e),
             Ast::IndexReduce { .. } => self.index_reduction(e),
             Ast::Index { base, indices } => self.gather(base, indices, e.span),
+            Ast::Field { base, name } if is_application(base) => self.member(base, name, e.span),
             Ast::Field { .. } | Ast::Wildcard { .. } => self.path_expression(e),
             Ast::Transpose { base } => {
                 let base = self.expression(base);
@@ -88,6 +105,12 @@ impl Checker<'_> {
                     return poison(e.span);
                 }
                 let ty = Type::Tuple(parts.iter().map(|p| p.ty.clone()).collect());
+                if ty.values() > MOST_VALUES {
+                    let message = format!("this tuple holds more than {MOST_VALUES} values");
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, message)
+                        .at(e.span, "tuples within tuples count with all they hold");
+                    return self.fail(e.span, error);
+                }
                 Expr { kind: ExprKind::Tuple(parts), ty, span: e.span }
             }
             Ast::If { condition, then, otherwise } => {
@@ -132,6 +155,43 @@ impl Checker<'_> {
                     None => poison(e.span),
                 }
             }
+            Ast::For(repeat) => self.repetition(repeat, e.span),
+            Ast::Shape(_) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "a shape is no value")
+                    .at(e.span, "a value is wanted here")
+                    .help("a tensor of a shape is made by `zeros([N, 8])`, `normal([N, 8])`, …");
+                self.fail(e.span, error)
+            }
+            Ast::Marked { mark, value } => self.marked(*mark, value, e.span),
+        }
+    }
+
+    /// `peek f(x)`, `commit J(p)`
+    fn marked(&mut self, mark: ast::Mark, value: &ast::Expr, span: Span) -> Expr {
+        let value = self.expression(value);
+        let ty = value.ty.clone();
+        match (mark, &value.kind) {
+            (_, ExprKind::Error) => value,
+            (ast::Mark::Peek, ExprKind::Call(_) | ExprKind::CallLocal { .. }) => {
+                Expr { kind: ExprKind::Peek(Box::new(value)), ty, span }
+            }
+            (ast::Mark::Commit, ExprKind::Evaluate { .. } | ExprKind::EvaluateGrad { .. })
+                if self.kind == Some(Kind::Optimizer) =>
+            {
+                Expr { kind: ExprKind::Commit(Box::new(value)), ty, span }
+            }
+            (ast::Mark::Peek, _) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "`peek` belongs to an application")
+                    .at(value.span, "this is none")
+                    .help("write `peek f(x)`: the state that f assigns is not kept");
+                self.fail(span, error)
+            }
+            (ast::Mark::Commit, _) => {
+                let error = Diagnostic::new(codes::WRONG_TYPE, "`commit` belongs to an evaluation of the objective")
+                    .at(span, "this is none, or in no optimizer")
+                    .help("write `commit J(p)` or `commit grad(J)(p)` in an optimizer");
+                self.fail(span, error)
+            }
         }
     }
 
@@ -149,6 +209,7 @@ impl Checker<'_> {
             }
             Some((Binding::Size(symbol), _)) => return size_value(crate::ir::Size::symbol(&symbol.0), span),
             Some((Binding::Error, _)) => return poison(span),
+            Some((Binding::Shared(k), _)) => return self.shared_as_value(k, span),
             Some((Binding::Index, _)) => {
                 let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, format!("`{name}` is an index, not a value"))
                     .at(span, "an index stands in brackets only");
@@ -440,90 +501,6 @@ impl Checker<'_> {
         tensor(kind, Element::Float, distinct_labels(axes), span)
     }
 
-    /// `e[y]`: along the axis of `e` that `y` points into; labels both share run together.
-    fn gather(&mut self, base: &ast::Expr, indices: &[ast::Expr], span: Span) -> Expr {
-        if let Some(name) = indices.iter().filter_map(|i| i.as_name()).find(|n| self.indices.contains_key(*n)) {
-            let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, format!("`{name}` is an index of this equation"))
-                .at(span, "index notation cannot stand inside this operation")
-                .help("name the inner part first: `z[n] = ...`");
-            return self.fail(span, error);
-        }
-        let value = self.expression(base);
-        let [index] = indices else {
-            let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, "several indices mean index notation")
-                .at(span, "but no equation `y[i, j] = ...` or `sum(i) ...` says what they are")
-                .help("give the value a name with its indices: `y[i, j] = ...`");
-            return self.fail(span, error);
-        };
-        let index = self.expression(index);
-        let index = self.column_into_only_axis(&value, index);
-        let (Type::Tensor(v), Type::Tensor(i)) = (&value.ty, &index.ty) else {
-            if value.ty.is_error() || index.ty.is_error() {
-                return poison(span);
-            }
-            let error = Diagnostic::new(codes::WRONG_TYPE, "`e[y]` selects from a tensor by an index")
-                .at(value.span, format!("this is {}", self.describe(&value.ty)))
-                .at(index.span, format!("this is {}", self.describe(&index.ty)));
-            return self.fail(span, error);
-        };
-        let Element::Index(size) = &i.element else {
-            let error = Diagnostic::new(codes::WRONG_INDEX, "`e[y]` needs to know which axis y points into")
-                .at(index.span, format!("this is {}", self.show(&index.ty)))
-                .help("declare it as an index, `y: index(K)[N]`, or take one from `argmax`");
-            let error = self.trace(error, &index);
-            return self.fail(span, error);
-        };
-        let label_of = |a: &Axis| match a {
-            Axis::Sized { label, .. } => label.clone(),
-            Axis::Pack(_) => None,
-        };
-        let mut batch: Vec<(usize, usize)> = Vec::new();
-        for (a, x) in v.axes.iter().enumerate() {
-            for (b, y) in i.axes.iter().enumerate() {
-                let shared = match (x, y) {
-                    (Axis::Pack(p), Axis::Pack(q)) => p == q,
-                    (Axis::Sized { .. }, Axis::Sized { .. }) => label_of(x).is_some() && label_of(x) == label_of(y),
-                    _ => false,
-                };
-                if shared && same_extent(x, y) {
-                    batch.push((a, b));
-                }
-            }
-        }
-        let taken = |k: usize| batch.iter().any(|(a, _)| *a == k);
-        let points = |a: &Axis| matches!(a, Axis::Sized { size: s, .. } if s == size);
-        let mut candidates: Vec<usize> = (0..v.axes.len()).filter(|k| !taken(*k) && points(&v.axes[*k])).collect();
-        if candidates.len() > 1
-            && let Some(symbol) = size.as_symbol()
-        {
-            let named: Vec<usize> =
-                candidates.iter().copied().filter(|k| label_of(&v.axes[*k]).is_some_and(|l| *l == *symbol.0)).collect();
-            if named.len() == 1 {
-                candidates = named;
-            }
-        }
-        let [axis] = candidates[..] else {
-            let message = match candidates.len() {
-                0 => format!("this index points into an axis of size {size}, and there is none"),
-                _ => format!("this index points into an axis of size {size}, and there are several"),
-            };
-            let error = Diagnostic::new(codes::WRONG_INDEX, message)
-                .at(index.span, format!("this is {}", self.show(&index.ty)))
-                .at(value.span, format!("this is {}", self.show(&value.ty)));
-            let error = self.trace(self.trace(error, &value), &index);
-            let error = match candidates.len() {
-                0 => error.help(format!("the value needs an axis of size {size}, or the index another type")),
-                _ => error.help("give the axes labels: `e: [A: K, K]`"),
-            };
-            return self.fail(span, error);
-        };
-        let mut axes = i.axes.clone();
-        axes.extend((0..v.axes.len()).filter(|k| *k != axis && !taken(*k)).map(|k| v.axes[k].clone()));
-        let element = v.element.clone();
-        let kind = ExprKind::Gather { value: Box::new(value), index: Box::new(index), axis, batch };
-        tensor(kind, element, distinct_labels(axes), span)
-    }
-
     /// A draw in the shape of `like`, which is only looked at for its shape.
     pub fn random(&mut self, draw: Draw, like: &Expr, span: Span) -> Expr {
         let site = self.site();
@@ -561,7 +538,7 @@ impl Checker<'_> {
 /// The article before a kind's keyword.
 pub fn article(kind: Kind) -> &'static str {
     match kind {
-        Kind::Optimizer | Kind::Init | Kind::Augment => "an",
+        Kind::Optimizer | Kind::Init | Kind::Augment | Kind::Average => "an",
         _ => "a",
     }
 }

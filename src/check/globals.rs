@@ -2,7 +2,10 @@
 //! same name, but not from the prelude itself.
 
 use super::constant::{self, Value};
-use super::typed::{Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Type};
+use super::modules::{self, Modules, Used};
+use super::typed::{
+    Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Rows, Standardized, Type,
+};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind, ItemKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +14,15 @@ pub struct Globals<'a> {
     /// The prelude's definitions, then the user's; `DefId` counts these.
     pub definitions: Vec<(&'a ast::Definition, &'a [String])>,
     prelude: BTreeMap<&'a str, DefId>,
-    user: BTreeMap<&'a str, DefId>,
+    /// The definitions of the user's file and of those it uses.
+    pub(super) own: BTreeMap<FileId, BTreeMap<&'a str, DefId>>,
+    /// What each of these files uses.
+    pub(super) used: BTreeMap<FileId, Used>,
     user_file: FileId,
+    /// The constants of the user's file.
     pub constants: Vec<Constant>,
+    /// Those of the files it uses.
+    module_constants: BTreeMap<FileId, Vec<Constant>>,
     /// Constants whose value is in error.
     poisoned: BTreeSet<String>,
     pub data: Vec<DataSet>,
@@ -32,6 +41,7 @@ pub enum Global<'g> {
 impl<'a> Globals<'a> {
     pub fn collect(
         prelude: &[&'a ast::File],
+        modules: &'a Modules,
         user: &'a ast::File,
         settings: &[(String, f64)],
         errors: &mut Vec<Diagnostic>,
@@ -39,37 +49,56 @@ impl<'a> Globals<'a> {
         let mut globals = Globals {
             definitions: Vec::new(),
             prelude: BTreeMap::new(),
-            user: BTreeMap::new(),
+            own: BTreeMap::new(),
+            used: BTreeMap::new(),
             user_file: user.span.file,
             constants: Vec::new(),
+            module_constants: BTreeMap::new(),
             poisoned: BTreeSet::new(),
             data: Vec::new(),
             train: None,
         };
-        let mut constants: BTreeMap<&'a str, &'a ast::Constant> = BTreeMap::new();
+        let mut constants: BTreeMap<FileId, BTreeMap<&'a str, &'a ast::Constant>> = BTreeMap::new();
         let mut data: Vec<&'a ast::Data> = Vec::new();
         let mut splits: Vec<&'a ast::Split> = Vec::new();
-        let mut seen: BTreeMap<(bool, &'a str), Span> = BTreeMap::new();
-        for (file, is_user) in prelude.iter().map(|f| (*f, false)).chain([(user, true)]) {
+        let mut standardized: Vec<&'a ast::Standardize> = Vec::new();
+        let mut seen: BTreeMap<(Option<FileId>, &'a str), Span> = BTreeMap::new();
+        let others = modules.files.iter().chain([user]);
+        for file in others.clone() {
+            globals.own.insert(file.span.file, BTreeMap::new());
+            globals.used.insert(file.span.file, Used::of(file, modules, errors));
+            if file.span.file != user.span.file {
+                modules::refuse_programs(file, errors);
+            }
+        }
+        for (file, home) in prelude.iter().map(|f| (*f, None)).chain(others.map(|f| (f, Some(f.span.file)))) {
             for item in &file.items {
                 match &item.kind {
                     ItemKind::Definition(d) => {
-                        if let Some(first) = seen.insert((is_user, &d.name.text), d.name.span) {
+                        if let Some(first) = seen.insert((home, &d.name.text), d.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&d.name, first));
                         }
                         let id = DefId(globals.definitions.len() as u32);
                         globals.definitions.push((d, &item.doc));
-                        let names = if is_user { &mut globals.user } else { &mut globals.prelude };
-                        names.insert(&d.name.text, id);
+                        let names = home.and_then(|file| globals.own.get_mut(&file));
+                        names.unwrap_or(&mut globals.prelude).insert(&d.name.text, id);
                     }
                     ItemKind::Constant(c) => {
-                        if let Some(first) = seen.insert((is_user, &c.name.text), c.name.span) {
+                        if let Some(first) = seen.insert((home, &c.name.text), c.name.span)
+                            && errors.len() <= super::MAX_ERRORS
+                        {
                             errors.push(duplicate(&c.name, first));
                         }
-                        constants.insert(&c.name.text, c);
+                        constants.entry(file.span.file).or_default().insert(&c.name.text, c);
                     }
+                    ItemKind::Use(_) => {}
+                    ItemKind::Data(_) | ItemKind::Split(_) | ItemKind::Standardize(_) | ItemKind::Train(_)
+                        if home.is_some_and(|file| file != user.span.file) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
+                    ItemKind::Standardize(s) => standardized.push(s),
                     ItemKind::Train(t) => match globals.train {
                         None => globals.train = Some(t),
                         Some(first) => errors.push(
@@ -81,9 +110,17 @@ impl<'a> Globals<'a> {
                 }
             }
         }
-        globals.take_constants(&constants, settings, errors);
+        for file in &modules.files {
+            let items = constants.remove(&file.span.file).unwrap_or_default();
+            let found = globals.take_constants(&items, &[], file.span.file, errors);
+            globals.module_constants.insert(file.span.file, found);
+        }
+        let items = constants.remove(&user.span.file).unwrap_or_default();
+        globals.constants = globals.take_constants(&items, settings, user.span.file, errors);
+        globals.report_clashes(errors);
         globals.take_data(&data, errors);
         globals.take_splits(&splits, errors);
+        globals.take_standardized(&standardized, errors);
         globals
     }
 
@@ -91,8 +128,9 @@ impl<'a> Globals<'a> {
         &mut self,
         items: &BTreeMap<&'a str, &'a ast::Constant>,
         settings: &[(String, f64)],
+        file: FileId,
         errors: &mut Vec<Diagnostic>,
-    ) {
+    ) -> Vec<Constant> {
         let mut given: BTreeMap<String, Value> = BTreeMap::new();
         for (name, value) in settings {
             if items.contains_key(name.as_str()) {
@@ -108,6 +146,17 @@ impl<'a> Globals<'a> {
             }
         }
         let mut values = given.clone();
+        for c in self
+            .used
+            .get(&file)
+            .into_iter()
+            .flat_map(|u| &u.open)
+            .filter_map(|(f, _)| self.module_constants.get(f))
+            .flatten()
+        {
+            let value = Value { number: c.value, integer: c.integer };
+            values.entry(c.name.clone()).or_insert(value);
+        }
         for name in constant::order(items, errors) {
             let Some(item) = items.get(name) else { continue };
             let written = constant::evaluate(&item.value, &values, &self.poisoned, errors);
@@ -125,9 +174,10 @@ impl<'a> Globals<'a> {
                 }
             }
         }
+        let mut found = Vec::new();
         for (name, item) in items {
             match values.get(*name) {
-                Some(v) if !self.poisoned.contains(*name) => self.constants.push(Constant {
+                Some(v) if !self.poisoned.contains(*name) => found.push(Constant {
                     name: name.to_string(),
                     value: v.number,
                     integer: v.integer,
@@ -138,12 +188,15 @@ impl<'a> Globals<'a> {
                 }
             }
         }
+        found
     }
 
     fn take_data(&mut self, items: &[&'a ast::Data], errors: &mut Vec<Diagnostic>) {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
         for item in items {
-            if let Some(first) = self.data.iter().find(|d| d.name == item.name.text) {
-                errors.push(duplicate(&item.name, first.span));
+            let first = *seen.entry(&item.name.text).or_insert(item.name.span);
+            if first != item.name.span {
+                errors.push(duplicate(&item.name, first));
                 continue;
             }
             let (reader, args) = match &item.source.kind {
@@ -166,6 +219,7 @@ impl<'a> Globals<'a> {
                     ExprKind::Int(n) => DataValue::Number(*n as f64),
                     ExprKind::Float(n) => DataValue::Number(*n),
                     ExprKind::Bool(b) => DataValue::Bool(*b),
+                    ExprKind::Tuple(parts) => DataValue::Names(parts.iter().filter_map(column_name).collect()),
                     _ => {
                         errors.push(
                             Diagnostic::new(codes::WRONG_ARGUMENTS, "a reader takes names, texts and numbers")
@@ -184,6 +238,8 @@ impl<'a> Globals<'a> {
                 arguments,
                 parts: Vec::new(),
                 split_seed: None,
+                stratified: None,
+                standardized: Vec::new(),
             });
         }
     }
@@ -196,9 +252,11 @@ impl<'a> Globals<'a> {
                 None => None,
             };
             let mut parts: Vec<Part> = Vec::new();
+            let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
             for part in &item.parts {
-                if let Some(first) = parts.iter().find(|p| p.name == part.name.text) {
-                    errors.push(duplicate(&part.name, first.span));
+                let first = *seen.entry(&part.name.text).or_insert(part.name.span);
+                if first != part.name.span {
+                    errors.push(duplicate(&part.name, first));
                 } else if part.percent <= 0.0 || part.percent.is_nan() {
                     errors.push(
                         Diagnostic::new(codes::BAD_SPLIT, "a part takes more than 0% of the rows")
@@ -227,7 +285,71 @@ impl<'a> Globals<'a> {
             }
             data.parts = parts;
             data.split_seed = seed;
+            data.stratified = item.stratified.as_ref().map(|name| (name.text.clone(), name.span));
         }
+    }
+
+    fn take_standardized(&mut self, items: &[&'a ast::Standardize], errors: &mut Vec<Diagnostic>) {
+        for item in items {
+            let Some(data) = self.data_named(&item.what.parts[0], errors) else { continue };
+            let Some(by) = self.rows(&item.by, errors) else { continue };
+            if let Some(extra) = item.what.parts.get(2) {
+                errors.push(
+                    Diagnostic::new(codes::BAD_STANDARDIZE, "what is standardized is a data set or one of its columns")
+                        .at(extra.span, "too deep")
+                        .help("write `standardize digits.x by digits.train`"),
+                );
+                continue;
+            }
+            let column = item.what.parts.get(1).map(|name| name.text.clone());
+            let span = item.what.span;
+            let known = &mut self.data[data.0 as usize].standardized;
+            if let Some(first) = known.iter().find(|first| first.column == column) {
+                let what = item.what.parts.last().map_or("", |name| name.text.as_str());
+                errors.push(
+                    Diagnostic::new(codes::BAD_STANDARDIZE, format!("`{what}` is standardized twice"))
+                        .at(span, "a second time here")
+                        .at(first.span, "the first time here"),
+                );
+                continue;
+            }
+            known.push(Standardized { column, by, span });
+        }
+    }
+
+    /// `digits` or `digits.train`
+    pub fn rows(&self, path: &ast::Path, errors: &mut Vec<Diagnostic>) -> Option<Rows> {
+        let data = self.data_named(path.parts.first()?, errors)?;
+        let set = &self.data[data.0 as usize];
+        let part = match path.parts.get(1) {
+            None => None,
+            Some(name) => match set.parts.iter().position(|p| p.name == name.text) {
+                Some(k) => Some(k),
+                None => {
+                    let names: Vec<&str> = set.parts.iter().map(|p| p.name.as_str()).collect();
+                    let mut error =
+                        Diagnostic::new(codes::UNKNOWN_NAME, format!("`{}` has no part `{}`", set.name, name.text))
+                            .at(name.span, "unknown here")
+                            .at(set.span, format!("`{}` is declared here", set.name));
+                    error = match (closest(&name.text, names.iter().copied()), names.as_slice()) {
+                        (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                        (None, []) => {
+                            error.help(format!("split it: `split {} into train 70%, valid 15%, test 15%`", set.name))
+                        }
+                        (None, names) => error.note(format!("its parts are {}", names.join(", "))),
+                    };
+                    errors.push(error);
+                    return None;
+                }
+            },
+        };
+        if let Some(extra) = path.parts.get(2) {
+            let error = Diagnostic::new(codes::UNKNOWN_NAME, "a part of a data set has no parts of its own")
+                .at(extra.span, "too deep");
+            errors.push(error);
+            return None;
+        }
+        Some(Rows { data, part, span: path.span })
     }
 
     /// The data set of this name, or an error.
@@ -260,18 +382,23 @@ impl<'a> Globals<'a> {
         Some(value.number as u64)
     }
 
+    /// A number known before anything runs.
+    pub fn number(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<f64> {
+        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors).map(|value| value.number)
+    }
+
     fn constant_values(&self) -> BTreeMap<String, Value> {
         self.constants.iter().map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
     }
 
     /// What a name means where no local has it, seen from a file.
     pub fn find(&self, name: &str, from: FileId) -> Option<Global<'_>> {
-        if from == self.user_file {
-            if let Some(id) = self.user.get(name) {
-                return Some(Global::Definition(*id));
+        if let Some(used) = self.used.get(&from) {
+            if let Some(found) = self.find_own(name, from) {
+                return Some(found);
             }
-            if let Some(c) = self.constants.iter().find(|c| c.name == name) {
-                return Some(Global::Constant(c));
+            if let Some(found) = used.open.iter().find_map(|(file, _)| self.find_own(name, *file)) {
+                return Some(found);
             }
             if self.poisoned.contains(name) {
                 return Some(Global::Error);
@@ -280,12 +407,27 @@ impl<'a> Globals<'a> {
         self.prelude.get(name).map(|id| Global::Definition(*id))
     }
 
+    /// What a name means that a file itself defines.
+    pub(super) fn find_own(&self, name: &str, file: FileId) -> Option<Global<'_>> {
+        if let Some(id) = self.own.get(&file).and_then(|names| names.get(name)) {
+            return Some(Global::Definition(*id));
+        }
+        let constants = if file == self.user_file { Some(&self.constants) } else { self.module_constants.get(&file) };
+        // They are in the order of their names.
+        let constants = constants?;
+        let place = constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
+        Some(Global::Constant(&constants[place]))
+    }
+
     /// Every name that [`Globals::find`] knows, sorted.
     pub fn visible(&self, from: FileId) -> Vec<&str> {
         let mut names: Vec<&str> = self.prelude.keys().copied().collect();
-        if from == self.user_file {
-            names.extend(self.user.keys().copied());
-            names.extend(self.constants.iter().map(|c| c.name.as_str()));
+        if let Some(used) = self.used.get(&from) {
+            let files = used.open.iter().map(|(file, _)| file).chain([&from]);
+            names.extend(files.filter_map(|file| self.own.get(file)).flat_map(|own| own.keys().copied()));
+            if from == self.user_file {
+                names.extend(self.constants.iter().map(|c| c.name.as_str()));
+            }
         }
         names.sort_unstable();
         names.dedup();
@@ -300,6 +442,14 @@ impl<'a> Globals<'a> {
 
     pub fn kind(&self, id: DefId) -> Kind {
         self.definitions[id.0 as usize].0.kind
+    }
+}
+
+/// The column that a part of a tuple names; the readers refuse anything else.
+fn column_name(part: &ast::Expr) -> Option<String> {
+    match &part.kind {
+        ExprKind::Name(name) | ExprKind::Str(name) => Some(name.clone()),
+        _ => None,
     }
 }
 
@@ -318,6 +468,7 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         locals: Vec::new(),
         result: Type::Error,
         body: Block { statements: Vec::new(), result: None },
+        derivative: None,
         optimizer: None,
         members: Vec::new(),
     }

@@ -9,30 +9,41 @@
 
 mod application;
 mod arguments;
+mod arrange;
 mod block;
 mod builtin;
 mod column;
 mod constant;
 mod definition;
+mod derivative;
 mod elementwise;
 mod expression;
 mod function;
+mod gather;
 mod globals;
 mod indexed;
+mod member;
 mod objective;
+mod modules;
 mod order;
+mod own_derivative;
 mod parameters;
+mod phases;
 mod prelude;
 pub mod print;
+mod repetition;
 mod schema;
 mod scope;
 mod segments;
 mod selection;
 mod shape;
+mod shared;
 mod train;
 pub mod typed;
 mod uses;
 
+pub use expression::BUILTINS;
+pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
@@ -53,7 +64,18 @@ pub fn check(
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
-    let run = || check_files(prelude, user, schemas, settings);
+    check_program(prelude, &Modules::default(), user, schemas, settings)
+}
+
+/// As [`check`], for a program that uses other files.
+pub fn check_program(
+    prelude: &[&ast::File],
+    modules: &Modules,
+    user: &ast::File,
+    schemas: &Schemas,
+    settings: &[(String, f64)],
+) -> (typed::Program, Vec<Diagnostic>) {
+    let run = || check_files(prelude, modules, user, schemas, settings);
     // A thread of its own has the stack that a caller's thread may lack.
     std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
         Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
@@ -63,18 +85,19 @@ pub fn check(
 
 fn check_files(
     prelude: &[&ast::File],
+    modules: &Modules,
     user: &ast::File,
     schemas: &Schemas,
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, user, settings, &mut errors);
+    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {
         definitions[id.0 as usize] = definition::check(&globals, &definitions, id, &mut errors);
     }
-    let train = globals.train.and_then(|t| train::check(&globals, &definitions, t, schemas, &mut errors));
+    let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.len() > MAX_ERRORS {

@@ -87,6 +87,14 @@ fn used(globals: &Globals, d: &ast::Definition) -> Vec<(usize, Span)> {
         let (name, span) = match u {
             Use::Value(name, span) if !bound.contains(name) => (name, span),
             Use::Callee(name, span) if !functions.contains(name) => (name, span),
+            Use::Qualified(alias, name, span) => {
+                if let Some(Global::Definition(id)) = globals.find_qualified(alias, name, d.name.span.file)
+                    && seen.insert(id)
+                {
+                    found.push((id.0 as usize, span));
+                }
+                return;
+            }
             _ => return,
         };
         if let Some(Global::Definition(id)) = globals.find(name, d.name.span.file)
@@ -121,7 +129,9 @@ fn collect<'a>(b: &'a ast::Block, names: &mut BTreeSet<&'a str>) {
                 names.extend(parts.iter().map(|n| n.text.as_str()));
                 nested(value, names);
             }
-            StatementKind::Param { name, .. } | StatementKind::State { name, .. } => {
+            StatementKind::Param { name, .. }
+            | StatementKind::State { name, .. }
+            | StatementKind::Shared { name, .. } => {
                 names.insert(&name.text);
             }
             StatementKind::Next { value, .. } => nested(value, names),

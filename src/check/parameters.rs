@@ -104,14 +104,27 @@ impl Checker<'_> {
         match &e.kind {
             Ast::Int(n) if *n >= 0 => Some(Size::constant(*n as u64)),
             Ast::Name(name) => self.size_name(name, e.span, declare),
+            Ast::Field { .. } if matches!(self.qualified(e), Some(Global::Constant(c)) if c.integer && c.value >= 0.0) => {
+                match self.qualified(e) {
+                    Some(Global::Constant(c)) => Some(Size::constant(c.value as u64)),
+                    _ => None,
+                }
+            }
             Ast::Binary { op: op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), left, right } => {
                 let a = self.size(left, declare)?;
                 let b = self.size(right, declare)?;
-                Some(match op {
+                let size = match op {
                     BinaryOp::Add => &a + &b,
                     BinaryOp::Sub => &a - &b,
                     _ => &a * &b,
-                })
+                };
+                if size.is_too_large() {
+                    let error = Diagnostic::new(codes::EXPANSION_TOO_LARGE, "this size has too many terms")
+                        .at(e.span, "multiplied out, it cannot be handled");
+                    self.report(error);
+                    return None;
+                }
+                Some(size)
             }
             Ast::Call { callee, args, over: None } if callee.as_name() == Some("floor") && args.len() == 1 => {
                 match &args[0].value.kind {
@@ -218,11 +231,13 @@ impl Checker<'_> {
         if let Some(t) = ty.tensor() {
             let pack = t.axes.iter().any(|a| matches!(a, Axis::Pack(_)));
             let axes = t.axes.len() as u32 - u32::from(pack);
-            self.members.push(Member::Param { name: name.text.clone(), rank: Rank { axes, pack } });
+            let rank = Rank { axes, pack };
+            self.members.push(Member::Param { name: name.text.clone(), rank, loops: self.loops.len() });
         }
         let local = self.new_local(&name.text, ty, name.span, Origin::Param);
         self.bind(&name.text, name.span, Binding::Local(local));
-        out.push(Statement::Param(Param { local, name: name.text.clone(), init, span }));
+        let loops = self.loops.clone();
+        out.push(Statement::Param(Param { local, name: name.text.clone(), init, span, loops }));
     }
 
     fn initial(&mut self, init: &ast::Expr, ty: &Type, shape: Span) -> Initial {
@@ -268,19 +283,26 @@ impl Checker<'_> {
 
     /// An expression that names an init, with or without options; `None` if it is no such thing.
     pub fn init_value(&mut self, e: &ast::Expr) -> Option<Expr> {
-        let (name, span, args) = match &e.kind {
-            Ast::Name(name) => (name.as_str(), e.span, [].as_slice()),
-            Ast::Call { callee, args, over: None } => (callee.as_name()?, callee.span, args.as_slice()),
+        let (callee, span, args) = match &e.kind {
+            Ast::Name(_) | Ast::Field { .. } => (e, e.span, [].as_slice()),
+            Ast::Call { callee, args, over: None } => (&**callee, callee.span, args.as_slice()),
             _ => return None,
         };
-        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like")) {
+        let shape = |a: &ast::Arg| matches!(a.value.kind, Ast::Shape(_));
+        if args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like") || shape(a)) {
             return None;
         }
-        if let Some((Binding::Local(id), _)) = self.lookup(name) {
+        if let Some((Binding::Local(id), _)) = callee.as_name().and_then(|name| self.lookup(name)) {
             let id = *id;
             return (self.local(id).ty == Type::Init && args.is_empty()).then(|| self.read(id, e.span));
         }
-        let Some(Global::Definition(def)) = self.global(name) else { return None };
+        let def = match callee.as_name() {
+            Some(name) => match self.global(name)? {
+                Global::Definition(def) => def,
+                _ => return None,
+            },
+            None => self.definition_named(callee)?,
+        };
         if self.globals.kind(def) != Kind::Init {
             return None;
         }
@@ -306,16 +328,32 @@ impl Checker<'_> {
         span: Span,
         out: &mut Vec<Statement>,
     ) {
-        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer));
-        if !allowed || !top {
-            let place =
-                if top { format!("a {}", self.kind.map_or("train block", Kind::keyword)) } else { "a branch".into() };
+        let allowed = matches!(self.kind, Some(Kind::Layer | Kind::Net | Kind::Optimizer | Kind::Average));
+        if !allowed || !top || !self.loops.is_empty() {
+            let place = match (top, self.loops.is_empty()) {
+                (true, true) => format!("a {}", self.kind.map_or("train block", Kind::keyword)),
+                (true, false) => "a repetition".into(),
+                (false, _) => "a branch".into(),
+            };
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, format!("{place} cannot own state"))
                 .at(span, "declared here")
-                .help("state is declared at the top of a `layer`, a `net` or an `optimizer`");
+                .help("state is declared at the top of a `layer`, a `net`, an `optimizer` or an `average`");
             self.report(error);
             return self.bind(&name.text, name.span, Binding::Error);
         }
+        let value = self.starting(init, written);
+        if value.ty.is_error() {
+            return self.bind(&name.text, name.span, Binding::Error);
+        }
+        let local = self.new_local(&name.text, value.ty.clone(), name.span, Origin::State);
+        let next = self.new_local(format!("{}'", name.text), value.ty.clone(), name.span, Origin::Next);
+        self.bind(&name.text, name.span, Binding::Local(local));
+        self.states.push(Stateful { current: local, next });
+        out.push(Statement::State(State { local, next, name: name.text.clone(), init: value, span }));
+    }
+
+    /// The value that a state or a carried value starts with, of the type written if there is one.
+    pub fn starting(&mut self, init: &ast::Expr, written: Option<&ast::Type>) -> Expr {
         let value = self.expression(init);
         let value = match written.map(|t| (self.written_type(t, false), t.span)) {
             None => value,
@@ -334,20 +372,13 @@ impl Checker<'_> {
             }
         };
         match &value.ty {
-            Type::Error => return self.bind(&name.text, name.span, Binding::Error),
-            Type::Tensor(_) | Type::Set(_) => {}
+            Type::Error | Type::Tensor(_) | Type::Set(_) => value,
             other => {
                 let error = Diagnostic::new(codes::WRONG_TYPE, "a state holds numbers or a parameter set")
                     .at(value.span, format!("this is {}", self.describe(other)));
-                self.report(error);
-                return self.bind(&name.text, name.span, Binding::Error);
+                self.fail(init.span, error)
             }
         }
-        let local = self.new_local(&name.text, value.ty.clone(), name.span, Origin::State);
-        let next = self.new_local(format!("{}'", name.text), value.ty.clone(), name.span, Origin::Next);
-        self.bind(&name.text, name.span, Binding::Local(local));
-        self.states.push(Stateful { current: local, next });
-        out.push(Statement::State(State { local, next, name: name.text.clone(), init: value, span }));
     }
 
     fn start(&mut self, value: Expr, wanted: TensorType, place: Span) -> Expr {

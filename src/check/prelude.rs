@@ -12,7 +12,18 @@ macro_rules! library {
 }
 
 library! {
-    "activations.dl", "inits.dl", "layers.dl", "losses.dl", "metrics.dl", "noise.dl", "optimizers.dl", "penalties.dl",
+    "activations.dl",
+    "averages.dl",
+    "constraints.dl",
+    "inits.dl",
+    "layers.dl",
+    "losses.dl",
+    "metrics.dl",
+    "noise.dl",
+    "normalization.dl",
+    "optimizers.dl",
+    "penalties.dl",
+    "schedules.dl",
 }
 
 /// The parsed library; its texts join `files`.

@@ -3,8 +3,9 @@
 
 use super::shape::Names;
 use super::typed::{
-    Block, Call, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance, LocalId, Program,
-    ReduceOp, Selection, SelectionItem, Statement, StopMetric, Train, Type,
+    AxisRole, Block, Call, Condition, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance,
+    Keep, LocalId, Program, ReduceOp, Repetition, RuleCall, Selection, SelectionItem, Statement, StopMetric, StopWhen,
+    Then, Train, Type,
 };
 use std::fmt::{self, Write};
 
@@ -29,9 +30,23 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         for (k, part) in d.parts.iter().enumerate() {
             write!(out, "{} {} {}%", if k == 0 { " into" } else { "," }, part.name, part.percent)?;
         }
+        if let Some((column, _)) = &d.stratified {
+            write!(out, " stratified by {column}")?;
+        }
+        for s in &d.standardized {
+            let column = s.column.as_ref().map_or(String::new(), |column| format!(".{column}"));
+            write!(out, "\nstandardize {}{column} by {}", d.name, rows_name(program, &s.by))?;
+        }
         writeln!(out, "\n")?;
     }
-    if let Some(t) = &program.train {
+    match program.train.as_ref().and_then(|t| t.repetition) {
+        Some(Repetition::Folds { count, .. }) => writeln!(out, "train folds {count}\n")?,
+        Some(Repetition::Ensemble { count, resampled, .. }) => {
+            writeln!(out, "train ensemble {count}{}\n", if resampled { " resampled" } else { "" })?;
+        }
+        None => {}
+    }
+    for t in program.train.iter().flat_map(|t| &t.phases) {
         train(out, program, t)?;
     }
     Ok(())
@@ -67,36 +82,66 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
     p.block(out, &d.body, 1)?;
+    if let Some(derivative) = &d.derivative {
+        writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
+        p.block(out, &derivative.body, 1)?;
+    }
     writeln!(out, "}}")
+}
+
+fn rows_name(program: &Program, rows: &super::typed::Rows) -> String {
+    let data = program.data_set(rows.data);
+    match rows.part.and_then(|k| data.parts.get(k)) {
+        Some(part) => format!("{}.{}", data.name, part.name),
+        None => data.name.clone(),
+    }
 }
 
 fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     let p = Printer { program, locals: &t.locals, packs: &[] };
-    writeln!(out, "train {{")?;
+    match &t.name {
+        Some(name) => writeln!(out, "train phase {name} {{")?,
+        None => writeln!(out, "train {{")?,
+    }
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
-    write!(out, "    minimize ")?;
-    p.expression(out, &t.minimize, 1)?;
-    if let Some(over) = &t.over {
-        write!(out, " over {}", selection(over))?;
+    let rows = |rows| rows_name(program, rows);
+    let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
+    let order = |in_order: bool| if in_order { " in order" } else { "" };
+    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
+    if let Some(second) = &t.beside {
+        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
     }
     writeln!(out)?;
-    let rows = |rows: &super::typed::Rows| {
-        let data = program.data_set(rows.data);
-        match rows.part.and_then(|k| data.parts.get(k)) {
-            Some(part) => format!("{}.{}", data.name, part.name),
-            None => data.name.clone(),
+    for augment in &t.augments {
+        let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
+        write!(out, "    augment ({}) = ", names.join(", "))?;
+        p.expression(out, &augment.value, 1)?;
+        writeln!(out)?;
+    }
+    for player in &t.players {
+        write!(out, "    {} {} = ", if player.maximize { "maximize" } else { "minimize" }, player.name)?;
+        p.expression(out, &player.objective, 1)?;
+        if let Some(over) = &player.over {
+            write!(out, " over {}", selection(over))?;
         }
-    };
-    write!(out, "    on {}", rows(&t.on))?;
-    if let Some(n) = t.batch {
-        write!(out, ", batch {n}")?;
+        if let Some(call) = &player.using {
+            p.rule(out, " using ", call)?;
+        }
+        writeln!(out)?;
     }
-    writeln!(out, "{}", if t.in_order { " in order" } else { "" })?;
-    write!(out, "    using {}", program.definition(t.using.def).name)?;
-    p.options(out, t.using.def, &t.using.options, "(", ")")?;
-    writeln!(out)?;
+    for rule in &t.using {
+        p.rule(out, "    using ", &rule.call)?;
+        writeln!(out, "{}", rule.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())?;
+    }
+    for keep in &t.keeps {
+        p.keep(out, keep)?;
+    }
+    if let Some(call) = &t.average {
+        p.rule(out, "    average ", call)?;
+        writeln!(out)?;
+    }
     for m in &t.measures {
         write!(out, "    measure {} = ", m.name)?;
         p.expression(out, &m.value, 1)?;
@@ -106,17 +151,71 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
         super::typed::Duration::Epochs(n) => writeln!(out, "    epochs {n}")?,
         super::typed::Duration::Steps(n) => writeln!(out, "    steps {n}")?,
     }
+    let metric = |metric: StopMetric| match metric {
+        StopMetric::Loss => "loss",
+        StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
+    };
+    if let Some(n) = t.evaluate_every {
+        writeln!(out, "    evaluate every {n} steps")?;
+    }
+    for w in &t.watches {
+        writeln!(out, "    watch {} = {} {}, patience {}", w.name, rows(&w.rows), metric(w.metric), w.patience)?;
+    }
     if let Some(stop) = &t.stop {
-        let metric = match stop.metric {
-            StopMetric::Loss => "loss",
-            StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
-        };
-        writeln!(out, "    stop when {} {metric} has not improved for {} epochs", rows(&stop.rows), stop.patience)?;
+        write!(out, "    stop when {} {} ", rows(&stop.rows), metric(stop.metric))?;
+        match stop.when {
+            StopWhen::NotImproved { patience, evaluations } => {
+                let unit = if evaluations { "evaluations" } else { "epochs" };
+                write!(out, "has not improved for {patience} {unit}")?;
+            }
+            StopWhen::Below(bound) => write!(out, "< {bound}")?,
+            StopWhen::Above(bound) => write!(out, "> {bound}")?,
+        }
+        match &stop.then {
+            None => writeln!(out)?,
+            Some(Then::Retrain { on, epochs }) => {
+                let unit = if *epochs { "epochs" } else { "steps" };
+                writeln!(out, ", then retrain on {} for as many {unit}", rows(on))?;
+            }
+            Some(Then::Continue { on, most }) => {
+                writeln!(out, ", then continue on {} at most {most} epochs", rows(on))?;
+            }
+        }
     }
     writeln!(out, "}}")
 }
 
 impl Printer<'_> {
+    fn rule(&self, out: &mut String, word: &str, call: &RuleCall) -> fmt::Result {
+        write!(out, "{word}{}", self.program.definition(call.def).name)?;
+        self.options(out, call.def, &call.options, "(", ")")
+    }
+
+    fn keep(&self, out: &mut String, keep: &Keep) -> fmt::Result {
+        match &keep.condition {
+            Condition::Call(call) => self.rule(out, "    keep ", call)?,
+            Condition::Norm { over, equal, bound } => {
+                let roles = over.iter().map(|role| match role {
+                    AxisRole::Label(label) => label.as_ref(),
+                    AxisRole::Others => "..",
+                });
+                let roles = roles.collect::<Vec<_>>().join(", ");
+                let over = if roles.is_empty() { roles } else { format!(" over {roles}") };
+                write!(out, "    keep norm(_{over}) {} ", if *equal { "==" } else { "<=" })?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtLeast(bound) => {
+                write!(out, "    keep _ >= ")?;
+                self.expression(out, bound, 1)?;
+            }
+            Condition::AtMost(bound) => {
+                write!(out, "    keep _ <= ")?;
+                self.expression(out, bound, 1)?;
+            }
+        }
+        writeln!(out, "{}", keep.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())
+    }
+
     fn ty(&self, ty: &Type) -> String {
         Names(self.packs).ty(ty)
     }
@@ -311,7 +410,21 @@ impl Printer<'_> {
                 write!(out, " else ")?;
                 self.braced(out, otherwise, depth)
             }
+            ExprKind::Evaluating(value) => {
+                write!(out, "evaluating(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Draws { value, count } => {
+                write!(out, "draws(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ", {count})")
+            }
             ExprKind::Call(call) => self.call(out, call, depth),
+            ExprKind::Member { call, local } => {
+                self.call(out, call, depth)?;
+                write!(out, ".{}", self.program.definition(call.def).local(*local).name)
+            }
             ExprKind::CallLocal { function, args, .. } => {
                 write!(out, "{}(", self.local(*function))?;
                 self.list(out, args, depth)?;
@@ -326,6 +439,35 @@ impl Printer<'_> {
                 write!(out, "grad(")?;
                 self.expression(out, of, depth)?;
                 write!(out, ", {})", self.local(*wrt))
+            }
+            ExprKind::Tangent { of, wrt, along } => {
+                write!(out, "tangent(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {} along ", self.local(*wrt))?;
+                self.expression(out, along, depth)?;
+                write!(out, ")")
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                write!(out, "jacobian(")?;
+                self.expression(out, of, depth)?;
+                write!(out, ", {}", self.local(*wrt))?;
+                if let Some(rows) = rows {
+                    write!(out, " per {rows:?}")?;
+                }
+                write!(out, ")")
+            }
+            ExprKind::Peek(value) => unary(out, "peek", value),
+            ExprKind::Commit(value) => unary(out, "commit", value),
+            ExprKind::Positions => write!(out, "positions {}", self.ty(&e.ty)),
+            ExprKind::Reshape(value) => {
+                write!(out, "reshape(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " to {})", self.ty(&e.ty))
+            }
+            ExprKind::Slice { value, axis, start, .. } => {
+                write!(out, "slice(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis} from {start} to {})", self.ty(&e.ty))
             }
             ExprKind::Evaluate { objective, at } => unary(out, self.local(*objective), at),
             ExprKind::EvaluateGrad { objective, at } => unary(out, &format!("grad({})", self.local(*objective)), at),
@@ -350,13 +492,29 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Parameter(path) => {
+                let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
+                let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();
+                write!(out, "parameter {}", parts.join("."))
+            }
+            ExprKind::For(repeat) => {
+                write!(out, "for {} in {}..{} (", repeat.index.0, repeat.from, repeat.to)?;
+                for (k, c) in repeat.carried.iter().enumerate() {
+                    let comma = if k > 0 { ", " } else { "" };
+                    write!(out, "{comma}{}: {} = ", self.local(c.local), self.local_type(c.local))?;
+                    self.expression(out, &c.init, depth)?;
+                }
+                writeln!(out, ") {{")?;
+                self.block(out, &repeat.body, depth + 1)?;
+                write!(out, "{}}}", "    ".repeat(depth))
+            }
         }
     }
 
     fn call(&self, out: &mut String, call: &Call, depth: usize) -> fmt::Result {
         let d = self.program.definition(call.def);
         write!(out, "{}", d.name)?;
-        if let Instance::New(segment) = &call.instance {
+        if let Instance::New { segment, .. } = &call.instance {
             write!(out, "@{segment}")?;
         }
         self.bindings(out, d, &call.sizes, &call.packs)?;

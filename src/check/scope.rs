@@ -10,6 +10,9 @@ use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// In a program of more names, none is offered for an unknown one.
+const MANY_NAMES: usize = 10_000;
+
 /// What a name in a scope means.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Binding {
@@ -17,6 +20,8 @@ pub enum Binding {
     Size(Symbol),
     /// An index variable of index notation.
     Index,
+    /// An instance of a layer, an index into [`Checker::shared`].
+    Shared(usize),
     /// Defined by an equation in error.
     Error,
 }
@@ -56,13 +61,26 @@ pub struct Checker<'c> {
     pub shape_only: Option<LocalId>,
     /// Blocks around this place that are branches of an `if`.
     pub inside_if: usize,
+    /// Blocks around this place that are branches of any choice.
+    pub branches: usize,
+    /// The indices of the repetitions around this place.
+    pub loops: Vec<Symbol>,
+    /// Where in `states` those of the innermost repetition begin, and after it what it carries.
+    pub carried_from: usize,
+    pub shared: Vec<super::shared::Shared>,
+    /// While the sizes of a net's parameters are looked for.
+    pub resolving: bool,
     /// Index variables in scope with what they stand for once known.
     pub indices: BTreeMap<String, super::indexed::IndexVariable>,
     pub requirements: Vec<Requirement>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
-    /// The columns that some expression reads.
+    /// The columns and counters that some expression reads.
     pub columns_read: BTreeSet<LocalId>,
+    /// The second data set of a step and its columns, which are reached by its name.
+    pub beside: Option<(String, BTreeSet<LocalId>)>,
+    /// What counts steps and epochs, in `train`.
+    pub counters: BTreeMap<super::typed::Counter, LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
 }
@@ -93,10 +111,17 @@ impl<'c> Checker<'c> {
             sites: 0,
             shape_only: None,
             inside_if: 0,
+            branches: 0,
+            loops: Vec::new(),
+            carried_from: 0,
+            shared: Vec::new(),
+            resolving: false,
             indices: BTreeMap::new(),
             requirements: Vec::new(),
             columns: BTreeMap::new(),
             columns_read: BTreeSet::new(),
+            beside: None,
+            counters: BTreeMap::new(),
             columns_unknown: false,
         }
     }
@@ -155,7 +180,7 @@ impl<'c> Checker<'c> {
     }
 
     pub fn read(&mut self, id: LocalId, span: Span) -> Expr {
-        if self.local(id).origin == Origin::Column {
+        if matches!(self.local(id).origin, Origin::Column | Origin::Counter) {
             self.columns_read.insert(id);
         }
         Expr { kind: ExprKind::Local(id), ty: self.local(id).ty.clone(), span }
@@ -172,6 +197,11 @@ impl<'c> Checker<'c> {
         }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");
+        // Looking for a name like it takes long where there are many; errors beyond these are not shown.
+        let many = self.locals.len() + self.globals.definitions.len() + self.globals.constants.len() > MANY_NAMES;
+        if self.errors.len() > super::MAX_ERRORS || many {
+            return self.fail(span, error);
+        }
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();
         known.extend(self.globals.visible(self.file));
         known.extend(super::expression::BUILTINS);

@@ -51,23 +51,53 @@ impl Checker<'_> {
             Some(Global::Definition(id)) => self.globals.kind(id) == Kind::Layer,
             _ => false,
         };
+        let layer_of = |alias: &str, name: &str| match self.globals.find_qualified(alias, name, self.file) {
+            Some(Global::Definition(id)) => self.globals.kind(id) == Kind::Layer,
+            _ => false,
+        };
         let mut own: BTreeSet<Span> = BTreeSet::new();
-        for s in &b.statements {
-            if let ast::StatementKind::Let { name, value } = &s.kind
-                && let Some((callee, span)) = uses::applied_name(value)
-                && layer(callee)
-            {
-                own.insert(span);
-                out.push((span, name.text.clone(), true));
+        equations(b, &mut |s| {
+            let (name, value) = match &s.kind {
+                ast::StatementKind::Let { name, value } => (name, value),
+                ast::StatementKind::Shared { name, layer } => (name, layer),
+                _ => return,
+            };
+            let Some(callee) = uses::applied_callee(value) else { return };
+            let applies = match &callee.kind {
+                ast::ExprKind::Name(name) => layer(name),
+                ast::ExprKind::Field { base, name } => base.as_name().is_some_and(|b| layer_of(b, &name.text)),
+                _ => false,
+            };
+            if applies {
+                own.insert(callee.span);
+                out.push((callee.span, name.text.clone(), true));
             }
-        }
+        });
         uses::block(b, &mut |u| {
-            if let uses::Use::Callee(name, span) = u
-                && layer(name)
-                && !own.contains(&span)
-            {
+            let (name, span) = match u {
+                uses::Use::Callee(name, span) if layer(name) => (name, span),
+                uses::Use::Qualified(alias, name, span) if layer_of(alias, name) => (name, span),
+                _ => return,
+            };
+            if !own.contains(&span) {
                 out.push((span, name.to_string(), false));
             }
         });
+    }
+}
+
+/// The equations of a block and of what is repeated in it.
+fn equations<'a>(b: &'a ast::Block, visit: &mut dyn FnMut(&'a ast::Statement)) {
+    for s in &b.statements {
+        visit(s);
+    }
+    b.for_each_expr(&mut |e| repeated(e, visit));
+}
+
+fn repeated<'a>(e: &'a ast::Expr, visit: &mut dyn FnMut(&'a ast::Statement)) {
+    if let ast::ExprKind::For(repeat) = &e.kind {
+        equations(&repeat.body, visit);
+    } else {
+        e.for_each_child(&mut |child| repeated(child, visit));
     }
 }

@@ -1,6 +1,7 @@
 //! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
 
 use super::globals::Global;
+use super::member::is_application;
 use super::scope::{Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
@@ -27,6 +28,9 @@ impl Checker<'_> {
         if self.kind.is_some() {
             return None;
         }
+        if matches!(&e.kind, Ast::Field { base, .. } if is_application(base)) {
+            return None;
+        }
         if let Some(name) = e.as_name() {
             if self.lookup(name).is_some() {
                 return None;
@@ -48,11 +52,39 @@ impl Checker<'_> {
 
     /// `a.b.c` and `a.*` in an expression.
     pub fn path_expression(&mut self, e: &ast::Expr) -> Expr {
-        if self.kind.is_none() {
-            return match self.selection_item(e) {
-                Some(item) => selected(vec![item], e.span),
-                None => poison(e.span),
+        if let Some(parameter) = self.shared_parameter(e) {
+            return parameter;
+        }
+        if let Some(found) = self.qualified(e) {
+            return match found {
+                Global::Constant(c) => {
+                    let element = if c.integer { Element::Int } else { Element::Float };
+                    super::scope::number(c.value, element, e.span)
+                }
+                Global::Error => poison(e.span),
+                Global::Definition(_) => {
+                    let error = Diagnostic::new(codes::WRONG_KIND, format!("`{e}` is a definition, not a value"))
+                        .at(e.span, "a value is wanted here")
+                        .help(format!("apply it: `{e}(x)`"));
+                    self.fail(e.span, error)
+                }
             };
+        }
+        if self.kind.is_none() {
+            if let ast::ExprKind::Field { base, name } = &e.kind
+                && let Some(column) = self.column_beside(base, name, e)
+            {
+                return column;
+            }
+            let Some(item) = self.selection_item(e) else { return poison(e.span) };
+            // One parameter is a tensor.
+            if let SelectionItem::Path(path) = &item
+                && let Some(Global::Definition(net)) = self.global(&path[0])
+                && let Some(parameter) = self.net_parameter(net, path, e.span)
+            {
+                return parameter;
+            }
+            return selected(vec![item], e.span);
         }
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "parameters are reached by their path in `train` only")
             .at(e.span, format!("{} sees its inputs and its own parameters", self.place()))
@@ -136,15 +168,16 @@ impl Checker<'_> {
             if d.result.is_error() {
                 return None;
             }
-            let member = d.members.iter().find(|m| inside && member_name(m) == part);
+            let member = d.members.iter().find(|m| inside && m.is(part));
             match member {
                 Some(Member::Application { def, .. }) => at = *def,
                 Some(Member::Param { .. }) => inside = false,
                 None => {
                     let path: Vec<&str> = parts[..k].iter().map(|p| p.0.as_str()).collect();
                     let path = path.join(".");
-                    let names: Vec<&str> =
-                        if inside { d.members.iter().map(member_name).collect() } else { Vec::new() };
+                    let names: Vec<String> =
+                        if inside { d.members.iter().map(Member::shown).collect() } else { Vec::new() };
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
                     let mut error = Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("`{path}` has no part `{part}`"))
                         .at(*span, "no parameter or application of this name")
                         .at(d.span, format!("`{}` is defined here", d.name));
@@ -159,13 +192,6 @@ impl Checker<'_> {
             }
         }
         Some(())
-    }
-}
-
-fn member_name(m: &Member) -> &str {
-    match m {
-        Member::Param { name, .. } => name,
-        Member::Application { segment, .. } => segment,
     }
 }
 

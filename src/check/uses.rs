@@ -1,7 +1,10 @@
 //! Which names an expression, a block or a definition mentions, arguments before what is applied to them.
 
 use crate::source::Span;
-use crate::syntax::ast::{Block, Definition, Expr, ExprKind, Statement, StatementKind};
+use crate::syntax::ast::{
+    Arg, AxisKind, Block, Definition, Expr, ExprKind, For, Name, Shape, Statement, StatementKind,
+};
+use std::collections::BTreeSet;
 
 /// One mention of a name.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -11,16 +14,29 @@ pub enum Use<'a> {
     Callee(&'a str, Span),
     /// `v'`
     Next(&'a str, Span),
+    /// `d` in `d.W`, besides its value.
+    Part(&'a str, Span),
+    /// `b.residual`: the qualifier, then the name.
+    Qualified(&'a str, &'a str, Span),
 }
 
 pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
     match &e.kind {
         ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Str(_) => {}
+        ExprKind::Shape(shape) => self::shape(shape, visit),
+        ExprKind::For(repeat) => self::repetition(repeat, visit),
+        ExprKind::Marked { value, .. } => expression(value, visit),
+        ExprKind::Field { base, name } => {
+            if let ExprKind::Name(qualifier) = &base.kind {
+                visit(Use::Part(qualifier, base.span));
+                visit(Use::Qualified(qualifier, &name.text, e.span));
+            }
+            expression(base, visit);
+        }
         ExprKind::Name(name) => visit(Use::Value(name, e.span)),
         ExprKind::Next(name) => visit(Use::Next(name, e.span)),
         ExprKind::Unary { operand: inner, .. }
         | ExprKind::IndexReduce { body: inner, .. }
-        | ExprKind::Field { base: inner, .. }
         | ExprKind::Wildcard { base: inner }
         | ExprKind::Transpose { base: inner } => expression(inner, visit),
         ExprKind::Binary { left, right, .. } => {
@@ -29,7 +45,10 @@ pub fn expression<'a>(e: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
         }
         ExprKind::Call { callee, args, over } => {
             // Draws (`normal(like: x)`) and reductions over axes are the language's own.
-            let built_in = over.is_some() || args.iter().any(|a| a.name.as_ref().is_some_and(|n| n.text == "like"));
+            let shaped = |a: &Arg| {
+                a.name.as_ref().is_some_and(|n| n.text == "like") || matches!(a.value.kind, ExprKind::Shape(_))
+            };
+            let built_in = over.is_some() || args.iter().any(shaped);
             args.iter().for_each(|a| expression(&a.value, visit));
             if !(built_in && callee.as_name().is_some()) {
                 applied(callee, visit);
@@ -63,6 +82,47 @@ fn applied<'a>(callee: &'a Expr, visit: &mut dyn FnMut(Use<'a>)) {
     }
 }
 
+/// The sizes of a shape.
+fn shape<'a>(shape: &'a Shape, visit: &mut dyn FnMut(Use<'a>)) {
+    for axis in &shape.axes {
+        if let AxisKind::Size { size, .. } = &axis.kind {
+            expression(size, visit);
+        }
+    }
+}
+
+/// What a repetition mentions of the names around it: those it binds itself are hidden.
+fn repetition<'a>(repeat: &'a For, visit: &mut dyn FnMut(Use<'a>)) {
+    expression(&repeat.from, visit);
+    expression(&repeat.to, visit);
+    let mut own: BTreeSet<&str> = BTreeSet::from([repeat.index.text.as_str()]);
+    for carried in &repeat.carried {
+        expression(&carried.init, visit);
+        own.insert(&carried.name.text);
+    }
+    for s in &repeat.body.statements {
+        own.extend(bound(s).iter().map(|n| n.text.as_str()));
+    }
+    block(&repeat.body, &mut |u| match u {
+        Use::Value(name, _) | Use::Next(name, _) | Use::Part(name, _) if own.contains(name) => {}
+        // A name that is applied may be a definition's even where a local is called so.
+        _ => visit(u),
+    });
+}
+
+/// The names that a statement binds.
+pub fn bound(s: &Statement) -> Vec<&Name> {
+    match &s.kind {
+        StatementKind::Let { name, .. }
+        | StatementKind::LetIndexed { name, .. }
+        | StatementKind::Param { name, .. }
+        | StatementKind::State { name, .. }
+        | StatementKind::Shared { name, .. } => vec![name],
+        StatementKind::LetTuple { names, .. } => names.iter().collect(),
+        StatementKind::Next { .. } => Vec::new(),
+    }
+}
+
 pub fn block<'a>(b: &'a Block, visit: &mut dyn FnMut(Use<'a>)) {
     b.statements.iter().for_each(|s| statement(s, visit));
     if let Some(result) = &b.result {
@@ -77,7 +137,8 @@ pub fn statement<'a>(s: &'a Statement, visit: &mut dyn FnMut(Use<'a>)) {
         | StatementKind::LetIndexed { value, .. }
         | StatementKind::Next { value, .. }
         | StatementKind::Param { init: value, .. }
-        | StatementKind::State { init: value, .. } => expression(value, visit),
+        | StatementKind::State { init: value, .. }
+        | StatementKind::Shared { layer: value, .. } => expression(value, visit),
     }
 }
 
@@ -89,6 +150,21 @@ pub fn definition<'a>(d: &'a Definition, visit: &mut dyn FnMut(Use<'a>)) {
         }
     }
     block(&d.body, visit);
+    if let Some(derivative) = &d.derivative {
+        block(&derivative.body, visit);
+    }
+}
+
+/// What an application applies: `dense` in `x |> dense(3)`.
+pub fn applied_callee(e: &Expr) -> Option<&Expr> {
+    match &e.kind {
+        ExprKind::Call { callee, .. } => Some(callee),
+        ExprKind::Pipe { callee, .. } => match &callee.kind {
+            ExprKind::Name(_) | ExprKind::Field { .. } => Some(callee),
+            _ => applied_callee(callee),
+        },
+        _ => None,
+    }
 }
 
 /// The place of the name that an application applies, if it applies one: `dense` in `x |> dense(3)`.

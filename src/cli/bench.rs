@@ -3,11 +3,11 @@
 use super::failure::Failure;
 use super::load::{Loaded, load_trainable};
 use super::options::Bench;
-use super::print;
 use super::run::{failure, settings, starting_tensors};
+use super::{print, stages};
 use crate::data::FloatType;
 use crate::runtime::memory::{ProcessClock, peak_rss_mb};
-use crate::train::{RunError, Session};
+use crate::train::{self, RunError, Session};
 use serde_json::json;
 use std::time::Instant;
 
@@ -18,8 +18,13 @@ pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
     let settings = settings(&options.compile, options.seed)?;
     let Loaded { files, program, tables, .. } = load_trainable(&options.source, FloatType::of(settings.dtype))?;
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
+    let origin = match train::Source::new(&program, &tables, &settings) {
+        Ok(origin) => origin,
+        Err(error) => return Err(failure(error, files)),
+    };
+    let phase = options.phase.as_deref().map_or(Ok(0), |name| stages::phase(&origin.model, name))?;
     let measured = (|| {
-        let mut session = Session::new(&program, &tables, &settings, &init)?;
+        let mut session = Session::start(origin, phase, &init)?;
         let mut losses = vec![session.step()?.0];
         let first_step_ms = clock.elapsed_ms();
         while losses.len() < options.losses {

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::load::{load, load_trainable, parsed, read};
-use super::options::{Compile, Dump, Source};
+use super::options::{Compile, Dump, Phases, Source};
 use super::run::{failure, settings};
 use super::{print, stages};
 use crate::check;
@@ -36,35 +36,64 @@ fn text(options: &Dump) -> Result<String, Failure> {
             let library = loaded.program.definitions.iter().take_while(|d| d.span.file != loaded.user).count();
             Ok(check::print::print(&loaded.program, library))
         }
-        "schedule" | "clif" | "asm" => machine(&options.source, &options.compile, &options.after),
-        stage => Ok(graph_after(&options.source, &options.compile, stage)?.to_string()),
+        "schedule" | "clif" | "asm" => machines(options),
+        stage => {
+            let graphs = graphs_after(&options.source, &options.phases, &options.compile, stage)?;
+            let several = graphs.len() > 1;
+            let texts = graphs.iter().map(|(phase, graph)| match phase.as_ref().filter(|_| several) {
+                Some(phase) => format!("# phase {phase}\n{graph}"),
+                None => graph.to_string(),
+            });
+            Ok(texts.collect())
+        }
     }
 }
 
-/// The step's graph after a stage: `graph`, `gradient`, or a pass.
-pub fn graph_after(source: &Source, compile: &Compile, stage: &str) -> Result<Graph, Failure> {
+/// The graph of each phase's step after a stage (`graph`, `gradient`, or a pass) with the phase's name.
+pub fn graphs_after(
+    source: &Source,
+    phases: &Phases,
+    compile: &Compile,
+    stage: &str,
+) -> Result<Vec<(Option<String>, Graph)>, Failure> {
     if !stages::graphs().any(|s| s == stage) {
         return Err(stages::unknown(stage));
     }
     let settings = settings(compile, 0)?;
     let (model, loaded) = stages::model(load_trainable(source, FloatType::of(settings.dtype))?, settings.dtype)?;
-    stages::after(&model.step, &settings.off, stage).map_err(|e| failure(e, loaded.files))
+    let mut graphs = Vec::new();
+    for (k, _) in stages::phases(&model, phases)? {
+        let phase = &model.phases[k];
+        match stages::after(&phase.step, &settings.off, stage) {
+            Ok(graph) => graphs.push((phase.name.clone(), graph)),
+            Err(error) => return Err(failure(error, loaded.files)),
+        }
+    }
+    Ok(graphs)
 }
 
-fn machine(source: &Source, compile: &Compile, stage: &str) -> Result<String, Failure> {
-    let settings = settings(compile, 0)?;
-    let loaded = load_trainable(source, FloatType::of(settings.dtype))?;
-    let batch = training_batch(&loaded.program, &loaded.tables);
+fn machines(options: &Dump) -> Result<String, Failure> {
+    let settings = settings(&options.compile, 0)?;
+    let loaded = load_trainable(&options.source, FloatType::of(settings.dtype))?;
     let (model, loaded) = stages::model(loaded, settings.dtype)?;
-    let program = batch
-        .map_err(RunError::from)
-        .and_then(|batch| Ok(schedule_of(&model.step, batch, &settings)?))
-        .map_err(|e| failure(e, loaded.files))?;
-    if stage == "schedule" {
-        return Ok(program.to_string());
+    let mut text = String::new();
+    for (k, heading) in stages::phases(&model, &options.phases)? {
+        let program = training_batch(&loaded.program, k, &loaded.tables)
+            .map_err(RunError::from)
+            .and_then(|batch| Ok(schedule_of(&model.phases[k].step, batch, &settings)?));
+        let program = match program {
+            Ok(program) => program,
+            Err(error) => return Err(failure(error, loaded.files)),
+        };
+        text += &heading;
+        if options.after == "schedule" {
+            text += &program.to_string();
+            continue;
+        }
+        let (cpu, threads) = (settings.cpu, settings.threads);
+        let how = codegen::Options { cpu, threads, text: true, ..codegen::Options::default() };
+        let compiled = codegen::compile(&program, &how).map_err(Failure::message)?;
+        text += if options.after == "clif" { compiled.clif() } else { compiled.asm() };
     }
-    let options =
-        codegen::Options { cpu: settings.cpu, threads: settings.threads, text: true, ..codegen::Options::default() };
-    let compiled = codegen::compile(&program, &options).map_err(Failure::message)?;
-    Ok(if stage == "clif" { compiled.clif() } else { compiled.asm() }.to_owned())
+    Ok(text)
 }

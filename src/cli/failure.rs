@@ -6,7 +6,7 @@ use crate::source::{Diagnostic, Files, render};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
-/// What ends a command with exit status 1.
+/// What ends a command with another exit status than 0.
 #[derive(Debug)]
 pub enum Failure {
     /// Errors with places in the program.
@@ -17,6 +17,8 @@ pub enum Failure {
     Told,
     /// The reader of stdout has seen enough and closed it.
     Closed,
+    /// The user has ended it; says how to go on.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -43,6 +45,7 @@ impl Failure {
                 format!("{}{count}\n", render(files, diagnostics, coloured(color)))
             }
             Failure::Message(text) => format!("error: {text}\n"),
+            Failure::Interrupted(text) => format!("{text}\n"),
             Failure::Told | Failure::Closed => return,
         };
         // Nowhere is left to say that stderr is closed.

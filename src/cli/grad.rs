@@ -13,13 +13,19 @@ use crate::train::BuildError;
 
 pub fn execute(options: &Grad) -> Result<(), Failure> {
     let (model, loaded) = stages::model(load_trainable(&options.source, FloatType::F64)?, DType::F64)?;
-    if let Some(of) = &options.of
-        && !model.trained.iter().any(|k| model.parameters[*k].path.starts_with(of.as_str()))
-    {
-        let names: Vec<&str> = model.trained.iter().map(|k| &*model.parameters[*k].path).collect();
-        return Err(Failure::message(format!("no parameter begins with `{of}`; there are {}", names.join(", "))));
+    let phases = stages::phases(&model, &options.phases)?;
+    if let Some(of) = &options.of {
+        let names: Vec<&str> = phases.iter().flat_map(|(k, _)| model.trained(*k)).map(|p| &*p.path).collect();
+        if !names.iter().any(|path| path.starts_with(of.as_str())) {
+            return Err(Failure::message(format!("no parameter begins with `{of}`; there are {}", names.join(", "))));
+        }
     }
-    let graph = optimize::optimize(&model.gradient, &optimize::Options::default(), &mut |_, _| {});
-    let graph = graph.map_err(|e| failure(BuildError::from(e).into(), loaded.files))?;
-    print(&formula(&graph, options.of.as_deref()))
+    for (k, heading) in phases {
+        let graph = optimize::optimize(&model.phases[k].gradient, &optimize::Options::default(), &mut |_, _| {});
+        match graph {
+            Ok(graph) => print(&format!("{heading}{}", formula(&graph, options.of.as_deref())))?,
+            Err(error) => return Err(failure(BuildError::from(error).into(), loaded.files)),
+        }
+    }
+    Ok(())
 }

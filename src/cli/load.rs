@@ -1,52 +1,83 @@
 //! From a file's name to a checked program and its data.
 
 use super::failure::Failure;
+use super::modules;
 use super::options::Source;
 use crate::check::{self, Schemas, typed::Program};
 use crate::data::{self, FloatType, Table};
 use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
 use crate::syntax::{MAX_TEXT, parse};
+use crate::train;
+use crate::train::record::Encoded;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A program without errors, and the data it declares.
 pub struct Loaded {
     pub files: Files,
     /// The program's own file.
     pub user: FileId,
+    /// The files it uses, and those they use.
+    pub used: Vec<FileId>,
     pub program: Program,
     pub tables: BTreeMap<String, Table>,
+    /// The files of each data set.
+    pub data_files: BTreeMap<String, Vec<PathBuf>>,
+}
+
+impl Loaded {
+    /// The user's files, the program's own first.
+    pub fn sources(&self) -> Vec<FileId> {
+        [self.user].iter().chain(&self.used).copied().collect()
+    }
 }
 
 /// The text of a program's file. No more than is needed to see that it is too large is read: a device may have no end.
 pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
+    let mut files = Files::default();
+    match add(&mut files, path) {
+        Ok(file) => Ok((files, file)),
+        Err(error) => Err(Failure::Diagnostics(Box::new(files), vec![error])),
+    }
+}
+
+/// Adds the text of a file to the others.
+pub fn add(files: &mut Files, path: &Path) -> Result<FileId, Diagnostic> {
     let mut bytes = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|e| Failure::from(unreadable(path, &e)))?;
+        .map_err(|e| unreadable(path, &e))?;
+    add_bytes(files, path, bytes)
+}
+
+/// The text of bytes that come from a file.
+pub fn decoded(path: &Path, bytes: Vec<u8>) -> Result<(Files, FileId), Failure> {
+    let mut files = Files::default();
+    match add_bytes(&mut files, path, bytes) {
+        Ok(file) => Ok((files, file)),
+        Err(error) => Err(Failure::Diagnostics(Box::new(files), vec![error])),
+    }
+}
+
+fn add_bytes(files: &mut Files, path: &Path, bytes: Vec<u8>) -> Result<FileId, Diagnostic> {
     if bytes.len() > MAX_TEXT {
         let message = format!("{} is larger than {} MiB", path.display(), MAX_TEXT >> 20);
         let error = Diagnostic::new(codes::FILE_TOO_LARGE, message);
-        return Err(error.help("keep data in files of its own, read with `data`").into());
+        return Err(error.help("keep data in files of its own, read with `data`"));
     }
-    let mut files = Files::default();
     match String::from_utf8(bytes) {
-        Ok(text) => {
-            let file = files.add(path, text);
-            Ok((files, file))
-        }
+        Ok(text) => Ok(files.add(path, text)),
         Err(error) => {
             let file = files.add(path, String::from_utf8_lossy(error.as_bytes()));
             // Up to here the lossy text has the same bytes.
             let at = error.utf8_error().valid_up_to();
             let byte = error.as_bytes().get(at).copied().unwrap_or_default();
-            let error = Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
+            Err(Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
                 .at(Span::new(file, at, at + 1), format!("the byte {byte:#04x} does not belong here"))
-                .help("save the file as UTF-8");
-            Err(Failure::Diagnostics(Box::new(files), vec![error]))
+                .help("save the file as UTF-8"))
         }
     }
 }
@@ -83,21 +114,23 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 /// Parses, reads the data and checks. Fails with every error found on the way.
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
-    let directory = source.file.parent().unwrap_or(Path::new(""));
     let mut errors = Vec::new();
-    let (tables, schemas) = read_data(&tree, directory, float, &mut errors);
+    let (mut tables, schemas, data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
-    let (program, found) = check::check(&prelude, &tree, &schemas, &source.set);
+    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let used = modules.files.iter().map(|f| f.span.file).collect();
+    let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
+        errors.extend(train::standardize(&program, &mut tables).err());
     }
     if !errors.is_empty() {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
-    Ok(Loaded { files, user, program, tables })
+    Ok(Loaded { files, user, used, program, tables, data_files })
 }
 
 /// As [`load`], for what needs a program that trains something.
@@ -113,18 +146,38 @@ pub fn load_trainable(source: &Source, float: FloatType) -> Result<Loaded, Failu
     Err(Failure::Diagnostics(Box::new(loaded.files), vec![error]))
 }
 
-/// The tables that can be read, and what the checker needs to know of them.
+/// As [`load`], for a program whose data is known by how it was encoded, and is not read.
+pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result<Loaded, Failure> {
+    let (mut files, user, tree) = parsed(&source.file)?;
+    let schemas: Schemas =
+        data.iter().map(|(name, encoded)| (name.clone(), encoded.encoding.schema(encoded.rows))).collect();
+    let prelude = check::prelude(&mut files);
+    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let mut errors = Vec::new();
+    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let used = modules.files.iter().map(|f| f.span.file).collect();
+    let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
+    errors.extend(found);
+    if !errors.is_empty() {
+        return Err(Failure::Diagnostics(Box::new(files), errors));
+    }
+    Ok(Loaded { files, user, used, program, tables: BTreeMap::new(), data_files: BTreeMap::new() })
+}
+
+/// The tables that can be read, what the checker needs to know of them, and the files they are read from.
 fn read_data(
     tree: &ast::File,
     directory: &Path,
     float: FloatType,
     errors: &mut Vec<Diagnostic>,
-) -> (BTreeMap<String, Table>, Schemas) {
-    let (mut tables, mut schemas) = (BTreeMap::new(), Schemas::new());
+) -> (BTreeMap<String, Table>, Schemas, BTreeMap<String, Vec<PathBuf>>) {
+    let (mut tables, mut schemas, mut files) = (BTreeMap::new(), Schemas::new(), BTreeMap::new());
     for item in &tree.items {
         let ItemKind::Data(declaration) = &item.kind else { continue };
-        let table = data::source(declaration, directory)
-            .and_then(|source| source.read(float).map_err(|e| e.at(declaration.source.span)));
+        let table = data::source(declaration, directory).and_then(|source| {
+            files.insert(declaration.name.text.clone(), source.files());
+            source.read(float).map_err(|e| e.at(declaration.source.span))
+        });
         match table {
             Ok(table) => {
                 schemas.insert(declaration.name.text.clone(), table.schema());
@@ -133,16 +186,16 @@ fn read_data(
             Err(error) => errors.push(error),
         }
     }
-    (tables, schemas)
+    (tables, schemas, files)
 }
 
 /// Checks that columns used as indices stay within their axes.
 fn requirements(program: &Program, tables: &BTreeMap<String, Table>, errors: &mut Vec<Diagnostic>) {
-    for requirement in program.train.iter().flat_map(|t| &t.requirements) {
+    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
         let name = &program.data_set(requirement.data).name;
-        let Some(column) = tables.get(name).and_then(|t| t.column(&requirement.column).ok()) else { continue };
+        let Some(table) = tables.get(name) else { continue };
         let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);
-        if let Err(error) = column.check_index_range(size) {
+        if let Err(error) = table.check_index_range(&requirement.column, size) {
             errors.push(error.at(requirement.span));
         }
     }

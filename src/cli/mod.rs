@@ -1,17 +1,24 @@
 //! The command line: one file per subcommand.
 //!
-//! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc.
+//! Results go to stdout, everything else to stderr. Exit status: 0 ok, 1 failed, 2 usage, 101 a bug in dlc, 130 interrupted.
 
 mod bench;
 mod bug;
 mod check;
+mod doc;
 mod dump;
+mod eval;
 mod explain;
 mod failure;
+mod fmt;
 mod grad;
 mod graph;
+mod keep;
 mod load;
+mod modules;
+mod new;
 mod options;
+mod predict;
 mod run;
 mod stages;
 mod test;
@@ -34,6 +41,9 @@ pub fn execute(cli: Cli, clock: ProcessClock) -> ExitCode {
 /// The exit status of a bug in dlc.
 const BUG: u8 = 101;
 
+/// That of a command ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
 fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
     let result = match &cli.command {
         Command::ExplainError(options) => explain::execute(options),
@@ -44,12 +54,17 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Command::Dump(options) => dump::execute(options),
         Command::Graph(options) => graph::execute(options),
         Command::Test(options) => test::execute(options),
+        Command::Predict(options) => predict::execute(options),
+        Command::Eval(options) => eval::execute(options),
+        Command::Fmt(options) => fmt::execute(options, cli.color),
+        Command::Doc(options) => doc::execute(options),
+        Command::New(options) => new::execute(options),
     };
     match result {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell(cli.color);
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Interrupted(_)) { ExitCode::from(INTERRUPTED) } else { ExitCode::FAILURE }
         }
     }
 }

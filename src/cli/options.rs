@@ -3,7 +3,7 @@
 use crate::codegen::Cpu;
 use crate::ir::DType;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Compiles a page of deep-learning mathematics into one native training step, and trains it.
 #[derive(Parser, Debug)]
@@ -28,6 +28,10 @@ pub enum Color {
 pub enum Command {
     /// Train the model of a file and report its metrics.
     Run(Run),
+    /// Apply a trained net to new rows.
+    Predict(Predict),
+    /// Measure a trained model on the parts of its data, or on a new file.
+    Eval(Eval),
     /// Report every error in a file.
     Check(Check),
     /// Print the derivative of the objective with respect to each parameter, as mathematics.
@@ -40,6 +44,12 @@ pub enum Command {
     Test(Test),
     /// Time training steps.
     Bench(Bench),
+    /// Put `.dl` files into canonical form.
+    Fmt(Fmt),
+    /// Show the documentation and the source of a definition, or list all of them.
+    Doc(Doc),
+    /// Create a folder with a small model that trains at once.
+    New(New),
     /// Explain an error code at length.
     ExplainError(Explain),
 }
@@ -53,6 +63,25 @@ pub struct Source {
     /// Give a top-level constant of the file another value.
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, f64)>,
+
+    /// The folder that the paths of data are relative to, if it is not that of the file.
+    #[arg(skip)]
+    pub data: Option<PathBuf>,
+}
+
+impl Source {
+    /// The folder that the paths of data are relative to.
+    pub fn directory(&self) -> &Path {
+        self.data.as_deref().or(self.file.parent()).unwrap_or(Path::new(""))
+    }
+}
+
+/// Which phases of the program are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Phases {
+    /// Only the phase of this name; by default every phase.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
 }
 
 /// How the program is to be compiled.
@@ -109,10 +138,29 @@ impl Precision {
 
 #[derive(Args, Debug)]
 pub struct Run {
-    #[command(flatten)]
-    pub source: Source,
-    #[command(flatten)]
-    pub compile: Compile,
+    /// The `.dl` file.
+    #[arg(required_unless_present = "resume")]
+    pub file: Option<PathBuf>,
+
+    /// Give a top-level constant of the file another value.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub set: Vec<(String, f64)>,
+
+    /// The precision of every float.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub dtype: Precision,
+
+    /// Threads for large products; never changes results. By default, as many as the machine has cores.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
+    #[arg(long, value_enum)]
+    pub cpu: Option<Vectors>,
+
+    /// Switch an optimization pass off; may be repeated.
+    #[arg(long, value_name = "PASS")]
+    pub off: Vec<String>,
 
     /// The seed of every random draw: initial values, noise, the order of rows.
     #[arg(long, default_value_t = 0)]
@@ -129,6 +177,75 @@ pub struct Run {
     /// One JSON object per event on stdout.
     #[arg(long)]
     pub json: bool,
+
+    /// The folder that runs are kept in.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub runs: PathBuf,
+
+    /// The name of the run's folder; by default that of the file, numbered if there is one already.
+    #[arg(long)]
+    pub name: Option<String>,
+
+    /// Remove the run that has the name before.
+    #[arg(long, requires = "name")]
+    pub overwrite: bool,
+
+    /// Keep nothing.
+    #[arg(long, conflicts_with_all = ["name", "resume"])]
+    pub no_save: bool,
+
+    /// Go on with a run that was interrupted: the one in this folder, or the newest of the file.
+    #[arg(long, value_name = "RUN", num_args = 0..=1,
+        conflicts_with_all = ["set", "dtype", "off", "seed", "init", "name", "overwrite"])]
+    pub resume: Option<Option<PathBuf>>,
+
+    /// Save where the run stands at most this often.
+    #[arg(long, value_name = "SECONDS", default_value_t = super::keep::EVERY, value_parser = seconds)]
+    pub save_every: f64,
+}
+
+#[derive(Args, Debug)]
+pub struct Predict {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// A file with the columns of the run's data; targets may be absent.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+
+    /// The net to apply, if the program has several.
+    #[arg(long, value_name = "NAME")]
+    pub net: Option<String>,
+
+    /// Write to a .csv or .npy file; by default as CSV to stdout.
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Args, Debug)]
+pub struct Eval {
+    /// The folder of a run, for its best parameters, or one of its checkpoints.
+    pub run: PathBuf,
+
+    /// All rows of this file instead of the run's own data.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+
+    /// This part of the run's data only.
+    #[arg(long, value_name = "NAME", conflicts_with = "data")]
+    pub part: Option<String>,
+
+    /// One JSON object on stdout.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Threads for large products; never changes results.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 #[derive(Args, Debug)]
@@ -145,6 +262,8 @@ pub struct Check {
 pub struct Grad {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// Only parameters whose path begins so.
     #[arg(long, value_name = "PATH")]
@@ -155,6 +274,8 @@ pub struct Grad {
 pub struct Dump {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
     #[command(flatten)]
     pub compile: Compile,
 
@@ -167,6 +288,8 @@ pub struct Dump {
 pub struct Graph {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// The directory to write FILE.dot and FILE.svg to; by default the current one.
     #[arg(long, short, value_name = "DIR")]
@@ -181,6 +304,8 @@ pub struct Graph {
 pub struct Test {
     #[command(flatten)]
     pub source: Source,
+    #[command(flatten)]
+    pub phases: Phases,
 
     /// The seed of the point at which gradients are checked.
     #[arg(long, default_value_t = 0)]
@@ -201,6 +326,10 @@ pub struct Bench {
     pub source: Source,
     #[command(flatten)]
     pub compile: Compile,
+
+    /// The phase to time, from the program's starting values; by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
 
     /// Steps to time, after a warm-up.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -224,6 +353,40 @@ pub struct Bench {
 }
 
 #[derive(Args, Debug)]
+pub struct Fmt {
+    /// Files, or folders with the `.dl` files below them; `-` is stdin. By default the current folder.
+    pub files: Vec<PathBuf>,
+
+    /// Change nothing; name the files that are not formatted and fail if there are any.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Write the result to stdout and leave the files as they are.
+    #[arg(long, conflicts_with = "check")]
+    pub stdout: bool,
+
+    /// Write theta for θ, grad for ∇, <= for ≤, and so on.
+    #[arg(long)]
+    pub ascii: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Doc {
+    /// A definition, such as adam; without one, all are listed.
+    pub name: Option<String>,
+
+    /// Also know the definitions of this file.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct New {
+    /// The folder to create.
+    pub name: PathBuf,
+}
+
+#[derive(Args, Debug)]
 pub struct Explain {
     /// An error code, such as E0203.
     pub code: String,
@@ -238,4 +401,11 @@ fn setting(text: &str) -> Result<(String, f64), String> {
     }
     let number: f64 = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
     if number.is_finite() { Ok((name.to_owned(), number)) } else { Err(format!("`{value}` is not a finite number")) }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if seconds >= 0.0 => Ok(seconds),
+        _ => Err(format!("`{text}` is not a number of seconds")),
+    }
 }

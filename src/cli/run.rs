@@ -1,29 +1,102 @@
-//! `dlc run FILE`: trains, and reports loss and measures on every part of the data.
+//! `dlc run FILE`: trains, keeps the run in a folder, and reports loss and measures on every part of the data.
 
 use super::failure::Failure;
+use super::keep::{self, Kept};
 use super::load::{Loaded, load_trainable};
-use super::options::{Compile, Run, Vectors};
+use super::options::{Compile, Run, Source, Vectors};
 use super::stages;
 use crate::codegen::Cpu;
 use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
 use crate::runtime::memory::ProcessClock;
 use crate::source::{Diagnostic, Files, codes};
-use crate::train::{self, Diverged, Reporter, Request, RunError, Settings, divergence};
+use crate::train::record::{Keeper, Keeping, Standing};
+use crate::train::{self, Diverged, Ended, Reporter, Request, RunError, Settings, divergence};
+use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
-    let settings = settings(&options.compile, options.seed)?;
-    let Loaded { files, program, tables, .. } = load_trainable(&options.source, FloatType::of(settings.dtype))?;
+    if let Some(named) = &options.resume {
+        let (kept, standing, keeping) = keep::resumed(options, named.as_deref())?;
+        let Kept { source, settings, loaded, folder, config } = kept;
+        if standing.as_ref().is_some_and(|s| s.about.finished) {
+            note(&format!("the run {} has come to its end: there is nothing to go on with", folder.path().display()));
+            return Ok(());
+        }
+        if standing.is_none() && config.init.is_some() {
+            let why = "ended before it was saved for the first time, and did not begin with the program's own values";
+            return Err(Failure::message(format!("the run {} {why}: begin a new one", folder.path().display())));
+        }
+        return train(options, clock, &source, settings, loaded, Vec::new(), standing, keeping);
+    }
+    let compile =
+        Compile { dtype: options.dtype, threads: options.threads, cpu: options.cpu, off: options.off.clone() };
+    let settings = settings(&compile, options.seed)?;
+    let file = options.file.clone().unwrap_or_default();
+    let source = Source { file, set: options.set.clone(), data: None };
+    let loaded = load_trainable(&source, FloatType::of(settings.dtype))?;
+    let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
+    let keeping = keep::keeping(options, &source, &loaded, &settings)?;
+    train(options, clock, &source, settings, loaded, init, None, keeping)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn train(
+    options: &Run,
+    clock: &ProcessClock,
+    source: &Source,
+    settings: Settings,
+    loaded: Loaded,
+    init: Vec<(String, Tensor)>,
+    standing: Option<Standing>,
+    keeping: Keeping,
+) -> Result<(), Failure> {
+    let Loaded { files, program, tables, .. } = loaded;
     let request = Request {
-        file: options.source.file.display().to_string(),
-        init: starting_tensors(options.init.as_deref(), settings.dtype)?,
+        file: source.file.display().to_string(),
+        init,
         settings,
         max_steps: options.max_steps,
         clock,
+        interrupted: interrupted(),
     };
     let mut reporter = if options.json { Reporter::json() } else { Reporter::human() };
-    train::run(&program, &tables, &request, &mut reporter).map_err(|e| failure(e, files))
+    let mut keeper = Keeper::new(keeping);
+    let ended = train::run(&program, &tables, &request, standing, &mut keeper, &mut reporter);
+    drop(reporter);
+    let folder = keeper.folder().map(|folder| folder.path().display().to_string());
+    match (ended.map_err(|e| failure(e, files))?, folder) {
+        (Ended::Interrupted { steps }, Some(folder)) => {
+            Err(Failure::Interrupted(format!("interrupted after {steps} steps; go on by: dlc run --resume {folder}")))
+        }
+        (Ended::Interrupted { steps }, None) => {
+            Err(Failure::Interrupted(format!("interrupted after {steps} steps; nothing was kept")))
+        }
+        (Ended::Finished, Some(folder)) if !options.json => {
+            note(&format!("kept in {folder}"));
+            Ok(())
+        }
+        (Ended::Finished, _) => Ok(()),
+    }
+}
+
+/// Tells what is no result.
+fn note(text: &str) {
+    // Nowhere is left to say that stderr is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Set by the first Ctrl-C, which lets the step be finished; the second ends the process.
+fn interrupted() -> &'static AtomicBool {
+    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    // Without a handler Ctrl-C ends the process, as it does everywhere.
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(super::INTERRUPTED.into());
+        }
+    });
+    &INTERRUPTED
 }
 
 /// The settings of a compilation.
@@ -72,7 +145,8 @@ pub fn failure(error: RunError, files: Files) -> Failure {
 }
 
 fn blamed(diverged: &Diverged) -> Diagnostic {
-    let message = format!("training diverged at step {} (epoch {})", diverged.step, diverged.epoch + 1);
+    let phase = diverged.phase.as_ref().map_or(String::new(), |phase| format!(" of phase `{phase}`"));
+    let message = format!("training diverged at step {} (epoch {}){phase}", diverged.step, diverged.epoch + 1);
     let mut diagnostic = Diagnostic::new(codes::DIVERGED, message);
     if let Some(culprit) = &diverged.culprit {
         if let Some(span) = culprit.origin.span {

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::load::Loaded;
+use super::options::Phases;
 use crate::elaborate::Model;
 use crate::ir::{DType, Graph};
 use crate::optimize;
@@ -23,6 +24,29 @@ pub fn model(loaded: Loaded, dtype: DType) -> Result<(Model, Loaded), Failure> {
         Ok(model) => Ok((model, loaded)),
         Err(error) => Err(Failure::Diagnostics(Box::new(loaded.files), vec![error])),
     }
+}
+
+/// The phases that are asked for, with a heading where there are several.
+pub fn phases(model: &Model, asked: &Phases) -> Result<Vec<(usize, String)>, Failure> {
+    if let Some(name) = &asked.phase {
+        return Ok(vec![(phase(model, name)?, String::new())]);
+    }
+    let heading = |name: &Option<String>| match name {
+        Some(name) if model.phases.len() > 1 => format!("# phase {name}\n"),
+        _ => String::new(),
+    };
+    Ok(model.phases.iter().map(|p| heading(&p.name)).enumerate().collect())
+}
+
+/// The phase of this name.
+pub fn phase(model: &Model, name: &str) -> Result<usize, Failure> {
+    let found = model.phases.iter().position(|p| p.name.as_deref() == Some(name));
+    found.ok_or_else(|| {
+        let names: Vec<&str> = model.phases.iter().filter_map(|p| p.name.as_deref()).collect();
+        let there = if names.is_empty() { "it has none".into() } else { format!("there are {}", names.join(", ")) };
+        let near = closest(name, names).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
+        Failure::message(format!("the program has no phase `{name}`; {there}{near}"))
+    })
 }
 
 /// The graph as a stage leaves it. A pass that is switched off leaves what came to it.

@@ -20,13 +20,23 @@ pub fn execute(options: &Test) -> Result<(), Failure> {
     let settings =
         Settings { dtype: DType::F64, threads: 1, cpu: Cpu::native(), seed: options.seed, off: BTreeSet::new() };
     let how = Options { seed: options.seed, tolerance: options.tolerance, ..Options::default() };
-    let report = check_gradients(&program, &tables, &model, &settings, &how).map_err(|e| failure(e, files))?;
-    if options.json {
-        let mut object = json!(report);
-        object["passed"] = json!(report.passed());
-        print(&format!("{object}\n"))?;
-    } else {
-        print(&report.to_string())?;
+    let mut passed = true;
+    for (k, heading) in stages::phases(&model, &options.phases)? {
+        let report = match check_gradients(&program, &tables, &model, k, &settings, &how) {
+            Ok(report) => report,
+            Err(error) => return Err(failure(error, files)),
+        };
+        passed &= report.passed();
+        if options.json {
+            let mut object = json!(report);
+            object["passed"] = json!(report.passed());
+            if let Some(name) = &model.phases[k].name {
+                object["phase"] = json!(name);
+            }
+            print(&format!("{object}\n"))?;
+        } else {
+            print(&format!("{heading}{report}"))?;
+        }
     }
-    if report.passed() { Ok(()) } else { Err(Failure::Told) }
+    if passed { Ok(()) } else { Err(Failure::Told) }
 }

@@ -1,12 +1,15 @@
-//! The batches of a part: which rows each step sees, and copying them into the step's buffers.
+//! The batches of a part: which rows each step sees.
 //!
 //! The order of an epoch is a function of (seed, epoch) alone, so a run resumes at a [`Position`] without replaying what
 //! came before. Every epoch visits each row once; its last batch holds the rows that are left.
+//!
+//! The rows of a streamed file are shuffled by blocks: the blocks come in a random order, and the rows of a window of some
+//! blocks are mixed. Only a window's row numbers are held, so a batch lies in one window or in neighbours.
 
 use serde::{Deserialize, Serialize};
 
+use super::rows::{Rows, Sieve};
 use super::shuffle::Stream;
-use super::table::{Column, Values};
 
 /// The order in which an epoch visits rows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,22 +29,57 @@ pub struct Position {
 /// Iterates over the batches of one epoch after the other.
 #[derive(Clone, Debug)]
 pub struct Batches {
-    rows: Vec<usize>,
+    rows: Rows,
     size: usize,
     order: Order,
     position: Position,
-    /// `rows` in the order of the current epoch.
-    visited: Vec<usize>,
+    visits: Visits,
 }
 
-/// Tells the streams of epochs from that of a split.
+/// The rows of the current epoch in the order in which they are visited.
+#[derive(Clone, Debug)]
+enum Visits {
+    /// All of them.
+    Listed(Vec<usize>),
+    Windows(Windows),
+}
+
+/// The blocks of a streamed file in the order of the epoch, some of which are open: their rows are mixed.
+#[derive(Clone, Debug)]
+struct Windows {
+    sieve: Sieve,
+    blocks: Vec<u32>,
+    /// Windows opened in this epoch.
+    opened: usize,
+    /// The rows of the window last opened, and how many of them have been visited.
+    rows: Vec<usize>,
+    at: usize,
+    /// The batch last handed out.
+    batch: Vec<usize>,
+}
+
+/// Blocks of a window.
+pub(super) const WINDOW: usize = 8;
+
+/// Tells the streams of epochs and of windows from that of a split.
 const EPOCHS: u64 = 1;
+const WINDOWS: u64 = 3;
 
 impl Batches {
     /// Batches of `size` rows (a size of zero counts as one), standing before the first batch of epoch 0.
-    pub fn new(rows: Vec<usize>, size: usize, order: Order) -> Self {
-        let visited = rows.clone();
-        let mut batches = Batches { rows, size: size.max(1), order, position: Position::default(), visited };
+    pub fn new(rows: Rows, size: usize, order: Order) -> Self {
+        let visits = match rows.sieve() {
+            None => Visits::Listed(Vec::new()),
+            Some(sieve) => Visits::Windows(Windows {
+                sieve: sieve.clone(),
+                blocks: Vec::new(),
+                opened: 0,
+                rows: Vec::new(),
+                at: 0,
+                batch: Vec::new(),
+            }),
+        };
+        let mut batches = Batches { rows, size: size.max(1), order, position: Position::default(), visits };
         batches.seek(Position::default());
         batches
     }
@@ -52,7 +90,7 @@ impl Batches {
     }
 
     /// The rows of the part.
-    pub fn rows(&self) -> &[usize] {
+    pub fn rows(&self) -> &Rows {
         &self.rows
     }
 
@@ -68,9 +106,19 @@ impl Batches {
     /// Stands before the given batch.
     pub fn seek(&mut self, position: Position) {
         self.position = position;
-        if let Order::Shuffled { seed } = self.order {
-            self.visited.copy_from_slice(&self.rows);
-            Stream::new(seed, &[EPOCHS, position.epoch]).shuffle(&mut self.visited);
+        match &mut self.visits {
+            Visits::Listed(visited) => {
+                visited.clear();
+                visited.extend(self.rows.iter());
+                if let Order::Shuffled { seed } = self.order {
+                    Stream::new(seed, &[EPOCHS, position.epoch]).shuffle(visited);
+                }
+            }
+            Visits::Windows(windows) => {
+                windows.begin(self.order, position.epoch);
+                let before = position.batch.saturating_mul(self.size as u64);
+                windows.skip(usize::try_from(before).unwrap_or(usize::MAX), self.order, position.epoch);
+            }
         }
     }
 
@@ -79,72 +127,82 @@ impl Batches {
         self.seek(Position { epoch: self.position.epoch + 1, batch: 0 });
     }
 
+    /// The rows of the next batch: of this epoch or, at its end, of the next. None at all if the part has no rows.
+    pub fn advance(&mut self) -> &[usize] {
+        if self.position.batch >= self.per_epoch() as u64 {
+            self.next_epoch();
+        }
+        self.next_batch().unwrap_or_default()
+    }
+
     /// The rows of the next batch of this epoch; `None` at the epoch's end.
     pub fn next_batch(&mut self) -> Option<&[usize]> {
         let start = usize::try_from(self.position.batch).ok()?.checked_mul(self.size)?;
-        if start >= self.visited.len() {
+        if start >= self.rows.len() {
             return None;
         }
+        let epoch = self.position.epoch;
         self.position.batch += 1;
-        let end = self.visited.len().min(start + self.size);
-        Some(&self.visited[start..end])
+        Some(match &mut self.visits {
+            Visits::Listed(visited) => &visited[start..visited.len().min(start + self.size)],
+            Visits::Windows(windows) => windows.take(self.size, self.order, epoch),
+        })
     }
 }
 
-/// What a buffer of a step holds. Floats become integers by truncation; [`Column::check_index_range`] has shown before
-/// that a column used as indices holds integers.
-pub trait Element: Copy {
-    fn from_f32(value: f32) -> Self;
-    fn from_f64(value: f64) -> Self;
-    fn from_i64(value: i64) -> Self;
-}
-
-macro_rules! element {
-    ($($kind:ty),*) => {$(
-        impl Element for $kind {
-            fn from_f32(value: f32) -> Self {
-                value as $kind
-            }
-            fn from_f64(value: f64) -> Self {
-                value as $kind
-            }
-            fn from_i64(value: i64) -> Self {
-                value as $kind
-            }
+impl Windows {
+    /// Stands before the first row of an epoch.
+    fn begin(&mut self, order: Order, epoch: u64) {
+        self.blocks.clear();
+        self.blocks.extend(0..self.sieve.blocks() as u32);
+        if let Order::Shuffled { seed } = order {
+            Stream::new(seed, &[EPOCHS, epoch]).shuffle(&mut self.blocks);
         }
-    )*};
-}
+        (self.opened, self.at) = (0, 0);
+        self.rows.clear();
+    }
 
-element!(f32, f64, i32, i64);
+    /// Opens the next window; false at the end of the epoch.
+    fn open(&mut self, order: Order, epoch: u64) -> bool {
+        let first = self.opened * WINDOW;
+        if first >= self.blocks.len() {
+            return false;
+        }
+        let blocks = &self.blocks[first..self.blocks.len().min(first + WINDOW)];
+        self.rows.clear();
+        self.rows.extend(blocks.iter().flat_map(|&block| self.sieve.of_block(block as usize)));
+        if let Order::Shuffled { seed } = order {
+            Stream::new(seed, &[WINDOWS, epoch, self.opened as u64]).shuffle(&mut self.rows);
+        }
+        (self.opened, self.at) = (self.opened + 1, 0);
+        true
+    }
 
-impl Column {
-    /// Copies the given rows, one after the other, to the start of `out`, converting elements where the types differ.
-    ///
-    /// Rows are below the table's number of rows and `out` has room for them; a violation of either is a bug and panics.
-    pub fn gather<T: Element>(&self, rows: &[usize], out: &mut [T]) {
-        let width = self.width();
-        match &self.values {
-            Values::F32(values) => gather(values, width, rows, out, T::from_f32),
-            Values::F64(values) => gather(values, width, rows, out, T::from_f64),
-            Values::I64(values) => gather(values, width, rows, out, T::from_i64),
+    fn skip(&mut self, mut rows: usize, order: Order, epoch: u64) {
+        while rows > 0 && self.open(order, epoch) {
+            self.at = rows.min(self.rows.len());
+            rows -= self.at;
         }
     }
-}
 
-fn gather<S: Copy, T>(values: &[S], width: usize, rows: &[usize], out: &mut [T], convert: impl Fn(S) -> T) {
-    for (&row, out) in rows.iter().zip(out[..rows.len() * width].chunks_exact_mut(width)) {
-        for (to, &from) in out.iter_mut().zip(&values[row * width..(row + 1) * width]) {
-            *to = convert(from);
+    fn take(&mut self, size: usize, order: Order, epoch: u64) -> &[usize] {
+        self.batch.clear();
+        while self.batch.len() < size {
+            if self.at == self.rows.len() && !self.open(order, epoch) {
+                break;
+            }
+            let end = self.rows.len().min(self.at + size - self.batch.len());
+            self.batch.extend(&self.rows[self.at..end]);
+            self.at = end;
         }
+        &self.batch
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Array, FloatType};
     use proptest::prelude::*;
-    use std::path::Path;
 
     fn epoch(batches: &mut Batches) -> Vec<Vec<usize>> {
         std::iter::from_fn(|| batches.next_batch().map(<[usize]>::to_vec)).collect()
@@ -152,7 +210,7 @@ mod tests {
 
     #[test]
     fn in_order_means_the_order_of_the_part() {
-        let mut batches = Batches::new(vec![2, 3, 5, 7, 11], 2, Order::InOrder);
+        let mut batches = Batches::new(vec![2, 3, 5, 7, 11].into(), 2, Order::InOrder);
         assert_eq!(epoch(&mut batches), [vec![2, 3], vec![5, 7], vec![11]]);
         assert_eq!(batches.next_batch(), None);
         batches.next_epoch();
@@ -170,23 +228,11 @@ mod tests {
         assert_ne!(epoch(&mut other), first);
     }
 
-    #[test]
-    fn gathering_converts() {
-        let array = Array { shape: vec![3, 2], values: Values::I64(vec![0, 1, 10, 11, 20, 21]) };
-        let column = Column::new("x", array, FloatType::F32, Path::new("x.npy")).unwrap();
-        let mut floats = [-1.0f32; 5];
-        column.gather(&[2, 0], &mut floats);
-        assert_eq!(floats, [20.0, 21.0, 0.0, 1.0, -1.0]);
-        let mut integers = [0i32; 2];
-        column.gather(&[1], &mut integers);
-        assert_eq!(integers, [10, 11]);
-    }
-
     proptest! {
         #[test]
         fn every_row_is_visited_once(rows in 0usize..300, size in 1usize..70, seed: u64, epochs in 1u64..4) {
             let part: Vec<usize> = (0..rows).map(|row| row * 3).collect();
-            let mut batches = Batches::new(part.clone(), size, Order::Shuffled { seed });
+            let mut batches = Batches::new(part.clone().into(), size, Order::Shuffled { seed });
             for _ in 0..epochs {
                 let visited = epoch(&mut batches);
                 prop_assert_eq!(visited.len(), batches.per_epoch());
@@ -199,6 +245,38 @@ mod tests {
                 prop_assert_eq!(&all, &part);
                 batches.next_epoch();
             }
+        }
+
+        #[test]
+        fn windows_visit_every_row_once(
+            sizes in prop::collection::vec(1usize..20, 1..40),
+            size in 1usize..70,
+            seed: u64,
+            in_order: bool,
+            steps in 0usize..40,
+        ) {
+            let mut blocks = vec![0];
+            sizes.iter().for_each(|size| blocks.push(blocks[blocks.len() - 1] + size));
+            let share = |name: &str, percent| crate::data::Share { name: name.into(), percent };
+            let parts = Rows::sieved(&blocks.into(), &[share("a", 60.0), share("b", 40.0)], 3);
+            let Ok(parts) = parts else { return Ok(()) };
+            let order = if in_order { Order::InOrder } else { Order::Shuffled { seed } };
+            let batches = || Batches::new(parts[0].clone(), size, order);
+            let mut through = batches();
+            let visited = epoch(&mut through);
+            prop_assert_eq!(visited.len(), through.per_epoch());
+            prop_assert!(visited[..visited.len() - 1].iter().all(|batch| batch.len() == size));
+            let mut all = visited.concat();
+            if !in_order {
+                all.sort_unstable();
+            }
+            prop_assert!(all.into_iter().eq(parts[0].iter()));
+            for _ in 0..steps {
+                through.advance();
+            }
+            let mut resumed = batches();
+            resumed.seek(through.position());
+            prop_assert_eq!(epoch(&mut resumed), epoch(&mut through));
         }
 
         #[test]

@@ -43,6 +43,8 @@ pub enum Problem {
     },
     Empty,
     NoRows,
+    /// Every row was left out for a missing cell.
+    NoCompleteRows,
     NoHeader {
         first: String,
     },
@@ -60,7 +62,12 @@ pub enum Problem {
         separator: Option<char>,
     },
     ReservedTarget,
-    OnlyTarget,
+    /// No columns are left for `x`.
+    NoInputs {
+        dropped: bool,
+    },
+    /// A column of `one_hot` that is no column of `x`.
+    NotAnInput,
     Ragged {
         expected: usize,
         found: usize,
@@ -71,6 +78,21 @@ pub enum Problem {
     NotANumber {
         text: String,
         separator: Option<char>,
+        /// Whether the column is a target, whose first cell was a number.
+        target: bool,
+    },
+    /// A float in a column of categories.
+    NotACategory {
+        text: String,
+    },
+    /// A value that a column of categories did not have when they were numbered.
+    UnknownCategory {
+        text: String,
+        known: Vec<String>,
+    },
+    /// A value of a column that held integers when it was first read.
+    NotAnInteger {
+        text: String,
     },
     NotFinite {
         text: String,
@@ -81,6 +103,12 @@ pub enum Problem {
     IntegerTooLarge {
         text: String,
     },
+    /// The file is not what it was when it was loaded.
+    Changed,
+    /// An array whose rows do not lie one after the other cannot be streamed.
+    FortranStream,
+    /// What is asked for needs all rows at once.
+    NotInMemory,
     Malformed {
         format: &'static str,
         reason: String,
@@ -88,6 +116,15 @@ pub enum Problem {
     UnsupportedType {
         format: &'static str,
         dtype: String,
+    },
+    /// An array whose rows have another shape than those the model was trained on.
+    OtherShape {
+        shape: Vec<usize>,
+        expected: Vec<usize>,
+    },
+    /// A file of one array, which could be any of several columns.
+    WhichColumn {
+        known: Vec<String>,
     },
     Scalar,
     NoValues {
@@ -122,6 +159,12 @@ pub enum Problem {
         percent: f64,
         rows: usize,
     },
+    /// A column that rows are to be divided by, but whose values are no classes.
+    NotClasses,
+    /// A column that cannot be standardized, since it numbers things.
+    NumbersThings,
+    /// `standardize D` where it is not known which columns are targets.
+    NoTargets,
     Unwritable {
         reason: String,
     },
@@ -175,18 +218,23 @@ impl DataError {
             Unreadable { .. } | NotAFile => codes::UNREADABLE_FILE,
             TooLarge { .. } => codes::DATA_TOO_LARGE,
             NotUtf8 { .. } => codes::NOT_UTF8,
-            Empty | NoRows => codes::NO_ROWS,
+            Empty | NoRows | NoCompleteRows => codes::NO_ROWS,
             NoHeader { .. } | NamelessColumn { .. } => codes::BAD_HEADER,
             Ragged { .. } => codes::RAGGED_ROW,
             NotANumber { .. } => codes::NOT_A_NUMBER,
             Missing { .. } | NotFinite { .. } | TooLargeForFloat { .. } | IntegerTooLarge { .. } => codes::NOT_FINITE,
             DuplicateColumn { .. } => codes::DUPLICATE_COLUMN,
-            UnknownColumn { .. } | ReservedTarget | OnlyTarget => codes::UNKNOWN_COLUMN,
-            Malformed { .. } => codes::MALFORMED_FILE,
+            UnknownColumn { .. } | ReservedTarget | NoInputs { .. } | NotAnInput | WhichColumn { .. } => {
+                codes::UNKNOWN_COLUMN
+            }
+            NotACategory { .. } | UnknownCategory { .. } | NotAnInteger { .. } => codes::BAD_CATEGORY,
+            NumbersThings | NoTargets => codes::BAD_STANDARDIZE,
+            FortranStream | NotInMemory => codes::STREAMED,
+            Changed | Malformed { .. } => codes::MALFORMED_FILE,
             UnsupportedType { .. } => codes::UNSUPPORTED_ELEMENTS,
-            Scalar | NoValues { .. } | UnequalRows { .. } => codes::NOT_ROWS,
+            Scalar | NoValues { .. } | UnequalRows { .. } | OtherShape { .. } => codes::NOT_ROWS,
             NotIntegers { .. } | OutOfRange { .. } => codes::INDEX_OUT_OF_RANGE,
-            SharesOverAll { .. } | ShareNotPositive { .. } | DuplicatePart { .. } | EmptyPart { .. } => {
+            SharesOverAll { .. } | ShareNotPositive { .. } | DuplicatePart { .. } | EmptyPart { .. } | NotClasses => {
                 codes::BAD_SPLIT
             }
             Unwritable { .. } => codes::UNWRITABLE_FILE,
@@ -206,6 +254,7 @@ impl DataError {
             NotUtf8 { byte } => format!("the data file is not UTF-8 text: byte 0x{byte:02x}"),
             Empty => "the data file is empty".into(),
             NoRows => "the data file has a header but no rows".into(),
+            NoCompleteRows => "every row of the data file has a missing cell".into(),
             NoHeader { .. } => "the first line of the data file is not a header: all its cells are numbers".into(),
             NamelessColumn { position } => format!("column {position} has no name in the header"),
             DuplicateColumn { first, second } => {
@@ -213,7 +262,21 @@ impl DataError {
             }
             UnknownColumn { wanted, .. } => format!("the data has no column `{wanted}`"),
             ReservedTarget => "the target column is called `x`, which is the name of the matrix of inputs".into(),
-            OnlyTarget => format!("the target `{name}` is the only column: no inputs are left"),
+            NoInputs { dropped: false } => format!("the target `{name}` is the only column: no inputs are left"),
+            NoInputs { dropped: true } => "no inputs are left: every column is a target or dropped".into(),
+            NotAnInput => format!("`{name}` is to be one-hot, but it is no column of `x`"),
+            WhichColumn { known } => format!("the file holds one array, which may be any of {}", listed(known)),
+            NotACategory { text } => format!("`{text}` in column `{name}` is a float and no category"),
+            UnknownCategory { text, .. } => {
+                format!("`{text}` in column `{name}` is none of the values it had in the training data")
+            }
+            NotAnInteger { text } => format!("`{text}` in column `{name}` is no integer, as all were in training"),
+            OtherShape { shape, expected } => {
+                format!("a row of `{name}` has shape {shape:?}, but {expected:?} in the training data")
+            }
+            NotClasses => format!("rows cannot be divided by `{name}`, whose values are floats"),
+            NumbersThings => format!("`{name}` cannot be standardized: its values number classes or categories"),
+            NoTargets => "it is not known which of these columns are targets".into(),
             Ragged { expected, found } => {
                 format!("this row has {}, but the header names {expected}", counted(*found, "cell"))
             }
@@ -223,6 +286,9 @@ impl DataError {
             NotFinite { text } => format!("`{text}` in column `{name}` is not a finite number"),
             TooLargeForFloat { text } => format!("`{text}` in column `{name}` is outside the range of f32"),
             IntegerTooLarge { text } => format!("`{text}` in column `{name}` does not fit a 64-bit signed integer"),
+            Changed => "the data file has changed since it was loaded".into(),
+            FortranStream => format!("`{name}` is stored in Fortran order and cannot be streamed"),
+            NotInMemory => format!("`{name}` is streamed: its rows are not held"),
             Malformed { format, reason } => format!("this is not a well-formed {format} file: {reason}"),
             UnsupportedType { format, dtype } => format!("elements of type `{dtype}` cannot be read from {format}"),
             Scalar => format!("`{name}` is a single number: it has no axis of rows"),
@@ -253,32 +319,50 @@ impl DataError {
             Unreadable { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             Unreadable { similar: None, .. } => "paths are relative to the `.dl` file".into(),
             NotAFile => "name a file, not a directory or a device".into(),
-            TooLarge { .. } => "use a part of the file, or a machine with more memory".into(),
+            TooLarge { .. } => "use a part of the file, or read it block by block: `stream: true` (CSV and NPY)".into(),
             NotUtf8 { .. } => "save the file as UTF-8".into(),
             Empty | NoRows => "the first line names the columns, each further line is one row".into(),
-            NoHeader { first } => {
-                format!("add a first line that names the columns; the line now there starts with `{first}`")
-            }
+            NoCompleteRows => "fill in the values, or drop the column that lacks them: `drop: COLUMN`".into(),
+            NoHeader { first } => format!(
+                "add a first line that names the columns, or say `header: false`; the line now there starts with `{first}`"
+            ),
             NamelessColumn { .. } => "give every column a name; a column of row numbers is better removed".into(),
             DuplicateColumn { .. } => "rename one of the columns".into(),
             UnknownColumn { separator: Some(separator), .. } => separated(*separator),
             UnknownColumn { similar: Some(similar), .. } => format!("did you mean `{similar}`?"),
             UnknownColumn { known, .. } => format!("its columns are {}", listed(known)),
             ReservedTarget => "rename the column in the file".into(),
-            OnlyTarget => "add columns to the file, or name another target".into(),
+            NoInputs { .. } => "add columns to the file, or name other targets".into(),
+            NotAnInput => "add it to `inputs`".into(),
+            WhichColumn { .. } => "call one of them `x`, or store the arrays with their names as `.npz`".into(),
+            NotACategory { .. } => "categories are integers or texts; leave the column out of `one_hot`".into(),
+            UnknownCategory { known, .. } => format!("its values were {}", listed(known)),
+            NotAnInteger { .. } => "write the value as an integer".into(),
+            OtherShape { .. } => "prepare the file as the training data was prepared".into(),
+            NotClasses => "name a column of integers or of texts, such as the target of a classifier".into(),
+            NumbersThings => "name the columns that measure something: `standardize D.x by D.train`".into(),
+            NoTargets => {
+                "say `target: y` where the data is declared, or name a column: `standardize D.x by D.train`".into()
+            }
             Ragged { .. } => "every row must have one cell for each name of the header".into(),
-            Missing { .. } => "fill in the value or remove the row".into(),
+            Missing { .. } => "fill in the value, or leave out such rows with `missing: drop`".into(),
             NotANumber { separator: Some(separator), .. } => separated(*separator),
+            NotANumber { target: true, .. } => {
+                format!(
+                    "the first cell of `{name}` is a number, so all must be; texts are classes if the first cell is one"
+                )
+            }
             NotANumber { .. } => {
-                format!("write `{name}` as numbers (classes as 0, 1, 2, …), or remove the column")
+                format!("if its texts are categories, say `one_hot: {name}`; if not, `drop: {name}`")
             }
             NotFinite { .. } => "replace the value or remove the row".into(),
             TooLargeForFloat { .. } => "rescale the column, or run with `--dtype f64`".into(),
             IntegerTooLarge { .. } => "store the column as floats".into(),
+            Changed => "leave the file alone until training is done".into(),
+            FortranStream => "store it in C order, `numpy.save(file, numpy.ascontiguousarray(x))`".into(),
+            NotInMemory => "leave out `stratified by`, or `stream: true`".into(),
             Malformed { .. } => "write the file again; it may be cut short or be of another kind".into(),
-            UnsupportedType { .. } => {
-                "store floats of 32 or 64 bits, integers or booleans, in little-endian order".into()
-            }
+            UnsupportedType { .. } => "store floats of 16, 32 or 64 bits, integers or booleans".into(),
             Scalar => "the first axis of every tensor of a data set counts its rows".into(),
             NoValues { .. } => "a data set needs at least one row and one value a row".into(),
             UnequalRows { .. } => "the first axis of every column counts the rows; they must agree".into(),
@@ -313,7 +397,9 @@ impl DataError {
             Problem::SharesOverAll { .. }
             | Problem::ShareNotPositive { .. }
             | Problem::DuplicatePart { .. }
-            | Problem::EmptyPart { .. } => "the rows are divided here",
+            | Problem::EmptyPart { .. }
+            | Problem::NotClasses => "the rows are divided here",
+            Problem::NumbersThings | Problem::NoTargets => "asked for here",
             _ => "the data is declared here",
         };
         let mut diagnostic = Diagnostic::new(self.code(), self.message()).at(span, label);
@@ -353,7 +439,8 @@ fn separated(separator: char) -> String {
         '\t' => "tabs".to_string(),
         other => format!("`{other}`"),
     };
-    format!("the cells seem to be separated by {name}; separate them by commas")
+    let written = if separator == '\t' { "\\t".to_string() } else { separator.to_string() };
+    format!("the cells seem to be separated by {name}; say `separator: \"{written}\"`")
 }
 
 fn counted(number: usize, thing: &str) -> String {

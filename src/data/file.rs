@@ -1,7 +1,7 @@
 //! Opening data files with limits, and replacing files whole.
 //!
-//! A reader never starts on something that is not a regular file (a device may have no end) and never on a file that
-//! is larger than the memory available. A writer leaves the old file or the new one, never a part of either.
+//! A reader never starts on something that is not a regular file (a device may have no end), and unless it streams never on
+//! a file that is larger than the memory available. A writer leaves the old file or the new one, never a part of either.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
@@ -10,8 +10,19 @@ use std::path::{Path, PathBuf};
 use super::error::{DataError, Place, Problem};
 use crate::runtime::memory;
 
-/// Opens a regular file; also gives its length in bytes.
+/// Opens a regular file that fits into memory; also gives its length in bytes.
 pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let (file, bytes) = open_any(path)?;
+    if let Some(available) = memory::available_bytes()
+        && bytes > available
+    {
+        return Err(Place::file(path).fail(Problem::TooLarge { bytes, available }));
+    }
+    Ok((file, bytes))
+}
+
+/// Opens a regular file of any length, which it also gives.
+pub(super) fn open_any(path: &Path) -> Result<(File, u64), DataError> {
     let unreadable = |error: io::Error| {
         let similar = if error.kind() == io::ErrorKind::NotFound { neighbour(path) } else { None };
         Place::file(path).fail(Problem::Unreadable { reason: describe(&error), similar })
@@ -21,22 +32,30 @@ pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
     if !metadata.is_file() {
         return Err(Place::file(path).fail(Problem::NotAFile));
     }
-    let bytes = metadata.len();
-    if let Some(available) = memory::available_bytes()
-        && bytes > available
-    {
-        return Err(Place::file(path).fail(Problem::TooLarge { bytes, available }));
-    }
-    Ok((File::open(path).map_err(unreadable)?, bytes))
+    Ok((File::open(path).map_err(unreadable)?, metadata.len()))
 }
 
 /// The whole of a regular file.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+pub fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let (file, length) = open(path)?;
     let mut bytes = Vec::with_capacity(length as usize);
     // The limit holds if the file grows meanwhile.
     file.take(length).read_to_end(&mut bytes).map_err(|error| failed(path, &error))?;
     Ok(bytes)
+}
+
+/// Fails if so many elements of a size do not fit into the memory available. What a file of some kilobytes claims is
+/// not worth asking for.
+pub(super) fn room(path: &Path, count: usize, size: usize) -> Result<(), DataError> {
+    const ASKED_FROM: u64 = 1 << 20;
+    let bytes = (count as u64).saturating_mul(size as u64);
+    if bytes < ASKED_FROM {
+        return Ok(());
+    }
+    match memory::available_bytes() {
+        Some(available) if bytes > available => Err(Place::file(path).fail(Problem::TooLarge { bytes, available })),
+        _ => Ok(()),
+    }
 }
 
 /// The error for a file that opened but could not be read to its end.

@@ -3,24 +3,39 @@
 //! Input: files named by a `data` declaration. Output: dense columns in memory and row numbers. Nothing here knows the
 //! `.dl` source; errors carry places in data files and get their span by [`DataError::at`].
 
+mod arrays;
 pub mod batch;
 pub mod csv;
 mod declaration;
+mod element;
+mod encoding;
 mod error;
 mod file;
+mod gather;
 mod header;
+pub mod idx;
 pub mod npy;
+pub mod npz;
+mod rows;
 pub mod safetensors;
-mod schema;
 mod shuffle;
 mod source;
 mod split;
+mod standardize;
+mod stream;
 mod table;
+mod vocabulary;
 
+pub use arrays::Choice;
 pub use batch::{Batches, Order, Position};
 pub use declaration::source;
+pub use encoding::{ArrayForm, Encoding, Form};
 pub use error::{DataError, Place, Problem};
-pub use file::{describe, replace};
+pub use file::{describe, read, replace};
+pub use gather::{Element, Selected};
+pub use rows::Rows;
 pub use source::Source;
-pub use split::{Part, Share, split};
-pub use table::{Array, Column, Feature, FloatType, Lines, MATRIX, Origin, Table, Values};
+pub use split::{Part, Share, split, stratified};
+pub use standardize::Standard;
+pub use table::{Array, Column, FloatType, Lines, MATRIX, Origin, Table, Values};
+pub use vocabulary::Vocabulary;

@@ -1,5 +1,5 @@
-//! NumPy's `.npy` files, format versions 1 to 3: floats of 32 and 64 bits, integers of 8 to 64 bits and booleans, little
-//! endian, in C order (Fortran order is converted).
+//! NumPy's `.npy` files, format versions 1 to 3: floats of 16 to 64 bits, integers of 8 to 64 bits and booleans, in either
+//! byte order and in C order (Fortran order is converted).
 //!
 //! Format: the NEP 1 document in NumPy's `lib/format.py`. Nothing a header says is believed before it fits the length of
 //! the file, so memory use is bounded by the file's size.
@@ -7,6 +7,7 @@
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
+use super::element::{ByteOrder, Element, Failure, decode};
 use super::error::{DataError, Place, Problem};
 use super::file;
 use super::header::{self, Header};
@@ -21,19 +22,50 @@ pub fn read(path: &Path, float: Option<FloatType>) -> Result<Array, DataError> {
     parse(BufReader::new(file), length, path, float)
 }
 
+/// What stands before the elements of a file.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub header: Header,
+    pub element: Element,
+    pub order: ByteOrder,
+    /// The number of elements, which fits the length of the file.
+    pub count: usize,
+    /// The byte at which they start.
+    pub start: u64,
+}
+
 /// Reads from `reader`, which is said to hold `length` bytes and come from `path`.
 pub fn parse(mut reader: impl Read, length: u64, path: &Path, float: Option<FloatType>) -> Result<Array, DataError> {
-    let malformed = |reason: String| Place::file(path).fail(Problem::Malformed { format: FORMAT, reason });
-    let ended = |error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => malformed("it ends too early".into()),
+    let Head { header, element, order, count, .. } = head(&mut reader, length, path)?;
+    file::room(path, count, element.stored_size(float))?;
+    let values = decode(&mut reader, element, order, count, float).map_err(|error| match error {
+        Failure::Io(error) => ended(path, error),
+        Failure::TooLarge(value) => Place::file(path).fail(Problem::IntegerTooLarge { text: value.to_string() }),
+    })?;
+    Ok(if header.fortran_order { to_c_order(header, values) } else { Array { shape: header.shape, values } })
+}
+
+fn malformed(path: &Path, reason: String) -> DataError {
+    Place::file(path).fail(Problem::Malformed { format: FORMAT, reason })
+}
+
+fn ended(path: &Path, error: io::Error) -> DataError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => malformed(path, "it ends too early".into()),
         _ => file::failed(path, &error),
-    };
-    let mut start = [0; 8];
-    reader.read_exact(&mut start).map_err(ended)?;
-    if &start[..6] != MAGIC {
+    }
+}
+
+/// Reads up to the elements.
+pub(super) fn head(reader: &mut impl Read, length: u64, path: &Path) -> Result<Head, DataError> {
+    let malformed = |reason: String| malformed(path, reason);
+    let ended = |error: io::Error| ended(path, error);
+    let mut magic = [0; 8];
+    reader.read_exact(&mut magic).map_err(ended)?;
+    if &magic[..6] != MAGIC {
         return Err(malformed("it does not start with `\\x93NUMPY`".into()));
     }
-    let wide = match start[6] {
+    let wide = match magic[6] {
         1 => false,
         2 | 3 => true,
         version => return Err(malformed(format!("its format version is {version}, not 1, 2 or 3"))),
@@ -41,18 +73,18 @@ pub fn parse(mut reader: impl Read, length: u64, path: &Path, float: Option<Floa
     let mut size = [0; 4];
     reader.read_exact(&mut size[..if wide { 4 } else { 2 }]).map_err(ended)?;
     let header_size = u64::from(u32::from_le_bytes(size));
-    let data_start = 8 + if wide { 4 } else { 2 } + header_size;
-    if data_start > length {
+    let start = 8 + if wide { 4 } else { 2 } + header_size;
+    if start > length {
         return Err(malformed(format!("its header claims {header_size} bytes, more than the file has")));
     }
     let mut text = Vec::new();
     reader.by_ref().take(header_size).read_to_end(&mut text).map_err(ended)?;
     let header = header::parse(&text).map_err(malformed)?;
-    let Some(element) = Element::of(&header.descr) else {
+    let Some((element, order)) = element(&header.descr) else {
         let dtype = super::error::shorten(&header.descr);
         return Err(Place::file(path).fail(Problem::UnsupportedType { format: FORMAT, dtype }));
     };
-    let bytes = length - data_start;
+    let bytes = length - start;
     let count = count(&header.shape)
         .filter(|&count| count.checked_mul(element.size() as u64) == Some(bytes))
         .and_then(|count| usize::try_from(count).ok());
@@ -63,11 +95,7 @@ pub fn parse(mut reader: impl Read, length: u64, path: &Path, float: Option<Floa
             "elements `{dtype}` of shape {shape} do not take the {bytes} bytes that follow"
         )));
     };
-    let values = decode(&mut reader, element, count, float).map_err(|error| match error {
-        Failure::Io(error) => ended(error),
-        Failure::TooLarge(value) => Place::file(path).fail(Problem::IntegerTooLarge { text: value.to_string() }),
-    })?;
-    Ok(if header.fortran_order { to_c_order(header, values) } else { Array { shape: header.shape, values } })
+    Ok(Head { header, element, order, count, start })
 }
 
 /// The number of elements; `None` if it overflows.
@@ -75,118 +103,30 @@ fn count(shape: &[usize]) -> Option<u64> {
     shape.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64))
 }
 
-/// Element types by kind and size in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Element {
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-    Bool,
-}
-
-impl Element {
-    /// From a descriptor such as `<f4`; `|` and `=` mark types without byte order and of the machine's own.
-    fn of(descr: &str) -> Option<Element> {
-        let order = descr.chars().next()?;
-        let little = order == '<' || order == '|' || (order == '=' && cfg!(target_endian = "little"));
-        let element = match descr.get(1..)? {
-            "f4" => Element::F32,
-            "f8" => Element::F64,
-            "i1" => Element::I8,
-            "i2" => Element::I16,
-            "i4" => Element::I32,
-            "i8" => Element::I64,
-            "u1" => Element::U8,
-            "u2" => Element::U16,
-            "u4" => Element::U32,
-            "u8" => Element::U64,
-            "b1" => Element::Bool,
-            _ => return None,
-        };
-        // A single byte has no order.
-        (little || (order == '>' && element.size() == 1)).then_some(element)
-    }
-
-    pub(super) fn size(self) -> usize {
-        match self {
-            Element::I8 | Element::U8 | Element::Bool => 1,
-            Element::I16 | Element::U16 => 2,
-            Element::F32 | Element::I32 | Element::U32 => 4,
-            Element::F64 | Element::I64 | Element::U64 => 8,
-        }
-    }
-}
-
-/// Why elements could not be decoded.
-pub(super) enum Failure {
-    Io(io::Error),
-    /// An unsigned integer beyond `i64`.
-    TooLarge(u64),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Failure::Io(error)
-    }
-}
-
-/// Reads `count` elements; the caller has made sure that the source is said to have as many.
-pub(super) fn decode(
-    reader: &mut impl Read,
-    element: Element,
-    count: usize,
-    float: Option<FloatType>,
-) -> Result<Values, Failure> {
-    let integers = |values| Ok(Values::I64(values));
-    match (element, float) {
-        (Element::F32, None | Some(FloatType::F32)) => Ok(Values::F32(each(reader, count, f32::from_le_bytes)?)),
-        (Element::F32, Some(FloatType::F64)) => {
-            Ok(Values::F64(each(reader, count, |bytes| f32::from_le_bytes(bytes).into())?))
-        }
-        (Element::F64, None | Some(FloatType::F64)) => Ok(Values::F64(each(reader, count, f64::from_le_bytes)?)),
-        (Element::F64, Some(FloatType::F32)) => {
-            Ok(Values::F32(each(reader, count, |bytes| f64::from_le_bytes(bytes) as f32)?))
-        }
-        (Element::I8, _) => integers(each(reader, count, |bytes| i8::from_le_bytes(bytes).into())?),
-        (Element::I16, _) => integers(each(reader, count, |bytes| i16::from_le_bytes(bytes).into())?),
-        (Element::I32, _) => integers(each(reader, count, |bytes| i32::from_le_bytes(bytes).into())?),
-        (Element::I64, _) => integers(each(reader, count, i64::from_le_bytes)?),
-        (Element::U8, _) => integers(each(reader, count, |[byte]| byte.into())?),
-        (Element::U16, _) => integers(each(reader, count, |bytes| u16::from_le_bytes(bytes).into())?),
-        (Element::U32, _) => integers(each(reader, count, |bytes| u32::from_le_bytes(bytes).into())?),
-        (Element::Bool, _) => integers(each(reader, count, |[byte]| i64::from(byte != 0))?),
-        (Element::U64, _) => {
-            let values = each(reader, count, i64::from_le_bytes)?;
-            match values.iter().find(|&&value| value < 0) {
-                Some(&value) => Err(Failure::TooLarge(value as u64)),
-                None => Ok(Values::I64(values)),
-            }
-        }
-    }
-}
-
-/// Reads elements of `SIZE` bytes a block at a time.
-fn each<const SIZE: usize, T>(
-    reader: &mut impl Read,
-    count: usize,
-    convert: impl Fn([u8; SIZE]) -> T,
-) -> io::Result<Vec<T>> {
-    const BLOCK: usize = 1 << 16;
-    let mut values = Vec::with_capacity(count);
-    let mut block = vec![0; BLOCK.min(count * SIZE)];
-    while values.len() < count {
-        let bytes = BLOCK.min((count - values.len()) * SIZE);
-        reader.read_exact(&mut block[..bytes])?;
-        values.extend(block[..bytes].as_chunks::<SIZE>().0.iter().map(|&chunk| convert(chunk)));
-    }
-    Ok(values)
+/// The element type of a descriptor such as `<f4`; `|` and `=` mark types without byte order and of the machine's own.
+fn element(descr: &str) -> Option<(Element, ByteOrder)> {
+    let order = match descr.chars().next()? {
+        '<' | '|' => ByteOrder::Little,
+        '=' if cfg!(target_endian = "little") => ByteOrder::Little,
+        '>' | '=' => ByteOrder::Big,
+        _ => return None,
+    };
+    let element = match descr.get(1..)? {
+        "f2" => Element::F16,
+        "f4" => Element::F32,
+        "f8" => Element::F64,
+        "i1" => Element::I8,
+        "i2" => Element::I16,
+        "i4" => Element::I32,
+        "i8" => Element::I64,
+        "u1" => Element::U8,
+        "u2" => Element::U16,
+        "u4" => Element::U32,
+        "u8" => Element::U64,
+        "b1" => Element::Bool,
+        _ => return None,
+    };
+    Some((element, order))
 }
 
 /// Elements whose first axis varies fastest, rearranged so that the last does.
@@ -219,6 +159,7 @@ fn to_c_order(header: Header, values: Values) -> Array {
         Values::F32(values) => Values::F32(rearranged(&header.shape, values)),
         Values::F64(values) => Values::F64(rearranged(&header.shape, values)),
         Values::I64(values) => Values::I64(rearranged(&header.shape, values)),
+        Values::U8(values) => Values::U8(rearranged(&header.shape, values)),
     };
     Array { shape: header.shape, values }
 }
@@ -234,6 +175,7 @@ pub fn encode(array: &Array, out: &mut dyn Write) -> io::Result<()> {
         Values::F32(_) => "<f4",
         Values::F64(_) => "<f8",
         Values::I64(_) => "<i8",
+        Values::U8(_) => "|u1",
     };
     let dims: String = array.shape.iter().map(|dim| format!("{dim}, ")).collect();
     let shape = if array.shape.len() == 1 { dims.trim_end() } else { dims.trim_end_matches(", ") };
@@ -251,5 +193,6 @@ pub fn encode(array: &Array, out: &mut dyn Write) -> io::Result<()> {
         Values::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
         Values::F64(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
         Values::I64(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
+        Values::U8(values) => out.write_all(values),
     }
 }

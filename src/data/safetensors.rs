@@ -5,13 +5,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use ::safetensors::{Dtype, SafeTensors, View};
+use ::safetensors::tensor::Metadata;
+use ::safetensors::{Dtype, View};
 
+use super::element::{ByteOrder, Element, Failure, decode};
 use super::error::{DataError, Place, Problem, shorten};
 use super::file;
-use super::npy::{Element, Failure, decode};
 use super::table::{Array, FloatType, Values};
 
 const FORMAT: &str = "safetensors";
@@ -26,39 +28,91 @@ pub struct Tensors {
     pub metadata: Option<String>,
 }
 
-/// Reads a file. Floats are converted to `float` if one is given; integers and booleans become `i64`.
+/// Reads a file. Floats are converted to `float` if one is given; integers become `i64`, but bytes and booleans stay bytes.
 pub fn read(path: &Path, float: Option<FloatType>) -> Result<Tensors, DataError> {
-    parse(&file::read(path)?, path, float)
+    read_some(path, float, &|_| true)
+}
+
+/// Reads the tensors of a file whose names are wanted.
+pub(super) fn read_some(
+    path: &Path,
+    float: Option<FloatType>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Tensors, DataError> {
+    let (file, length) = file::open(path)?;
+    tensors(BufReader::new(file), length, path, float, wanted)
 }
 
 /// Reads bytes that are said to come from `path`.
 pub fn parse(bytes: &[u8], path: &Path, float: Option<FloatType>) -> Result<Tensors, DataError> {
-    let malformed = |error: ::safetensors::SafeTensorError| {
-        let reason = error.to_string();
-        Place::file(path).fail(Problem::Malformed { format: FORMAT, reason: reason.chars().take(200).collect() })
+    tensors(bytes, bytes.len() as u64, path, float, &|_| true)
+}
+
+/// Decodes one tensor after the other, so that the bytes of the file are never held beside the elements.
+fn tensors(
+    mut reader: impl Read,
+    length: u64,
+    path: &Path,
+    float: Option<FloatType>,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Tensors, DataError> {
+    let malformed = |reason: &str| {
+        let reason = reason.chars().take(200).collect();
+        Place::file(path).fail(Problem::Malformed { format: FORMAT, reason })
     };
-    let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+    let ended = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => malformed("it ends too early"),
+        _ => file::failed(path, &error),
+    };
+    let mut size = [0; 8];
+    reader.read_exact(&mut size).map_err(ended)?;
+    let size = u64::from_le_bytes(size);
+    let Some(data) = length.checked_sub(8).and_then(|rest| rest.checked_sub(size)) else {
+        return Err(malformed(&format!("its header claims {size} bytes, more than the file has")));
+    };
+    let mut text = Vec::new();
+    reader.by_ref().take(size).read_to_end(&mut text).map_err(ended)?;
+    let metadata: Metadata = serde_json::from_slice(&text).map_err(|error| malformed(&error.to_string()))?;
     let stored = metadata.metadata().as_ref().and_then(|entries| entries.get(METADATA)).cloned();
     let mut tensors = Vec::new();
+    let mut start = 0;
     for name in metadata.offset_keys() {
-        let view = file.tensor(&name).map_err(malformed)?;
+        let Some(info) = metadata.info(&name) else { continue };
         let place = || Place::file(path).name(shorten(&name));
-        let element = element(view.dtype()).ok_or_else(|| {
-            place().fail(Problem::UnsupportedType { format: FORMAT, dtype: view.dtype().to_string() })
-        })?;
-        let count = view.data().len() / element.size();
-        let values = decode(&mut view.data(), element, count, float).map_err(|failure| match failure {
-            Failure::Io(error) => file::failed(path, &error),
-            Failure::TooLarge(value) => place().fail(Problem::IntegerTooLarge { text: value.to_string() }),
-        })?;
-        tensors.push((name, Array { shape: view.shape().to_vec(), values }));
+        let element = element(info.dtype)
+            .ok_or_else(|| place().fail(Problem::UnsupportedType { format: FORMAT, dtype: info.dtype.to_string() }))?;
+        let count = info.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+        let bytes = count.and_then(|count| count.checked_mul(element.size()));
+        let (Some(count), Some(bytes)) = (count, bytes) else {
+            return Err(malformed(&format!("the shape of `{}` is too large", shorten(&name))));
+        };
+        let end = start + bytes as u64;
+        if end > data || info.data_offsets != (start as usize, end as usize) {
+            return Err(malformed(&format!("the offsets of `{}` do not fit its shape and place", shorten(&name))));
+        }
+        start = end;
+        if !wanted(&name) {
+            io::copy(&mut reader.by_ref().take(bytes as u64), &mut io::sink()).map_err(ended)?;
+            continue;
+        }
+        file::room(path, count, element.stored_size(float))?;
+        let values =
+            decode(&mut reader, element, ByteOrder::Little, count, float).map_err(|failure| match failure {
+                Failure::Io(error) => ended(error),
+                Failure::TooLarge(value) => place().fail(Problem::IntegerTooLarge { text: value.to_string() }),
+            })?;
+        tensors.push((name, Array { shape: info.shape.clone(), values }));
+    }
+    if start != data {
+        return Err(malformed("it goes on after its last tensor"));
     }
     Ok(Tensors { tensors, metadata: stored })
 }
 
 fn element(dtype: Dtype) -> Option<Element> {
     Some(match dtype {
+        Dtype::F16 => Element::F16,
+        Dtype::BF16 => Element::BF16,
         Dtype::F32 => Element::F32,
         Dtype::F64 => Element::F64,
         Dtype::I8 => Element::I8,
@@ -95,6 +149,7 @@ impl View for Stored<'_> {
             Values::F32(_) => Dtype::F32,
             Values::F64(_) => Dtype::F64,
             Values::I64(_) => Dtype::I64,
+            Values::U8(_) => Dtype::U8,
         }
     }
 
@@ -107,6 +162,7 @@ impl View for Stored<'_> {
             Values::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Values::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Values::I64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Values::U8(values) => values.clone(),
         })
     }
 
@@ -115,6 +171,7 @@ impl View for Stored<'_> {
             Values::F32(values) => size_of_val(values.as_slice()),
             Values::F64(values) => size_of_val(values.as_slice()),
             Values::I64(values) => size_of_val(values.as_slice()),
+            Values::U8(values) => values.len(),
         }
     }
 }

@@ -42,6 +42,11 @@ impl Stream {
     }
 }
 
+/// A number that depends on all of a seed and a path of numbers.
+pub(super) fn hash(seed: u64, path: &[u64]) -> u64 {
+    Stream::new(seed, path).next()
+}
+
 const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 fn mix(mut bits: u64) -> u64 {

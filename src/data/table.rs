@@ -1,4 +1,4 @@
-//! A data set in memory: named columns, each a dense array whose first axis counts the rows.
+//! A data set: named columns, each a dense array whose first axis counts the rows.
 //!
 //! Invariant: every column of a [`Table`] has the table's number of rows, at least one, and at least one value a row;
 //! float values are finite, and integers fit the integer type of the run, which is as wide as its float type.
@@ -7,7 +7,13 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::encoding::{Encoding, Part};
 use super::error::{DataError, Place, Problem};
+use super::rows::Rows;
+use super::split::{self, Share};
+use super::standardize::Standard;
+use super::stream::Stream;
+use crate::check::Schema;
 use crate::ir::{DType, Data, Tensor};
 
 /// The float type a run computes in; float columns are stored in it.
@@ -38,6 +44,7 @@ pub enum Values {
     F32(Vec<f32>),
     F64(Vec<f64>),
     I64(Vec<i64>),
+    U8(Vec<u8>),
 }
 
 /// A tensor as files hold it.
@@ -71,21 +78,14 @@ pub struct Column {
     pub origin: Arc<Origin>,
 }
 
-/// A column of a text file that is stored within the matrix `x`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Feature {
-    pub name: String,
-    /// Least and greatest value, if all are integers that the run's float type holds exactly.
-    pub integers: Option<(i64, i64)>,
-}
-
 /// A data set.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     rows: usize,
+    /// Empty if the data is streamed.
     columns: Vec<Column>,
-    /// The columns of the matrix `x`, in order; empty if the data has no such matrix.
-    features: Vec<Feature>,
+    encoding: Encoding,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Values {
@@ -94,6 +94,19 @@ impl Values {
             Values::F32(values) => values.len(),
             Values::F64(values) => values.len(),
             Values::I64(values) => values.len(),
+            Values::U8(values) => values.len(),
+        }
+    }
+
+    /// Least and greatest, if they are integers.
+    pub fn range(&self) -> Option<(i64, i64)> {
+        match self {
+            Values::F32(_) | Values::F64(_) => None,
+            Values::I64(values) => values.iter().min().copied().zip(values.iter().max().copied()),
+            Values::U8(values) => {
+                let range = values.iter().min().copied().zip(values.iter().max().copied());
+                range.map(|(least, greatest)| (least.into(), greatest.into()))
+            }
         }
     }
 
@@ -138,6 +151,7 @@ impl Array {
             Values::F32(values) => convert(values, dtype, f64::from, |value| value as i64),
             Values::F64(values) => convert(values, dtype, |value| value, |value| value as i64),
             Values::I64(values) => convert(values, dtype, |value| value as f64, |value| value),
+            Values::U8(values) => convert(values, dtype, f64::from, i64::from),
         };
         Tensor { dims: self.shape, data }
     }
@@ -178,6 +192,17 @@ impl Lines {
 impl Column {
     /// Makes a column of an array with a leading axis of rows, in the types of the run; floats must be finite.
     pub fn new(name: &str, array: Array, float: FloatType, file: &Path) -> Result<Self, DataError> {
+        Column::of_rows(name, array, float, file, 0)
+    }
+
+    /// A column of some rows of a file, the first of which is row `first`.
+    pub(super) fn of_rows(
+        name: &str,
+        array: Array,
+        float: FloatType,
+        file: &Path,
+        first: usize,
+    ) -> Result<Self, DataError> {
         let place = || Place::file(file).name(name);
         let Some((&rows, shape)) = array.shape.split_first() else {
             return Err(place().fail(Problem::Scalar));
@@ -187,7 +212,7 @@ impl Column {
         }
         let width = array.values.len() / rows;
         let shape = shape.to_vec();
-        let row_of = |index: usize| index / width;
+        let row_of = |index: usize| first + index / width;
         let described = |index: usize, value: String| format!("{value} (row {})", row_of(index));
         // Checked before conversion too, to tell a value that overflows from one that was infinite in the file.
         if let Some((index, text)) = first_not_finite(&array.values) {
@@ -221,36 +246,52 @@ impl Column {
 
     /// Checks that the column can index an axis of the given size: all values are integers in `0..size`.
     pub fn check_index_range(&self, size: usize) -> Result<(), DataError> {
-        let floats = |row: usize, value: f64| self.place(row).fail(Problem::NotIntegers { row, value });
-        match &self.values {
+        let inside = |value: i64| usize::try_from(value).is_ok_and(|value| value < size);
+        let outside = match &self.values {
             Values::I64(values) => {
-                let inside = |value: i64| usize::try_from(value).is_ok_and(|value| value < size);
-                match values.iter().position(|&value| !inside(value)) {
-                    None => Ok(()),
-                    Some(index) => {
-                        let row = index / self.width();
-                        Err(self.place(row).fail(Problem::OutOfRange { row, value: values[index], size }))
-                    }
-                }
+                let index = values.iter().position(|&value| !inside(value));
+                index.map(|index| (index, values[index]))
             }
-            Values::F32(values) => {
-                let index = values.iter().position(|value| value.fract() != 0.0).unwrap_or(0);
-                Err(floats(index / self.width(), values[index].into()))
+            Values::U8(values) => {
+                let index = values.iter().position(|&value| !inside(value.into()));
+                index.map(|index| (index, values[index].into()))
             }
-            Values::F64(values) => {
-                let index = values.iter().position(|value| value.fract() != 0.0).unwrap_or(0);
-                Err(floats(index / self.width(), values[index]))
+            Values::F32(_) | Values::F64(_) => return Err(self.floats_as_index()),
+        };
+        match outside {
+            None => Ok(()),
+            Some((index, value)) => {
+                let row = index / self.width();
+                Err(self.place(row).fail(Problem::OutOfRange { row, value, size }))
             }
         }
     }
+
+    /// The error for a column of floats that is used as an index, which names one of its fractions.
+    pub(super) fn floats_as_index(&self) -> DataError {
+        let (index, value) = match &self.values {
+            Values::F32(values) => {
+                let index = values.iter().position(|value| value.fract() != 0.0).unwrap_or(0);
+                (index, values[index].into())
+            }
+            Values::F64(values) => {
+                let index = values.iter().position(|value| value.fract() != 0.0).unwrap_or(0);
+                (index, values[index])
+            }
+            Values::I64(values) => (0, values[0] as f64),
+            Values::U8(values) => (0, values[0].into()),
+        };
+        let row = index / self.width();
+        self.place(row).fail(Problem::NotIntegers { row, value })
+    }
 }
 
-/// The name of the matrix that holds every column of a text file but the target.
+/// The name of the matrix that holds the inputs of a text file.
 pub const MATRIX: &str = "x";
 
 impl Table {
     /// A table of columns, which must agree on the number of rows.
-    pub fn new(columns: Vec<Column>) -> Result<Self, DataError> {
+    pub(super) fn new(columns: Vec<Column>, encoding: Encoding) -> Result<Self, DataError> {
         let rows = columns.first().map_or(0, Column::rows);
         for column in &columns {
             if column.rows() != rows {
@@ -259,62 +300,152 @@ impl Table {
                 return Err(Place::file(&column.origin.file).name(&column.name).fail(problem));
             }
         }
-        Ok(Table { rows, columns, features: Vec::new() })
+        Ok(Table { rows, columns, encoding, stream: None })
     }
 
-    /// A table whose matrix `x` is made of the given features.
-    pub fn with_features(rows: usize, columns: Vec<Column>, features: Vec<Feature>) -> Self {
-        Table { rows, columns, features }
+    /// A table of columns of `rows` rows each.
+    pub(super) fn in_memory(rows: usize, columns: Vec<Column>, encoding: Encoding) -> Self {
+        Table { rows, columns, encoding, stream: None }
+    }
+
+    /// A table whose rows are read when they are gathered.
+    pub(super) fn streamed(stream: Stream, encoding: Encoding) -> Self {
+        Table { rows: stream.rows(), columns: Vec::new(), encoding, stream: Some(Arc::new(stream)) }
     }
 
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The stored columns, in the order of the file.
+    /// How its columns became numbers, and which of them are standardized when they are gathered.
+    pub fn encoding(&self) -> &Encoding {
+        &self.encoding
+    }
+
+    /// Standardizes a column from now on, unless it is standardized already.
+    pub fn standardize(&mut self, standard: Standard) {
+        if self.encoding.standard(&standard.column).is_none() {
+            self.encoding.standards.push(standard);
+        }
+    }
+
+    pub(super) fn use_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+    }
+
+    /// What the checker needs to know of it.
+    pub fn schema(&self) -> Schema {
+        self.encoding.schema(self.rows)
+    }
+
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.stream.as_deref()
+    }
+
+    /// Every row.
+    pub fn all_rows(&self) -> Rows {
+        match &self.stream {
+            None => (0..self.rows).collect::<Vec<usize>>().into(),
+            Some(stream) => Rows::streamed(stream.starts().clone()),
+        }
+    }
+
+    /// Divides the rows into parts; `stratified` names a column whose classes every part has in the same proportions.
+    pub fn split(&self, shares: &[Share], stratified: Option<&str>, seed: u64) -> Result<Vec<Rows>, DataError> {
+        let listed = match (&self.stream, stratified) {
+            (Some(stream), None) => return Rows::sieved(stream.starts(), shares, seed),
+            (_, Some(column)) => split::stratified(&self.classes(column)?, shares, seed)?,
+            (None, None) => split::split(self.rows, shares, seed)?,
+        };
+        Ok(listed.into_iter().map(|part| part.rows.into()).collect())
+    }
+
+    /// The file the table comes from, or the first of them.
+    pub(super) fn place(&self) -> Place {
+        match (&self.stream, self.columns.first()) {
+            (Some(stream), _) => Place::file(stream.path()),
+            (None, Some(column)) => Place::file(&column.origin.file),
+            (None, None) => Place::default(),
+        }
+    }
+
+    /// The columns held in memory, in the order of the file.
     pub fn columns(&self) -> &[Column] {
         &self.columns
     }
 
-    /// The features of the matrix `x` that have a name of their own; a feature called `x` gives way to the matrix.
-    pub fn features(&self) -> impl Iterator<Item = &Feature> {
-        self.features.iter().filter(|feature| self.stored(&feature.name).is_none())
-    }
-
-    /// A stored column.
+    /// A stored column, as it was read.
     pub fn stored(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// A column by name. A feature is copied out of the matrix, so that only those in use are stored twice.
-    pub fn column(&self, name: &str) -> Result<Cow<'_, Column>, DataError> {
-        if let Some(column) = self.stored(name) {
-            return Ok(Cow::Borrowed(column));
+    /// The index of the stored column that holds a column, and where in it.
+    pub(super) fn find(&self, name: &str) -> Result<(usize, Part), DataError> {
+        let (stored, part) = self.encoding.find(name).ok_or_else(|| self.unknown(name))?;
+        let column = match &self.stream {
+            None => self.columns.iter().position(|column| column.name == stored),
+            Some(_) => self.encoding.stored().iter().position(|column| *column == stored),
+        };
+        Ok((column.ok_or_else(|| self.unknown(name))?, part))
+    }
+
+    /// Checks that a column can index an axis of the given size.
+    pub fn check_index_range(&self, name: &str, size: usize) -> Result<(), DataError> {
+        let Some(stream) = &self.stream else { return self.column(name)?.check_index_range(size) };
+        self.find(name)?;
+        let inside = |value: i64| usize::try_from(value).is_ok_and(|value| value < size);
+        match self.encoding.range(name) {
+            Some((least, greatest)) if inside(least) && inside(greatest) => Ok(()),
+            _ => stream.refuse_index(name, size),
         }
-        let matrix = self.stored(MATRIX);
-        let position = self.features.iter().position(|feature| feature.name == name);
-        let (Some(matrix), Some(position)) = (matrix, position) else {
-            return Err(self.unknown(name));
+    }
+
+    /// A column by name, as it was read. A feature is copied out of the matrix. Streamed data has none.
+    pub fn column(&self, name: &str) -> Result<Cow<'_, Column>, DataError> {
+        let (column, part) = self.find(name)?;
+        if self.stream.is_some() {
+            return Err(self.place().name(name).fail(Problem::NotInMemory));
+        }
+        let column = &self.columns[column];
+        let width = column.width();
+        let values = match part {
+            Part::Whole => return Ok(Cow::Borrowed(column)),
+            Part::Category { first, count } => {
+                let code =
+                    |row: usize| column.values.first_above_half(row * width + first..row * width + first + count);
+                Values::I64((0..self.rows).map(|row| code(row) as i64).collect())
+            }
+            Part::Feature { at, integers } => match &column.values {
+                Values::F32(all) if integers => Values::I64(strided(all, at, width, |value| value as i64)),
+                Values::F64(all) if integers => Values::I64(strided(all, at, width, |value| value as i64)),
+                Values::F32(all) => Values::F32(strided(all, at, width, |value| value)),
+                Values::F64(all) => Values::F64(strided(all, at, width, |value| value)),
+                Values::I64(all) => Values::I64(strided(all, at, width, |value| value)),
+                Values::U8(all) => Values::U8(strided(all, at, width, |value| value)),
+            },
         };
-        let width = self.features.len();
-        let integer = self.features[position].integers.is_some();
-        let values = match &matrix.values {
-            Values::F32(all) if integer => Values::I64(strided(all, position, width, |value| value as i64)),
-            Values::F64(all) if integer => Values::I64(strided(all, position, width, |value| value as i64)),
-            Values::F32(all) => Values::F32(strided(all, position, width, |value| value)),
-            Values::F64(all) => Values::F64(strided(all, position, width, |value| value)),
-            Values::I64(all) => Values::I64(strided(all, position, width, |value| value)),
-        };
-        let origin = matrix.origin.clone();
+        let origin = column.origin.clone();
         Ok(Cow::Owned(Column { name: name.to_string(), shape: Vec::new(), values, origin }))
     }
 
+    /// The classes of rows, from a column of integers.
+    pub fn classes(&self, name: &str) -> Result<Vec<i64>, DataError> {
+        let column = self.column(name)?;
+        match &column.values {
+            Values::I64(values) if column.width() == 1 => Ok(values.clone()),
+            Values::U8(values) if column.width() == 1 => Ok(values.iter().map(|&value| value.into()).collect()),
+            _ => Err(Place::file(&column.origin.file).name(name).fail(Problem::NotClasses)),
+        }
+    }
+
     fn unknown(&self, wanted: &str) -> DataError {
-        let stored = self.columns.iter().map(|column| column.name.clone());
-        let known: Vec<String> = stored.chain(self.features().map(|feature| feature.name.clone())).collect();
-        let file = self.columns.first().map(|column| column.origin.file.clone());
-        let place = Place { file, ..Place::default() };
-        unknown_column(place, wanted, known, None)
+        let here = |name: &String| {
+            let stored = self.encoding.find(name);
+            let held = |stored: &str| self.columns.iter().any(|column| column.name == stored);
+            stored.is_some_and(|(stored, _)| self.stream.is_some() || held(stored))
+        };
+        let known = self.encoding.names().into_iter().filter(here).collect();
+        unknown_column(self.place(), wanted, known, None)
     }
 }
 
@@ -341,6 +472,6 @@ fn first_not_finite(values: &Values) -> Option<(usize, String)> {
             let index = values.iter().position(|value| !value.is_finite())?;
             Some((index, values[index].to_string()))
         }
-        Values::I64(_) => None,
+        Values::I64(_) | Values::U8(_) => None,
     }
 }

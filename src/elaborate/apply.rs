@@ -1,22 +1,32 @@
 //! Applications of definitions.
 
-use super::Elaborator;
-use super::frame::{Closure, Frame, Value};
-use crate::check::typed::{Call, Definition, InputKind, Instance};
-use crate::ir::{Size, Symbol};
+use super::frame::{Closure, Frame, Value, mix};
+use super::{Elaborator, Purpose};
+use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instance, Kind, LocalId, Type};
+use crate::ir::primitive::{Concat, Custom};
+use crate::ir::{NodeId, Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl<'p> Elaborator<'p> {
-    pub(super) fn call(&mut self, frame: &mut Frame<'p>, call: &'p Call, span: Span) -> Result<Value, Diagnostic> {
-        let args: Result<Vec<Value>, _> = call.args.iter().map(|a| self.expression(frame, a)).collect();
-        let args = args?;
-        let options = self.options(frame, &call.options)?;
+    /// The value of an application, or that of one of its equations.
+    pub(super) fn call(
+        &mut self,
+        frame: &mut Frame<'p>,
+        call: &'p Call,
+        member: Option<LocalId>,
+        span: Span,
+    ) -> Result<Value, Diagnostic> {
         let definition = self.program.definition(call.def);
+        let args = self.arguments(frame, definition, call)?;
+        if definition.kind == Kind::Augment && self.evaluating {
+            return Ok(unchanged(definition, args));
+        }
+        let options = self.options(frame, &call.options)?;
         let path: Arc<str> = match &call.instance {
             Instance::None => frame.path.clone(),
-            Instance::New(segment) => frame.path_of(segment),
+            Instance::New { segment, loops } => frame.member(segment, loops),
             Instance::Net => definition.name.as_str().into(),
         };
         let sizes: BTreeMap<Symbol, Size> = call.sizes.iter().map(|(s, size)| (s.clone(), frame.size(size))).collect();
@@ -29,7 +39,7 @@ impl<'p> Elaborator<'p> {
         }
         let packs = call.packs.iter().map(|axes| frame.dims(axes)).collect();
         let place = Place { path, chain: frame.site(call.site.0) };
-        self.apply(definition, sizes, packs, args, &options, place, span)
+        self.apply(definition, sizes, packs, args, &options, member, place, span)
     }
 
     pub(super) fn apply_closure(
@@ -42,8 +52,16 @@ impl<'p> Elaborator<'p> {
     ) -> Result<Value, Diagnostic> {
         let definition = self.program.definition(closure.def);
         let place = Place { path: closure.path.clone(), chain };
-        let value =
-            self.apply(definition, closure.sizes.clone(), closure.packs.clone(), args, &closure.options, place, span)?;
+        let value = self.apply(
+            definition,
+            closure.sizes.clone(),
+            closure.packs.clone(),
+            args,
+            &closure.options,
+            None,
+            place,
+            span,
+        )?;
         self.at(frame, span);
         Ok(value)
     }
@@ -56,6 +74,7 @@ impl<'p> Elaborator<'p> {
         packs: Vec<Vec<Size>>,
         args: Vec<Value>,
         options: &[Option<Value>],
+        member: Option<LocalId>,
         place: Place,
         span: Span,
     ) -> Result<Value, Diagnostic> {
@@ -75,9 +94,98 @@ impl<'p> Elaborator<'p> {
             }
         }
         self.bind_options(&mut frame, definition, options)?;
-        let value = self.block(&mut frame, &definition.body)?;
+        let evaluating = self.evaluating;
+        if definition.kind == Kind::Net && self.frozen(&definition.name) {
+            self.evaluating = true;
+        } else if definition.kind == Kind::Net && !self.forced && self.owns(&definition.name) {
+            self.evaluating = self.purpose == Purpose::Evaluate;
+        }
+        let value = self.block(&mut frame, &definition.body);
+        self.evaluating = evaluating;
+        let value = value?;
         self.close();
-        Ok(value.expect("the checker lets only definitions with a result be called"))
+        let value = match member {
+            Some(member) => return Ok(self.local(&frame, member)),
+            None => value.expect("the checker lets only definitions with a result be called"),
+        };
+        let value = match &definition.derivative {
+            Some(derivative) => self.with_derivative(&mut frame, derivative, value)?,
+            None => value,
+        };
+        if let (Kind::Net, Value::Tensor(node)) = (definition.kind, &value) {
+            self.nets.push((definition.name.clone(), *node));
+        }
+        Ok(value)
+    }
+
+    /// Whether a net has parameters of its own.
+    fn owns(&self, net: &str) -> bool {
+        self.parameters_of(net).next().is_some()
+    }
+
+    /// Whether a net has parameters and none of them is trained: it evaluates within what trains others.
+    fn frozen(&self, net: &str) -> bool {
+        let Some(trained) = self.players.get(self.player) else { return false };
+        !self.forced && self.owns(net) && self.parameters_of(net).all(|k| !trained.contains(&k))
+    }
+
+    fn parameters_of(&self, net: &str) -> impl Iterator<Item = usize> {
+        let below = move |path: &str| path.strip_prefix(net).is_some_and(|rest| rest.starts_with('.'));
+        self.instances.parameters.iter().enumerate().filter(move |(_, p)| below(&p.path)).map(|(k, _)| k)
+    }
+
+    /// In this mode, whatever is trained.
+    pub(super) fn in_mode<T>(&mut self, evaluating: bool, then: impl FnOnce(&mut Self) -> T) -> T {
+        let before = (self.evaluating, self.forced);
+        (self.evaluating, self.forced) = (evaluating, true);
+        let value = then(self);
+        (self.evaluating, self.forced) = before;
+        value
+    }
+
+    /// A value in training mode `count` times, each with draws of its own, along a new first axis. State stays as it is.
+    pub(super) fn draws(
+        &mut self,
+        frame: &mut Frame<'p>,
+        value: &'p Expr,
+        count: u64,
+        span: Span,
+    ) -> Result<NodeId, Diagnostic> {
+        let (chain, quiet) = (frame.chain, std::mem::replace(&mut self.quiet, true));
+        let mut drawn = Vec::new();
+        for k in 0..count {
+            frame.chain = mix(chain, (1 << 32) + k);
+            let node = self.in_mode(false, |e| e.tensor(frame, value))?;
+            self.at(frame, span);
+            let dims: Vec<Size> = std::iter::once(Size::constant(1)).chain(self.builder.dims(node)).collect();
+            drawn.push(self.builder.broadcast_over(node, &[0], &dims));
+        }
+        (frame.chain, self.quiet) = (chain, quiet);
+        Ok(if drawn.len() == 1 { drawn[0] } else { self.builder.push(Concat { axis: 0 }, &drawn) })
+    }
+
+    /// A value whose derivative is what its definition says. The cotangent it is computed from stands there as a tag of its own.
+    fn with_derivative(
+        &mut self,
+        frame: &mut Frame<'p>,
+        derivative: &'p Derivative,
+        value: Value,
+    ) -> Result<Value, Diagnostic> {
+        let y = value.into_tensor();
+        let zero = self.builder.full_like(y, 0.0);
+        let cotangent = self.builder.tag(zero);
+        self.bind(frame, derivative.cotangent, Value::Tensor(cotangent));
+        let given = self.block(frame, &derivative.body)?.expect("a derivative has a value");
+        let given = match given {
+            Value::Tuple(values) => values,
+            one => vec![one],
+        };
+        let inputs = derivative.inputs.iter().map(|local| self.local(frame, *local).into_tensor());
+        let mut operands = vec![y, cotangent];
+        operands.extend(inputs);
+        operands.extend(given.into_iter().map(Value::into_tensor));
+        let custom = Custom { inputs: derivative.inputs.len() };
+        Ok(Value::Tensor(self.builder.push(custom, &operands)))
     }
 
     /// Binds every option, given or by its default, in order.
@@ -96,6 +204,16 @@ impl<'p> Elaborator<'p> {
             self.bind(frame, option.local, value);
         }
         Ok(())
+    }
+}
+
+/// What an augmentation gives outside training: what it takes.
+fn unchanged(definition: &Definition, args: Vec<Value>) -> Value {
+    let given = definition.inputs.iter().zip(args).filter(|(input, _)| matches!(input.kind, InputKind::Value(_)));
+    let mut given = given.map(|(_, value)| value);
+    match &definition.result {
+        Type::Tuple(parts) => Value::Tuple(given.take(parts.len()).collect()),
+        _ => given.next().expect("an augmentation has an input"),
     }
 }
 

@@ -3,9 +3,9 @@
 use super::frame::{Closure, Frame, InitClosure, Value};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Axis, Block, Draw, Expr, ExprKind, Instance, ReduceOp, Statement, Type as CheckedType};
-use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf};
+use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf, Slice, Tangent};
 use crate::ir::{DType, NodeId, Op, Role, Size, Type};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, codes};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -63,8 +63,14 @@ impl<'p> Elaborator<'p> {
                 return Ok(value.expect("the checker gives blocks in expressions a result"));
             }
             ExprKind::When { training, otherwise } => {
-                let branch = if self.purpose == Purpose::Evaluate { otherwise } else { training };
+                let branch = if self.evaluating { otherwise } else { training };
                 let value = self.block(frame, branch)?;
+                if self.purpose == Purpose::Start {
+                    // What only the other branch applies is created too.
+                    let quiet = std::mem::replace(&mut self.quiet, true);
+                    self.block(frame, otherwise)?;
+                    self.quiet = quiet;
+                }
                 return Ok(value.expect("the checker gives both branches a result"));
             }
             ExprKind::If { condition, then, otherwise } => {
@@ -74,7 +80,10 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 return Ok(self.choose(condition, then, otherwise));
             }
-            ExprKind::Call(call) => return self.call(frame, call, expr.span),
+            ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
+            ExprKind::Draws { value, count } => return self.draws(frame, value, *count, expr.span).map(Value::Tensor),
+            ExprKind::Call(call) => return self.call(frame, call, None, expr.span),
+            ExprKind::Member { call, local } => return self.call(frame, call, Some(*local), expr.span),
             ExprKind::CallLocal { function, args, site } => {
                 let Value::Function(closure) = self.local(frame, *function) else {
                     panic!("this is a bug in dlc: a call of a local that is no function");
@@ -85,7 +94,7 @@ impl<'p> Elaborator<'p> {
             ExprKind::Function(function) => {
                 let options: Result<_, _> = self.options(frame, &function.options);
                 let path = match &function.instance {
-                    Instance::New(segment) => frame.path_of(segment),
+                    Instance::New { segment, loops } => frame.member(segment, loops),
                     Instance::Net => self.program.definition(function.def).name.as_str().into(),
                     Instance::None => frame.path.clone(),
                 };
@@ -109,6 +118,36 @@ impl<'p> Elaborator<'p> {
                     Value::Tensor(x) => Value::Tensor(self.gradients(of, &[x])[0]),
                     set => Value::Set(self.gradients(of, &set.into_set())),
                 });
+            }
+            ExprKind::Tangent { of, wrt, along } => {
+                let of = self.tensor(frame, of)?;
+                let along = self.tensor(frame, along)?;
+                let target = self.local(frame, *wrt).into_tensor();
+                self.at(frame, expr.span);
+                self.builder.push(Tangent, &[of, target, along])
+            }
+            ExprKind::Jacobian { of, wrt, rows } => {
+                let of = self.tensor(frame, of)?;
+                let target = self.local(frame, *wrt).into_tensor();
+                self.at(frame, expr.span);
+                self.jacobian(of, target, *rows, expr.span)?
+            }
+            ExprKind::Peek(value) => {
+                let kept = std::mem::take(&mut self.next_state);
+                let value = self.expression(frame, value);
+                self.next_state = kept;
+                return value;
+            }
+            ExprKind::Commit(value) => {
+                let before = self.committed.take();
+                if let ExprKind::Evaluate { at, .. } | ExprKind::EvaluateGrad { at, .. } = &value.kind {
+                    self.committed = Some(self.set(frame, at)?);
+                }
+                if before.is_some() && before != self.committed {
+                    return Err(Diagnostic::new(codes::DUPLICATE_CLAUSE, "a rule commits to one evaluation")
+                        .at(expr.span, "this is the second"));
+                }
+                return self.expression(frame, value);
             }
             ExprKind::Evaluate { at, .. } => {
                 let at = self.set(frame, at)?;
@@ -136,9 +175,14 @@ impl<'p> Elaborator<'p> {
                 self.reduce_set(*op, &set)
             }
             ExprKind::Selection(selection) => {
-                let members = self.instances.select(&selection.items, self.train.over.as_ref());
+                let members = self.instances.select(&selection.items, self.trained());
+                if self.purpose != Purpose::Start {
+                    self.instances.must_exist(selection)?;
+                }
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
+            ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
+            ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
             ExprKind::Convert(value) => {
                 let value = self.expression(frame, value)?;
@@ -255,6 +299,33 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 let axis = frame.spread(values[0].axes())[*axis][0];
                 self.builder.push(Concat { axis }, &operands?)
+            }
+            ExprKind::Reshape(value) => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let from = self.builder.ty(x).clone();
+                if from.elements() != ty.elements() {
+                    return Err(Diagnostic::new(codes::SHAPE_MISMATCH, "a reshape keeps the number of elements")
+                        .at(value.span, format!("this is {from} here"))
+                        .at(expr.span, format!("it would be {ty}: the sizes do not divide")));
+                }
+                self.builder.reshape(x, &ty.dims)
+            }
+            ExprKind::Slice { value, axis, start, last } => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let axis = frame.spread(value.axes())[*axis][0];
+                let (start, len) = (frame.size(start), ty.dims[axis].clone());
+                let whole = self.builder.ty(x).dims[axis].clone();
+                if *last && &start + &len != whole {
+                    return Err(Diagnostic::new(codes::SHAPE_MISMATCH, "the pieces do not make up the axis")
+                        .at(expr.span, format!("an axis of size {whole} ends at {}", &start + &len)));
+                }
+                self.builder.push(Slice { axis, start, len }, &[x])
+            }
+            ExprKind::Positions => {
+                self.at(frame, expr.span);
+                self.builder.push(Iota { axis: 0, dims: ty.dims, dtype: ty.dtype }, &[])
             }
             other => panic!("this is a bug in dlc: {other:?} is no tensor expression"),
         })

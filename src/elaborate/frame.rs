@@ -2,9 +2,10 @@
 
 use super::Elaborator;
 use crate::check::typed::{Axis, DefId, Definition, Element, LocalId, TensorType};
-use crate::ir::{DType, NodeId, Origin, Size, Symbol, Type};
-use crate::source::Span;
+use crate::ir::{DType, NodeId, Origin, Role, Size, Symbol, Type};
+use crate::source::{Diagnostic, Span};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -87,6 +88,15 @@ impl Frame<'_> {
         if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path).into() }
     }
 
+    /// The path of a member that stands in repetitions, numbered by their indices: `block_3`.
+    pub fn member(&self, name: &str, loops: &[Symbol]) -> Arc<str> {
+        let mut name = name.to_string();
+        for index in loops {
+            let _ = write!(name, "_{}", self.size(&Size::symbol(&index.0)));
+        }
+        self.path_of(&name)
+    }
+
     /// Below this frame's chain of sites.
     pub fn site(&self, site: u32) -> u64 {
         mix(self.chain, u64::from(site) + 1)
@@ -147,8 +157,8 @@ impl<'p> Elaborator<'p> {
         self.builder.set_origin(Origin { span: Some(span), path: frame.path.clone() });
     }
 
-    /// The frame of the `train` block, its columns bound to the batch.
-    pub(super) fn train_frame(&mut self) -> Frame<'p> {
+    /// The frame of the phase, its columns bound to the batch as training or evaluation sees it.
+    pub(super) fn train_frame(&mut self) -> Result<Frame<'p>, Diagnostic> {
         let train = self.train;
         let mut frame = Frame {
             definition: None,
@@ -163,11 +173,32 @@ impl<'p> Elaborator<'p> {
             if let Some(ty) = local.ty.tensor() {
                 self.at(&frame, local.span);
                 let ty = self.ty(&frame, ty);
-                let node = self.builder.input(&column.name, crate::ir::Role::Data, ty);
+                let node = self.builder.input(&column.input, Role::Data, ty);
                 self.bind(&mut frame, column.local, Value::Tensor(node));
             }
         }
-        frame
+        for (local, counter) in &train.counters {
+            self.at(&frame, train.local(*local).span);
+            let node = self.builder.input(&counter.input(), Role::Setting, Type::scalar(DType::I64));
+            let node = self.builder.convert(node, self.dtype.int());
+            self.bind(&mut frame, *local, Value::Tensor(node));
+        }
+        for augment in &train.augments {
+            // Evaluation sees the columns as they are.
+            if self.evaluating && augment.targets.iter().all(|t| t.column) {
+                continue;
+            }
+            let parts = match self.expression(&mut frame, &augment.value)? {
+                Value::Tuple(parts) => parts,
+                one => vec![one],
+            };
+            for (target, part) in augment.targets.iter().zip(parts) {
+                if !(self.evaluating && target.column) {
+                    self.bind(&mut frame, target.local, part);
+                }
+            }
+        }
+        Ok(frame)
     }
 
     /// Binds a local, as a node of its own where a derivative is taken with respect to it.

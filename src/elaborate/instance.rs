@@ -3,7 +3,8 @@
 use super::frame::{Frame, InitClosure, Value, mix, site_of_path};
 use super::{Elaborator, Persistent, Purpose};
 use crate::check::typed::{
-    Axis, Expr, Initial, InputKind, LocalId, Param, Selection, SelectionItem, State, Train, match_axes,
+    Axis, Expr, Initial, InputKind, Kind, Label, LocalId, Param, ParameterPath, Selection, SelectionItem, State, Train,
+    match_axes,
 };
 use crate::ir::{NodeId, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
@@ -22,16 +23,36 @@ pub(super) struct Instances {
 }
 
 impl Instances {
-    /// The parameters that `over` selects, all without one.
-    pub fn trained(&self, train: &Train) -> Result<Vec<usize>, Diagnostic> {
-        let Some(over) = &train.over else { return Ok((0..self.parameters.len()).collect()) };
-        let selected = self.select(&over.items, None);
-        if selected.is_empty() {
-            return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
-                .at(over.span, "none of the parameters is meant by this")
-                .note(format!("the parameters are {}", self.names())));
+    /// What each player of a phase trains: what its `over` selects, or what its objective applies.
+    pub fn trained(&self, train: &Train, applied: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Diagnostic> {
+        let mut players: Vec<Vec<usize>> = Vec::new();
+        for (player, applied) in train.players.iter().zip(applied) {
+            let trained = match &player.over {
+                None if applied.is_empty() => {
+                    return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
+                        .at(player.objective.span, "no net or layer with parameters is applied here")
+                        .help("apply a net, or name existing parameters in `over`"));
+                }
+                None => applied.clone(),
+                Some(over) => self.select(&over.items, Some(applied).filter(|a| !a.is_empty()).map(Vec::as_slice)),
+            };
+            if let (true, Some(over)) = (trained.is_empty(), &player.over) {
+                return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "`over` selects no parameter")
+                    .at(over.span, "none of the parameters is meant by this")
+                    .note(format!("the parameters are {}", self.names())));
+            }
+            for (other, theirs) in train.players.iter().zip(&players) {
+                if let Some(both) = trained.iter().find(|k| theirs.contains(k)) {
+                    let path = &self.parameters[*both].path;
+                    return Err(Diagnostic::new(codes::TRAINED_TWICE, format!("two players train `{path}`"))
+                        .at(player.span, "this one")
+                        .at(other.span, "and this one")
+                        .help("say with `over` which parameters each of them trains"));
+                }
+            }
+            players.push(trained);
         }
-        Ok(selected)
+        Ok(players)
     }
 
     fn names(&self) -> String {
@@ -39,17 +60,32 @@ impl Instances {
         names.join(", ")
     }
 
-    /// The union of the items, each parameter once, in the program's order. The words mean parameters within `over`;
+    /// Every path of a selection leads to some parameter: one whose net is applied.
+    pub fn must_exist(&self, selection: &Selection) -> Result<(), Diagnostic> {
+        for item in &selection.items {
+            if let SelectionItem::Path(path) | SelectionItem::Wildcard(path) = item
+                && self.select(std::slice::from_ref(item), None).is_empty()
+            {
+                let message = format!("there is no parameter at `{}`", path.join("."));
+                return Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, message)
+                    .at(selection.span, "named here")
+                    .note(format!("the parameters are {}", self.names()))
+                    .help("a net has parameters where it is applied"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
     /// a path means what it says.
-    pub fn select(&self, items: &[SelectionItem], over: Option<&Selection>) -> Vec<usize> {
-        let within = over.map(|o| self.select(&o.items, None));
+    pub fn select(&self, items: &[SelectionItem], within: Option<&[usize]>) -> Vec<usize> {
         let below = |parts: &[String], path: &str, itself: bool| {
             let prefix = parts.join(".");
             (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
         };
         let meant = |k: &usize| {
             let p = &self.parameters[*k];
-            let trained = within.as_ref().is_none_or(|w| w.contains(k));
+            let trained = within.is_none_or(|w| w.contains(k));
             items.iter().any(|item| match item {
                 SelectionItem::Weights => trained && p.ty.rank() >= 2,
                 SelectionItem::Biases => trained && p.ty.rank() < 2,
@@ -60,6 +96,16 @@ impl Instances {
         };
         (0..self.parameters.len()).filter(meant).collect()
     }
+}
+
+/// The labels of the axes of a parameter as they are declared.
+fn axis_labels(frame: &Frame, param: LocalId) -> Vec<Option<Label>> {
+    let declared = frame.definition.and_then(|d| d.local(param).ty.tensor()).map_or(&[][..], |t| &t.axes);
+    let labels = declared.iter().flat_map(|axis| match axis {
+        Axis::Sized { label, .. } => vec![label.clone()],
+        Axis::Pack(_) => vec![None; frame.axis(axis).len()],
+    });
+    labels.collect()
 }
 
 /// Finds what lies at a path, or says why the one that is there does not fit.
@@ -84,17 +130,22 @@ fn at_path(
 impl<'p> Elaborator<'p> {
     /// Binds a parameter of the instance that the frame stands for.
     pub(super) fn parameter(&mut self, frame: &mut Frame<'p>, param: &'p Param) -> Result<(), Diagnostic> {
-        let path = frame.path_of(&param.name);
+        let path = frame.member(&param.name, &param.loops);
         let ty = self.persistent_type(frame, param.local, param.span, &path)?;
         let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, param.span)?;
         let node = match found {
-            Some(k) => self.point[k],
+            Some(k) => {
+                self.applied.insert(k);
+                self.point[k]
+            }
             None if self.purpose == Purpose::Start => {
                 let node = self.initial(frame, &param.init, &ty, &path)?;
                 self.start(&path, Role::Parameter, &ty, node);
                 let k = self.instances.parameters.len();
                 self.instances.parameter_at.insert(path.clone(), k);
-                let persistent = self.persistent(path, ty, param.span);
+                self.applied.insert(k);
+                let mut persistent = self.persistent(path, ty, param.span);
+                persistent.labels = axis_labels(frame, param.local);
                 self.instances.parameters.push(persistent);
                 self.point.push(node);
                 node
@@ -105,10 +156,40 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
+    /// A parameter that is read by its path.
+    pub(super) fn parameter_at(
+        &mut self,
+        frame: &Frame<'p>,
+        path: &ParameterPath,
+        expr: &Expr,
+    ) -> Result<NodeId, Diagnostic> {
+        let below = path.rest.join(".");
+        let path: Arc<str> = match &path.instance {
+            Some((segment, loops)) => format!("{}.{below}", frame.member(segment, loops)).into(),
+            None => below.into(),
+        };
+        let declared = expr.ty.tensor().expect("checked to be a tensor");
+        let ty = self.ty(frame, declared);
+        let found = at_path(&self.instances.parameters, &self.instances.parameter_at, &path, &ty, expr.span)?
+            .map(|k| self.point[k]);
+        match found {
+            Some(node) => Ok(node),
+            // It may be created later; what is computed from it now is not kept.
+            None if self.purpose == Purpose::Start => {
+                let zero = self.builder.constant(ty.dtype, 0.0);
+                Ok(self.builder.fill(zero, &ty.dims))
+            }
+            None => Err(Diagnostic::new(codes::UNKNOWN_PARAMETER, format!("there is no parameter `{path}`"))
+                .at(expr.span, "read here")
+                .note(format!("the parameters are {}", self.instances.names()))
+                .help("a net has parameters where it is applied")),
+        }
+    }
+
     /// Binds a state of the instance that the frame stands for to its value before the step.
     pub(super) fn state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
-        if frame.definition.is_some_and(|d| d.optimizer.is_some()) {
-            return self.optimizer_state(frame, state);
+        if frame.definition.is_some_and(|d| matches!(d.kind, Kind::Optimizer | Kind::Average)) {
+            return self.rule_state(frame, state);
         }
         let path = frame.path_of(&state.name);
         let ty = self.persistent_type(frame, state.local, state.span, &path)?;
@@ -143,8 +224,8 @@ impl<'p> Elaborator<'p> {
     ) -> Result<(), Diagnostic> {
         self.bind(frame, next, value.clone());
         let Some(definition) = frame.definition else { return Ok(()) };
-        if definition.optimizer.is_some() {
-            // The optimizer reads the assigned locals at its end.
+        if matches!(definition.kind, Kind::Optimizer | Kind::Average) || self.quiet || self.evaluating {
+            // A rule reads the assigned locals at its end.
             return Ok(());
         }
         let path = frame.path_of(&definition.local(state).name);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 const DEEPEST: usize = 2000;
 
 /// Expressions evaluated for one graph.
-const MOST: usize = 1_000_000;
+const MOST: usize = 400_000;
 
 /// Holds [`DEEPEST`] levels in builds without optimization.
 const STACK: usize = 256 << 20;
@@ -69,7 +69,7 @@ impl Elaborator<'_> {
 
     /// A tensor that outlives a step, declared at `span` and created by what is being expanded.
     pub(super) fn persistent(&self, path: Arc<str>, ty: Type, span: Span) -> Persistent {
-        Persistent { path, ty, span, applied: self.written() }
+        Persistent { path, ty, labels: Vec::new(), span, applied: self.written() }
     }
 }
 

@@ -1,23 +1,32 @@
 //! Typed AST to graphs: definitions become instances with actual sizes, names become nodes.
 //!
-//! Input: a [`Program`] without errors. Output: a [`Model`], the graphs of one program: starting values, training
-//! step, evaluation, and the objective with its gradient. Invariants: parameter and state tensors have constant
+//! Input: a [`Program`] without errors. Output: a [`Model`], the graphs of one program: starting values, and for each phase
+//! its training step, evaluation, and the objective with its gradient. Invariants: parameter and state tensors have constant
 //! dims; the only symbol in the graphs is the batch's [`Train::batch_symbol`]; derivatives are requests that differentiation
 //! resolves; nothing after this stage knows a definition by its name.
 
 mod apply;
+mod average;
+mod constraint;
 mod expression;
 mod frame;
 mod instance;
+mod jacobian;
 mod limits;
+mod measure;
 mod objective;
 mod optimizer;
+mod prediction;
+mod repetition;
+mod rows;
 
-use crate::check::typed::{Program, Train};
+pub use prediction::{Prediction, predictions};
+
+use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A tensor that outlives a step, named by its path: `classifier.hidden.W`.
@@ -26,6 +35,8 @@ pub struct Persistent {
     pub path: Arc<str>,
     /// Constant dims.
     pub ty: Type,
+    /// The labels of a parameter's axes, which are their roles.
+    pub labels: Vec<Option<Label>>,
     /// Where it is declared.
     pub span: Span,
     /// The application in the user's file that creates it.
@@ -39,20 +50,58 @@ pub struct Model {
     pub parameters: Vec<Persistent>,
     /// What layers keep between steps.
     pub layer_state: Vec<Persistent>,
-    /// What the optimizer keeps between steps.
-    pub optimizer_state: Vec<Persistent>,
-    /// The parameters that are trained, as indices into `parameters`.
-    pub trained: Vec<usize>,
-    /// Inputs: seed and step. `Next` outputs: every parameter and state before the first step.
+    /// Inputs: seed and step. `Next` outputs: every parameter, every layer state and what the first phase's optimizer keeps,
+    /// before the first step.
     pub init: Graph,
-    /// One training step. `Next` outputs: trained parameters and state; report: `loss`.
+    /// In the order in which they run; at least one.
+    pub phases: Vec<Phase>,
+}
+
+/// The graphs of one phase.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// `None` if it is the only one and has none.
+    pub name: Option<String>,
+    /// The parameters that are trained, as indices into [`Model::parameters`].
+    pub trained: Vec<usize>,
+    /// What each player trains, likewise: the parts of `trained`.
+    pub players: Vec<Player>,
+    /// What the optimizers and the average keep between steps.
+    pub optimizer_state: Vec<Persistent>,
+    /// For each trained parameter the path of the state that stands for it in evaluation; empty without an average.
+    pub averaged: Vec<(usize, Arc<str>)>,
+    /// `Next` outputs: the optimizers' state before the phase's first step.
+    pub start: Graph,
+    /// One training step. `Next` outputs: trained parameters and state; reports: what each player optimizes, by name.
     pub step: Graph,
-    /// Reports `loss`, the objective when evaluating, and every measure by name.
+    /// On a chunk of rows. Reports what each player optimizes, when evaluating, and by name every measure that is a mean over
+    /// rows; and what `summary` takes of the chunk, under the names of its inputs.
     pub evaluate: Graph,
-    /// Reports `loss`, the objective when training, and `grad PATH` for every trained parameter.
+    /// On all rows of a part. Reports by name every measure that applies a metric. Inputs besides columns: what `evaluate`
+    /// has reported of its chunks, one after the other.
+    pub summary: Graph,
+    /// The names of those inputs.
+    pub gathered: Vec<String>,
+    /// Reports what each player optimizes, when training, and `grad PATH` for every trained parameter.
     pub gradient: Graph,
-    /// Reports `loss` alone, as in `gradient`: what differences are taken of.
+    /// Reports what each player optimizes, as in `gradient`: what differences are taken of.
     pub objective: Graph,
+}
+
+/// One who optimizes in a phase.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Player {
+    /// Under which its value is reported.
+    pub name: String,
+    /// What it trains, as indices into [`Model::parameters`].
+    pub trained: Vec<usize>,
+}
+
+impl Model {
+    /// The parameters that a phase trains.
+    pub fn trained(&self, phase: usize) -> impl Iterator<Item = &Persistent> {
+        self.phases[phase].trained.iter().map(|k| &self.parameters[*k])
+    }
 }
 
 /// The float type and the part of the program that decides the graphs.
@@ -71,50 +120,85 @@ pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnosti
 }
 
 fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
-    let train = program.train.as_ref().ok_or_else(|| {
+    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
+    let first = phases.first().ok_or_else(|| {
         Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
             .help("add `train { minimize …  on …  using …  epochs … }`")
     })?;
-    let mut init = Elaborator::new(program, train, options, Purpose::Start, Instances::default());
-    init.objective_here()?;
-    init.measures()?;
-    let trained = init.instances.trained(train)?;
-    if trained.is_empty() {
-        return Err(Diagnostic::new(codes::NOTHING_TO_TRAIN, "there are no parameters to train")
-            .at(train.minimize.span, "no net or layer with parameters is applied here")
-            .help("apply a net, or name existing parameters in `over`"));
+    let mut init = Elaborator::new(program, first, options, Purpose::Start, Instances::default());
+    let mut applied = Vec::new();
+    for train in phases {
+        applied.push(init.instantiate(train)?);
     }
-    init.instances.trained = trained;
-    init.start_optimizer()?;
+    let mut trained = Vec::new();
+    for (train, applied) in phases.iter().zip(&applied) {
+        trained.push(init.instances.trained(train, applied)?);
+    }
+    init.turn_to(first, trained[0].clone());
+    init.start_rules()?;
     let (init, instances) = init.finish();
+    let mut graphs = Vec::new();
+    for (train, trained) in phases.iter().zip(trained) {
+        graphs.push(phase(program, train, trained, options, &instances)?);
+    }
+    Ok(Model { parameters: instances.parameters, layer_state: instances.layer_state, init, phases: graphs })
+}
 
-    let mut step = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
-    step.run_optimizer()?;
+/// The graphs of a phase of a program all of whose parameters and layer states are instantiated; `trained` by player.
+fn phase(
+    program: &Program,
+    train: &Train,
+    trained: Vec<Vec<usize>>,
+    options: Options,
+    instances: &Instances,
+) -> Result<Phase, Diagnostic> {
+    let elaborator = |purpose| {
+        let mut instances = instances.clone();
+        instances.optimizer_state.clear();
+        let mut elaborator = Elaborator::new(program, train, options, purpose, instances);
+        elaborator.turn_to(train, trained.clone());
+        elaborator
+    };
+    let mut start = elaborator(Purpose::Start);
+    start.start_rules()?;
+    let averaged = start.averaged();
+    let (start, started) = start.finish();
+
+    let mut step = elaborator(Purpose::Train);
+    step.run_rules()?;
     let (step, _) = step.finish();
 
-    let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
-    let loss = evaluate.objective_here()?;
-    evaluate.builder.output("loss", OutputRole::Report, loss);
-    evaluate.measures()?;
+    let mut evaluate = elaborator(Purpose::Evaluate);
+    evaluate.stand_in(&averaged);
+    evaluate.report_objectives()?;
+    let gathered = evaluate.measures(measure::Rows::Chunk)?;
     let (evaluate, _) = evaluate.finish();
 
-    let mut gradient = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
+    let mut summary = elaborator(Purpose::Evaluate);
+    summary.stand_in(&averaged);
+    summary.measures(measure::Rows::All)?;
+    let (summary, _) = summary.finish();
+
+    let mut gradient = elaborator(Purpose::Train);
     gradient.report_gradient()?;
     let (gradient, _) = gradient.finish();
 
-    let mut objective = Elaborator::new(program, train, options, Purpose::Train, instances.clone());
-    let loss = objective.objective_here()?;
-    objective.builder.output("loss", OutputRole::Report, loss);
-    let (objective, instances) = objective.finish();
+    let mut objective = elaborator(Purpose::Train);
+    objective.report_objectives()?;
+    let (objective, _) = objective.finish();
 
-    Ok(Model {
-        parameters: instances.parameters,
-        layer_state: instances.layer_state,
-        optimizer_state: instances.optimizer_state,
-        trained: instances.trained,
-        init,
+    let players = train.players.iter().zip(trained).map(|(p, trained)| Player { name: p.name.clone(), trained });
+    Ok(Phase {
+        name: train.name.clone(),
+        players: players.collect(),
+        trained: started.trained,
+        optimizer_state: started.optimizer_state,
+        averaged,
+        start,
         step,
         evaluate,
+        summary,
+        gathered,
         gradient,
         objective,
     })
@@ -132,9 +216,24 @@ enum Purpose {
 /// Builds one graph of the program.
 struct Elaborator<'p> {
     program: &'p Program,
+    /// The phase that the graph is for.
     train: &'p Train,
     dtype: DType,
     purpose: Purpose,
+    /// Nets evaluate rather than train here.
+    evaluating: bool,
+    /// A net does not change that.
+    forced: bool,
+    /// What is assigned to state here is not kept.
+    quiet: bool,
+    /// What each player trains, once that is known.
+    players: Vec<Vec<usize>>,
+    /// Whose objective is evaluated.
+    player: usize,
+    /// The parameters that the rule which is applied updates.
+    updated: Vec<usize>,
+    /// What is taken of the arguments of metrics.
+    gathering: Option<measure::Gathering>,
     builder: Builder,
     instances: Instances,
     /// The value of every parameter, in the order of `instances.parameters`: where the objective is evaluated.
@@ -143,8 +242,14 @@ struct Elaborator<'p> {
     state: Vec<NodeId>,
     /// What the current evaluation of the objective assigned to layer state, by index.
     next_state: BTreeMap<usize, NodeId>,
+    /// The parameters applied since this was last emptied.
+    applied: BTreeSet<usize>,
+    /// The point whose evaluation the rule commits to.
+    committed: Option<Vec<NodeId>>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
+    /// Every application of a net that gave a tensor, by the net's name.
+    nets: Vec<(String, NodeId)>,
     expansion: limits::Expansion,
 }
 
@@ -161,30 +266,47 @@ impl<'p> Elaborator<'p> {
             train,
             dtype: options.dtype,
             purpose,
+            evaluating: purpose == Purpose::Evaluate,
+            forced: false,
+            quiet: false,
+            players: Vec::new(),
+            player: 0,
+            updated: Vec::new(),
+            gathering: None,
             builder,
             instances,
             point,
             state,
             next_state: BTreeMap::new(),
+            applied: BTreeSet::new(),
+            committed: None,
             evaluations: Vec::new(),
+            nets: Vec::new(),
             expansion: limits::Expansion::default(),
         }
     }
 
-    /// Reports every measure of the program under its name.
-    fn measures(&mut self) -> Result<(), Diagnostic> {
-        let train = self.train;
-        for measure in &train.measures {
-            // Each measure applies the nets anew; what layer state the one before assigned is not kept.
+    /// Turns to a phase in which the players train these parameters.
+    fn turn_to(&mut self, train: &'p Train, players: Vec<Vec<usize>>) {
+        self.train = train;
+        self.instances.trained = players.iter().flatten().copied().collect();
+        self.instances.trained.sort_unstable();
+        self.players = players;
+    }
+
+    /// Creates what a phase applies and does not find. The parameters that the objective of each player applies.
+    fn instantiate(&mut self, train: &'p Train) -> Result<Vec<Vec<usize>>, Diagnostic> {
+        self.turn_to(train, Vec::new());
+        let mut applied = Vec::new();
+        for player in 0..train.players.len() {
             self.next_state.clear();
-            let mut frame = self.train_frame();
-            let value = self.tensor(&mut frame, &measure.value)?;
-            if self.purpose == Purpose::Evaluate {
-                let value = self.builder.convert(value, self.dtype);
-                self.builder.output(measure.name.as_str(), OutputRole::Report, value);
-            }
+            self.applied.clear();
+            self.player = player;
+            self.objective_here()?;
+            applied.push(std::mem::take(&mut self.applied).into_iter().collect());
         }
-        Ok(())
+        self.measures(measure::Rows::Chunk)?;
+        Ok(applied)
     }
 
     /// The finished graph without the inputs that nothing reads, and what was instantiated.

@@ -1,75 +1,175 @@
-//! The optimizer: a rule applied once per step to the trained parameters.
+//! The rules of a step: each applied once to the parameters that are its own, then constraints, then the average.
+//!
+//! Invariant: every rule reads the parameters and the state from before the step, whatever other rules make of them.
 
 use super::frame::{Frame, Value, mix, site_of_path};
 use super::{Elaborator, Purpose};
-use crate::check::typed::{Definition, State, Statement};
+use crate::check::typed::{Definition, RuleCall, State, Statement};
 use crate::ir::{NodeId, OutputRole, Role};
-use crate::source::Diagnostic;
+use crate::source::{Diagnostic, codes};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A rule of a player and what it updates.
+struct Ruled<'p> {
+    player: usize,
+    call: &'p RuleCall,
+    updated: Vec<usize>,
+    /// What its state is called by, unless several phases have to be told apart.
+    name: String,
+}
 
 impl<'p> Elaborator<'p> {
-    /// Creates the optimizer's state: only the starting values of the rule are read.
-    pub(super) fn start_optimizer(&mut self) -> Result<(), Diagnostic> {
-        let (definition, mut frame) = self.optimizer_frame()?;
-        for statement in &definition.body.statements {
-            if let Statement::State(state) = statement {
-                self.optimizer_state(&mut frame, state)?;
-            }
+    /// Creates the state of every rule: only starting values are read.
+    pub(super) fn start_rules(&mut self) -> Result<(), Diagnostic> {
+        for ruled in self.ruled()? {
+            let (definition, mut frame) = self.rule_frame(&ruled)?;
+            self.starting_values(&mut frame, definition)?;
         }
-        Ok(())
+        self.start_average()
     }
 
-    /// Applies the rule and reports the next values of everything it trains.
-    pub(super) fn run_optimizer(&mut self) -> Result<(), Diagnostic> {
-        let (definition, mut frame) = self.optimizer_frame()?;
-        self.block(&mut frame, &definition.body)?;
-        let roles = definition.optimizer.expect("checked to be an optimizer");
-        let theta = self.local(&frame, roles.theta).into_set();
-        let evaluation = self.reported(&theta)?;
-        let next = self.local(&frame, roles.theta_next).into_set();
-        for (k, node) in self.instances.trained.clone().into_iter().zip(next) {
-            let path = self.instances.parameters[k].path.clone();
+    /// Applies every rule and reports the next values of all that is trained and kept.
+    pub(super) fn run_rules(&mut self) -> Result<(), Diagnostic> {
+        let mut next: BTreeMap<usize, NodeId> = BTreeMap::new();
+        for ruled in self.ruled()? {
+            let (definition, mut frame) = self.rule_frame(&ruled)?;
+            self.block(&mut frame, &definition.body)?;
+            let roles = definition.optimizer.expect("checked to be an optimizer");
+            let theta = self.local(&frame, roles.theta_next).into_set();
+            next.extend(ruled.updated.iter().copied().zip(theta));
+            self.report_states(&frame, definition);
+        }
+        let mut kept: BTreeMap<usize, NodeId> = BTreeMap::new();
+        for player in 0..self.players.len() {
+            self.player = player;
+            let evaluation = self.reported()?;
+            self.report_objective(player, evaluation.loss);
+            // A layer that several players apply keeps what the first of them says.
+            for (k, node) in evaluation.next_state {
+                kept.entry(k).or_insert(node);
+            }
+        }
+        self.player = 0;
+        for (k, node) in kept {
+            let path = self.instances.layer_state[k].path.clone();
             self.builder.output(path, OutputRole::Next, node);
         }
-        for (k, node) in &evaluation.next_state {
-            let path = self.instances.layer_state[*k].path.clone();
+        self.keep(&mut next)?;
+        for (k, node) in &next {
+            let path = self.instances.parameters[*k].path.clone();
             self.builder.output(path, OutputRole::Next, *node);
         }
-        for statement in &definition.body.statements {
-            if let Statement::State(state) = statement {
-                let value = self.local(&frame, state.next);
-                for (path, node) in self.state_members(&frame, state, &value) {
-                    self.builder.output(path.as_str(), OutputRole::Next, node);
-                }
-            }
-        }
-        self.builder.output("loss", OutputRole::Report, evaluation.loss);
-        Ok(())
+        self.run_average(&next)
     }
 
-    fn optimizer_frame(&mut self) -> Result<(&'p Definition, Frame<'p>), Diagnostic> {
+    /// The rules of the step with what each updates, those of one definition numbered.
+    fn ruled(&self) -> Result<Vec<Ruled<'p>>, Diagnostic> {
         let train = self.train;
-        let definition = self.program.definition(train.using.def);
-        let mut outer = self.train_frame();
-        let options = self.options(&mut outer, &train.using.options)?;
+        let mut out: Vec<Ruled> = Vec::new();
+        for (player, (clauses, trained)) in train.players.iter().zip(&self.players).enumerate() {
+            let name = |call: &RuleCall| self.program.definition(call.def).name.clone();
+            if let Some(call) = &clauses.using {
+                out.push(Ruled { player, call, updated: trained.clone(), name: name(call) });
+                continue;
+            }
+            let mut left = trained.clone();
+            for rule in
+                train.using.iter().filter(|r| r.of.is_some()).chain(train.using.iter().filter(|r| r.of.is_none()))
+            {
+                let named = match &rule.of {
+                    Some(of) => self.instances.select(&of.items, Some(trained)),
+                    None => left.clone(),
+                };
+                let (updated, rest) = left.into_iter().partition::<Vec<usize>, _>(|k| named.contains(k));
+                left = rest;
+                if !updated.is_empty() {
+                    out.push(Ruled { player, call: &rule.call, updated, name: name(&rule.call) });
+                }
+            }
+            if let Some(k) = left.first() {
+                let path = &self.instances.parameters[*k].path;
+                return Err(Diagnostic::new(codes::NO_RULE, format!("no rule says how `{path}` is trained"))
+                    .at(clauses.span, "trained here")
+                    .help("add a rule for what the others leave: `using adam(lr: 1e-3)`"));
+            }
+        }
+        let names: Vec<String> = out.iter().map(|r| r.name.clone()).collect();
+        for (at, ruled) in out.iter_mut().enumerate() {
+            let same = |list: &[String]| list.iter().filter(|n| **n == ruled.name).count();
+            if same(&names) > 1 {
+                ruled.name = format!("{}_{}", ruled.name, same(&names[..at]) + 1);
+            }
+        }
+        Ok(out)
+    }
+
+    fn rule_frame(&mut self, ruled: &Ruled<'p>) -> Result<(&'p Definition, Frame<'p>), Diagnostic> {
+        let definition = self.program.definition(ruled.call.def);
+        self.player = ruled.player;
+        self.updated = ruled.updated.clone();
+        let mut outer = self.train_frame()?;
+        let options = self.options(&mut outer, &ruled.call.options)?;
         let mut frame = Frame {
             definition: Some(definition),
             locals: vec![None; definition.locals.len()],
             sizes: BTreeMap::new(),
             packs: vec![Vec::new(); definition.packs as usize],
-            path: definition.name.as_str().into(),
-            chain: mix(site_of_path(&definition.name), 1),
+            path: self.phase_path(&ruled.name),
+            chain: mix(site_of_path(&ruled.name), 1),
         };
         let roles = definition.optimizer.expect("checked to be an optimizer");
-        let theta: Vec<NodeId> = self.instances.trained.iter().map(|k| self.point[*k]).collect();
+        let theta: Vec<NodeId> = ruled.updated.iter().map(|k| self.point[*k]).collect();
         frame.bind(roles.objective, Value::Objective);
         self.bind(&mut frame, roles.theta, Value::Set(theta));
         self.bind_options(&mut frame, definition, &options)?;
         Ok((definition, frame))
     }
 
-    /// Binds a state of the optimizer, its next value being the same unless the rule assigns another.
-    pub(super) fn optimizer_state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
+    /// Below which the state of a rule lies: with the phase's name first if there are several phases.
+    pub(super) fn phase_path(&self, name: &str) -> Arc<str> {
+        let several = self.program.train.as_ref().is_some_and(|t| t.phases.len() > 1);
+        match self.train.name.as_ref().filter(|_| several) {
+            Some(phase) => format!("{phase}.{name}").into(),
+            None => name.into(),
+        }
+    }
+
+    /// Creates the states of a rule, with the equations that come before the last of them.
+    pub(super) fn starting_values(
+        &mut self,
+        frame: &mut Frame<'p>,
+        definition: &'p Definition,
+    ) -> Result<(), Diagnostic> {
+        let statements = &definition.body.statements;
+        let last = statements.iter().rposition(|s| matches!(s, Statement::State(_))).map_or(0, |k| k + 1);
+        for statement in &statements[..last] {
+            match statement {
+                Statement::State(state) => self.rule_state(frame, state)?,
+                Statement::Let { local, value } => {
+                    let value = self.expression(frame, value)?;
+                    self.bind(frame, *local, value);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports the values of a rule's states after the step.
+    pub(super) fn report_states(&mut self, frame: &Frame<'p>, definition: &'p Definition) {
+        for statement in &definition.body.statements {
+            if let Statement::State(state) = statement {
+                let value = self.local(frame, state.next);
+                for (path, node) in self.state_members(frame, state, &value) {
+                    self.builder.output(path.as_str(), OutputRole::Next, node);
+                }
+            }
+        }
+    }
+
+    /// Binds a state of a rule, its next value being the same unless the rule assigns another.
+    pub(super) fn rule_state(&mut self, frame: &mut Frame<'p>, state: &'p State) -> Result<(), Diagnostic> {
         let value = self.expression(frame, &state.init)?;
         let members = self.state_members(frame, state, &value);
         let mut nodes = Vec::new();
@@ -93,12 +193,12 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
-    /// The tensors of a state with their paths: one, or one for every trained parameter.
+    /// The tensors of a state with their paths: one, or one for every parameter that the rule updates.
     fn state_members(&self, frame: &Frame<'p>, state: &State, value: &Value) -> Vec<(String, NodeId)> {
         let path = frame.path_of(&state.name);
         match value {
             Value::Set(nodes) => {
-                let members = self.instances.trained.iter().zip(nodes);
+                let members = self.updated.iter().zip(nodes);
                 members.map(|(k, n)| (format!("{path}.{}", self.instances.parameters[*k].path), *n)).collect()
             }
             other => vec![(path.to_string(), other.clone().into_tensor())],

@@ -1,6 +1,7 @@
 //! Sizes: polynomials with integer coefficients over named symbols and opaque floor divisions, in normal form.
 //!
-//! Two sizes are equal exactly when their normal forms are; sizes that are not proved equal count as different.
+//! Two sizes are equal exactly when their normal forms are; sizes that are not proved equal count as different. A normal
+//! form is bounded: products of sums would grow without end, so what is too large becomes one size that has no value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +32,12 @@ type Monomial = Vec<(Atom, u32)>;
 pub struct Size {
     terms: Vec<(Monomial, i128)>,
 }
+
+/// The most terms, factors and powers of a normal form, those within floor divisions included.
+const LARGEST: usize = 2000;
+
+/// The symbol that stands for a size beyond [`LARGEST`]; no source can write it.
+const TOO_LARGE: &str = "(too large)";
 
 /// Values of symbols.
 pub type Bindings = BTreeMap<Symbol, u64>;
@@ -107,7 +114,37 @@ impl Size {
         if self == by {
             return Size::constant(1);
         }
-        Size::atom(Atom::FloorDiv(self.clone(), by.clone()))
+        if self.is_too_large() || by.is_too_large() {
+            return Size::too_large();
+        }
+        Size::atom(Atom::FloorDiv(self.clone(), by.clone())).bounded()
+    }
+
+    /// Whether this stands for a size whose normal form would be too large to handle.
+    pub fn is_too_large(&self) -> bool {
+        self.terms.iter().flat_map(|(m, _)| m).any(|(atom, _)| matches!(atom, Atom::Symbol(s) if &*s.0 == TOO_LARGE))
+    }
+
+    fn too_large() -> Size {
+        Size::symbol(TOO_LARGE)
+    }
+
+    /// The size, unless it is too large or made of one that is.
+    fn bounded(self) -> Size {
+        if self.weight() > LARGEST || (self.terms.len() > 1 && self.is_too_large()) { Size::too_large() } else { self }
+    }
+
+    fn weight(&self) -> usize {
+        let of = |(atom, power): &(Atom, u32)| match atom {
+            Atom::Symbol(_) => *power as usize,
+            Atom::FloorDiv(a, b) => (1 + a.weight() + b.weight()).saturating_mul(*power as usize),
+        };
+        self.terms.iter().fold(0, |sum, (m, _)| m.iter().map(of).fold(sum.saturating_add(1), usize::saturating_add))
+    }
+
+    /// Whether it holds a division that is not exact for all values of its symbols.
+    pub fn divides(&self) -> bool {
+        self.terms.iter().flat_map(|(m, _)| m).any(|(atom, _)| matches!(atom, Atom::FloorDiv(..)))
     }
 
     /// Every symbol in it, each once, sorted.
@@ -196,7 +233,8 @@ impl Size {
 fn product(a: &Monomial, b: &Monomial) -> Monomial {
     let mut powers: BTreeMap<Atom, u32> = a.iter().cloned().collect();
     for (atom, p) in b {
-        *powers.entry(atom.clone()).or_insert(0) += p;
+        let power = powers.entry(atom.clone()).or_insert(0);
+        *power = power.saturating_add(*p);
     }
     powers.into_iter().collect()
 }
@@ -209,14 +247,14 @@ impl Add for &Size {
             let e = map.entry(m.clone()).or_insert(0);
             *e = e.saturating_add(*c);
         }
-        Size::from_map(map)
+        Size::from_map(map).bounded()
     }
 }
 
 impl Neg for &Size {
     type Output = Size;
     fn neg(self) -> Size {
-        Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), -c)).collect() }
+        Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), c.saturating_neg())).collect() }
     }
 }
 
@@ -230,6 +268,9 @@ impl Sub for &Size {
 impl Mul for &Size {
     type Output = Size;
     fn mul(self, other: &Size) -> Size {
+        if self.terms.len().saturating_mul(other.terms.len()) > LARGEST {
+            return Size::too_large();
+        }
         let mut map: BTreeMap<Monomial, i128> = BTreeMap::new();
         for (ma, ca) in &self.terms {
             for (mb, cb) in &other.terms {
@@ -237,7 +278,7 @@ impl Mul for &Size {
                 *e = e.saturating_add(ca.saturating_mul(*cb));
             }
         }
-        Size::from_map(map)
+        Size::from_map(map).bounded()
     }
 }
 
@@ -311,6 +352,16 @@ mod tests {
         assert_eq!((&h * &h).eval(&bindings), Err(SizeError::Overflow));
         assert_eq!((&Size::constant(3) - &Size::constant(5)).eval(&bindings), Err(SizeError::Negative(-2)));
         assert_eq!(Size::symbol("K").eval(&bindings), Err(SizeError::Unbound(Symbol::new("K"))));
+    }
+
+    #[test]
+    fn products_do_not_grow_without_end() {
+        let sum = |k: usize| &Size::symbol(&format!("A{k}")) + &Size::symbol(&format!("B{k}"));
+        assert!(!(0..5).fold(Size::constant(1), |p, k| &p * &sum(k)).is_too_large());
+        assert!((0..100).fold(Size::constant(1), |p, k| &p * &sum(k)).is_too_large());
+        assert!((0..64).fold(Size::symbol("N"), |p, _| &p * &p).is_too_large());
+        let halved = |s: Size| s.floor_div(&(&s + &1.into()));
+        assert!((0..100).fold(Size::symbol("N"), |s, _| halved(s)).is_too_large());
     }
 
     #[test]

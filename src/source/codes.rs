@@ -1,8 +1,8 @@
 //! Every error code with its title and the explanation `dlc explain-error` prints.
 //!
 //! Adding a code is one entry in the table below: it defines the constant and the text together. Hundreds say
-//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits. A number
-//! once given keeps its meaning.
+//! the stage: 01 syntax, 02 names, kinds and shapes, 03 data, 04 training and runtime, 05 limits, 06 runs in
+//! folders. A number once given keeps its meaning.
 
 use super::Code;
 
@@ -243,6 +243,34 @@ return one number.
 "The objective, or what `grad` is asked of, goes through an operation that has no derivative.
 Put `stop( )` around the part through which no derivative is meant to flow.
 ";
+    BAD_CONSTRAINT = 240, "a condition that cannot be kept",
+"`keep` takes a constraint by name, or one of the inequalities that a projection restores after
+an update:
+
+    keep max_norm(bound: 3) for weights
+    keep norm(W over fan_in) <= 3 for weights
+    keep norm(W) == 1 for encoder.dense.W
+    keep W >= 0 for biases
+    keep multiplier >= 0
+
+A free name on the left stands for each tensor of the set after `for`. Anything else is a
+definition of kind `constraint`, which says how to come back to where the condition holds:
+
+    constraint even(w: [..]) = w - mean(w)
+";
+    BAD_AUGMENT = 241, "an augmentation of what it must not change",
+"`augment x = e` gives training another value of a column of numbers, of the same type. A column
+of integers may hold classes, and a name that is no column has nothing to replace. A value of
+another kind gets a name of its own; in evaluation it comes from the columns as they are:
+
+    augment (x, soft) = mixup(x, one_hot(label))
+";
+    MIXES_ROWS = 250, "a derivative of each row of a function that mixes them",
+"`jacobian(f)(x per N)` is the Jacobian of each row on its own: row n of the result by row n of
+x. That exists only if row n of f(x) depends on row n of x alone. A function that reduces over
+the rows, normalizes by them or reorders them does not; the message names the place. Without
+`per` the Jacobian has every derivative of every row by every row.
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
@@ -261,36 +289,40 @@ has no rows, or nothing at all.
     age,bmi,progression
     59,32.1,151
 
-Here the first line holds only numbers, or one of its names is empty.
+Here the first line holds only numbers, or one of its names is empty. The columns of a file
+without such a line are called c1, c2, … if its declaration says `header: false`.
 ";
     RAGGED_ROW = 305, "a row with too few or too many cells",
 "Every row of a CSV file has one cell for each name in the header. Common causes are a comma
 within an unquoted cell, a comma used as the decimal point, and a line that was cut.
 ";
     NOT_A_NUMBER = 306, "a cell that is not a number",
-"All columns are numbers, written with a decimal point: `3`, `-0.5`, `1e-4`. Write classes as
-0, 1, 2, …, and remove columns of text. Cells are separated by commas.
+"The columns of `x` are numbers, written with a decimal point: `3`, `-0.5`, `1e-4`. A column of
+texts is turned into columns of 0 and 1 by `one_hot: color`, or left out by `drop: note`. The
+texts of a target are classes if its first cell is one. Cells are separated by commas, unless
+the declaration says `separator: \";\"`.
 ";
     NOT_FINITE = 307, "a value that is missing or cannot be used",
 "A cell is empty or says that its value is not available, or a value is NaN, infinite or too
 large for the type it is stored in. One such value would turn every parameter into NaN. Fill in
-the value or remove its row; for values beyond 3.4e38 rescale the column or use `--dtype f64`.
+the value, or leave out rows with missing cells by `missing: drop`; for values beyond 3.4e38
+rescale the column or use `--dtype f64`.
 ";
     DUPLICATE_COLUMN = 308, "two columns of one name",
 "Columns are found by their names in the header, so names must differ.
 ";
     UNKNOWN_COLUMN = 309, "a column that is not in the data",
-"The target of `csv(\"file\", target: name)`, or a column that the model speaks of, is not among
-the names of the header. All columns but the target form the matrix `x`, so the target cannot
-be called `x` and cannot be the only column.
+"A column that the declaration or the model speaks of is not among the names of the header or
+the arrays of the file. All columns but the targets and those dropped form the matrix `x`, so
+no target can be called `x` and something must be left for `x`.
 ";
     MALFORMED_FILE = 310, "a data file that is not well formed",
 "The bytes of the file do not follow its format, or its header does not agree with its length.
 The file may have been cut while it was copied, or be of another kind than its name says.
 ";
     UNSUPPORTED_ELEMENTS = 311, "elements of an unsupported type",
-"Tensors are read from files if their elements are floats of 32 or 64 bits, integers of 8 to 64
-bits, or booleans, in little-endian order. Convert others before they are stored.
+"Tensors are read from files if their elements are floats of 16, 32 or 64 bits, integers of 8 to
+64 bits, or booleans. Convert others before they are stored.
 ";
     NOT_ROWS = 312, "tensors that do not form a data set",
 "The first axis of every tensor of a data set counts its rows. All must have the same number of
@@ -316,6 +348,29 @@ operating system.
     data digits = csv(\"data/digits.csv\", target: label)
     data pool   = safetensors(\"pool.safetensors\")
     data pairs  = npy(x: \"x.npy\", y: \"y.npy\")
+    data mnist  = idx(x: \"train-images-idx3-ubyte.gz\", y: \"train-labels-idx1-ubyte.gz\")
+";
+    BAD_CATEGORY = 320, "a value outside the categories of its column",
+"Columns of categories (`one_hot: color`, or a target of texts) hold integers or texts. Their
+values are numbered in sorted order when the training data is read, and the numbers are stored
+with the trained parameters. A further file may have no other values in these columns, and only
+integers where the training data had only integers.
+";
+    BAD_STANDARDIZE = 321, "a column that cannot be standardized",
+"`standardize D.x by D.train` takes from every feature of x its mean over the training part and
+divides by its standard deviation there:
+
+    data digits = csv(\"data/digits.csv\", target: label)
+    split digits into train 80%, test 20%
+    standardize digits.x by digits.train
+
+That is for measurements, not for numbers of classes or categories. `standardize D by D.train`
+is for every column of floats that is no target, so the targets must be known.
+";
+    STREAMED = 322, "something a streamed file cannot be used for",
+"`stream: true` reads a file block by block, so that it need not fit into memory. No list of its
+rows is kept: a split assigns a row by a hash of its number, and cannot be stratified. Arrays are
+streamed if they are stored in C order, row after row.
 ";
     MISSING_TRAIN = 401, "a program without a `train` block",
 "To run a program there must be something to train. The smallest block is
@@ -349,6 +404,25 @@ there: numbers, sizes given as arguments, and the features of the data.
 the marked expression is the first one that made such a value out of finite ones. Usual causes
 are a learning rate that is too high, a division by zero, and the logarithm of zero.
 ";
+    TRAINED_TWICE = 420, "a parameter with two players",
+"Each player of a step, a `minimize` or a `maximize`, updates parameters of its own, since all
+read the values from before the step and each parameter gets one value after it. Say with
+`over` whose is which:
+
+    minimize cost + price * excess over model
+    maximize price * excess        over multiplier
+";
+    FITS_NOTHING = 421, "a constraint that fits no parameter",
+"A constraint acts on each tensor that has the axes of its input. None of the parameters it is
+said to hold of has them, or none of them is trained. A bias, which has one axis, does not fit
+`constraint max_norm(w: [.., I, O])`; `w: [..]` fits every tensor.
+";
+    NO_RULE = 422, "parameters without a rule",
+"`using sgd for head` is the rule of the parameters of `head` only. The others need one too:
+
+    using sgd(lr: 0.1) for head
+    using adam(lr: 1e-3)
+";
     NESTED_TOO_DEEP = 501, "nested too deeply",
 "Expressions, types and blocks may be nested 128 levels deep, and a chain such as
 `a + b + c + …` counts a level for each operator. Give parts of the formula their own names.
@@ -361,8 +435,8 @@ are a learning rate that is too high, a division by zero, and the logarithm of z
 first few.
 ";
     DATA_TOO_LARGE = 504, "a data file larger than the memory",
-"Data sets are held in memory. The file is larger than the memory that is available, so it was
-not read. Use a part of it, or a machine with more memory.
+"Data sets are held in memory unless they are streamed. The file is larger than the memory that
+is available, so it was not read. Say `stream: true` (CSV and NPY), or use a part of it.
 ";
     TOO_MUCH_MEMORY = 505, "a program that needs more memory than there is",
 "Everything a step works with is placed in memory before the first step: parameters, what the
@@ -378,6 +452,31 @@ smaller batches.
 
 and so on, f20 stands for a million copies of f0. Name what is used twice: `h = f0(x)`, then
 `h + h`.
+";
+    DAMAGED_CHECKPOINT = 601, "a checkpoint that is not what was saved",
+"A checkpoint carries a checksum of all its bytes. If the file was cut short, changed by as much
+as one bit, or written by a program other than dlc, it is refused: to go on from it would be to
+go on from somewhere else. `runs/NAME` holds two of them, `last.safetensors` and
+`best.safetensors`.
+";
+    RUN_EXISTS = 602, "a run of this name that is there already",
+"Runs are not overwritten. Leave `--name` out for the next free name, choose another one, go on
+with the run by `--resume`, or say `--overwrite` to remove it first.
+";
+    NO_SUCH_RUN = 603, "a run that is not there",
+"`--resume`, `dlc predict` and `dlc eval` take the folder of a run, such as `runs/digits`, or one
+of its checkpoints. `dlc run FILE` makes such a folder.
+";
+    RUN_CHANGED = 604, "a run whose program or data has changed",
+"A resumed run equals one that was never interrupted, bit for bit. That is not so if the program,
+its constants, its data or the standard library are others than those the run began with. To
+train the program as it is now, begin a new run; with `--init runs/NAME/best.safetensors` it starts
+from the parameters of the old one.
+";
+    CANNOT_PREDICT = 605, "a net that cannot be applied to this data",
+"`dlc predict` applies a net as the `train` block does: with the columns that stand in the
+application, in evaluation mode. The new data needs columns of these names and shapes; the target
+may be missing if the net does not read it.
 ";
 }
 

@@ -9,8 +9,9 @@ use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Render
 use serde_json::{Value, json};
 use std::ops::Range;
 
-/// A line with more bytes than this is not shown, only its place is told.
-const LONGEST_LINE: usize = 10_000;
+/// A line with more bytes than this is not shown, only its place is told: it would not fit on a screen, and laying it out
+/// takes time that grows with its square.
+const LONGEST_LINE: usize = 1000;
 
 /// All diagnostics as text, each followed by a blank line; with terminal colours if `colour` is set.
 pub fn render(files: &Files, diagnostics: &[Diagnostic], colour: bool) -> String {

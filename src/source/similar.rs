@@ -9,7 +9,7 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let mut best: Option<(usize, &str)> = None;
-    for candidate in candidates {
+    for candidate in candidates.into_iter().take(MOST) {
         let other: Vec<char> = candidate.to_lowercase().chars().collect();
         let allowed = (letters.len().max(other.len()) / 3).max(1);
         if candidate == name || other.len().abs_diff(letters.len()) > allowed {
@@ -26,6 +26,9 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// Names longer than this are not compared: the cost is quadratic and nobody mistypes them by hand.
 const LONGEST: usize = 100;
+
+/// Candidates beyond these are not looked at: so many names are written by programs, for programs.
+const MOST: usize = 5000;
 
 /// Optimal string alignment distance (Damerau–Levenshtein without overlapping edits).
 fn distance(a: &[char], b: &[char]) -> usize {

@@ -43,8 +43,10 @@ pub enum ItemKind {
     Definition(Definition),
     Data(Data),
     Split(Split),
+    Standardize(Standardize),
     Train(Train),
     Constant(Constant),
+    Use(Use),
 }
 
 /// What a definition defines; decides what it may own and which signature it must have.
@@ -61,10 +63,11 @@ pub enum Kind {
     Init,
     Augment,
     Metric,
+    Average,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Fn,
         Kind::Layer,
         Kind::Net,
@@ -76,6 +79,7 @@ impl Kind {
         Kind::Init,
         Kind::Augment,
         Kind::Metric,
+        Kind::Average,
     ];
 
     /// The keyword that starts such a definition.
@@ -92,6 +96,7 @@ impl Kind {
             Kind::Init => "init",
             Kind::Augment => "augment",
             Kind::Metric => "metric",
+            Kind::Average => "average",
         }
     }
 }
@@ -112,6 +117,15 @@ pub struct Definition {
     pub options: Vec<OptionInput>,
     pub result: Option<Type>,
     pub body: Block,
+    pub derivative: Option<Derivative>,
+}
+
+/// `derivative(dy) = e`, `derivative(da, db) { ... }`: the cotangents of the inputs for those of the results.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Derivative {
+    pub cotangents: Vec<Name>,
+    pub body: Block,
+    pub span: Span,
 }
 
 /// `x`, `x: [N, 64]`.
@@ -215,7 +229,7 @@ pub enum StatementKind {
     Let { name: Name, value: Expr },
     /// `(a, b) = e`: two names or more.
     LetTuple { names: Vec<Name>, value: Expr },
-    /// `y[n, o] = e` in index notation: one index or more.
+    /// `y[n, o] = e` in index notation: one index or more, `..` being the name of the pack.
     LetIndexed { name: Name, indices: Vec<Name>, value: Expr },
     /// `param W: [I, O] = init`
     Param { name: Name, shape: Shape, init: Expr },
@@ -223,6 +237,8 @@ pub enum StatementKind {
     State { name: Name, ty: Option<Type>, init: Expr },
     /// `v' = e`: the value after this step.
     Next { name: Name, value: Expr },
+    /// `shared d = dense(8)`: one instance of a layer, all its arguments given but the first.
+    Shared { name: Name, layer: Expr },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -267,7 +283,7 @@ pub enum ExprKind {
         value: Box<Expr>,
         callee: Box<Expr>,
     },
-    /// `e[y]`, `e[i, j]`: one index or more.
+    /// `e[y]`, `e[i, j]`: one index or more, `..` being the name of the pack.
     Index {
         base: Box<Expr>,
         indices: Vec<Expr>,
@@ -299,6 +315,52 @@ pub enum ExprKind {
         then: Block,
         otherwise: Block,
     },
+    /// `for k in 1..20 (h = x) { h' = e }`
+    For(Box<For>),
+    /// `[N, D]`, where a shape is wanted.
+    Shape(Shape),
+    /// `peek f(x)`, `commit J(p)`
+    Marked {
+        mark: Mark,
+        value: Box<Expr>,
+    },
+}
+
+/// Equations repeated for every whole number of a range, both ends included, when compiling.
+#[derive(Clone, PartialEq, Debug)]
+pub struct For {
+    pub index: Name,
+    pub from: Expr,
+    pub to: Expr,
+    pub carried: Vec<Carried>,
+    /// Without a result.
+    pub body: Block,
+}
+
+/// `h = x`, `c: [N] = 0`: a value carried from one repetition to the next.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Carried {
+    pub name: Name,
+    pub ty: Option<Type>,
+    pub init: Expr,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mark {
+    /// The layer state that the application assigns is not kept.
+    Peek,
+    /// The evaluation of the objective whose loss is reported and whose layer state is kept.
+    Commit,
+}
+
+impl Mark {
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Mark::Peek => "peek",
+            Mark::Commit => "commit",
+        }
+    }
 }
 
 impl Expr {
@@ -315,7 +377,14 @@ impl Expr {
     pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
         match &self.kind {
             ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Str(_) => {}
-            ExprKind::Name(_) | ExprKind::Next(_) => {}
+            ExprKind::Name(_) | ExprKind::Next(_) | ExprKind::Shape(_) => {}
+            ExprKind::For(repeat) => {
+                visit(&repeat.from);
+                visit(&repeat.to);
+                repeat.carried.iter().for_each(|c| visit(&c.init));
+                repeat.body.for_each_expr(visit);
+            }
+            ExprKind::Marked { value, .. } => visit(value),
             ExprKind::Unary { operand, .. } => visit(operand),
             ExprKind::Binary { left, right, .. } => {
                 visit(left);
@@ -366,7 +435,8 @@ impl Statement {
             | StatementKind::LetIndexed { value, .. }
             | StatementKind::Next { value, .. }
             | StatementKind::Param { init: value, .. }
-            | StatementKind::State { init: value, .. } => value,
+            | StatementKind::State { init: value, .. }
+            | StatementKind::Shared { layer: value, .. } => value,
         }
     }
 }
@@ -379,9 +449,11 @@ pub struct Arg {
     pub span: Span,
 }
 
-/// `over N, ..` at the end of a call's arguments: one axis or more.
+/// `over N, ..` at the end of a call's arguments: one axis or more; or `per N`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Over {
+    /// `per` instead of `over`.
+    pub per: bool,
     pub axes: Vec<OverAxis>,
     pub span: Span,
 }
@@ -453,11 +525,13 @@ pub struct Data {
     pub source: Expr,
 }
 
-/// `split digits into train 70%, valid 15%, test 15%, seed 7`.
+/// `split digits into train 70%, valid 15%, test 15% stratified by label, seed 7`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Split {
     pub data: Name,
     pub parts: Vec<Part>,
+    /// The column whose classes every part has in the same proportions.
+    pub stratified: Option<Name>,
     pub seed: Option<Expr>,
 }
 
@@ -466,6 +540,23 @@ pub struct Part {
     pub name: Name,
     pub percent: f64,
     pub span: Span,
+}
+
+/// `standardize digits.x by digits.train`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardize {
+    /// A column of a data set, or a data set: its columns of floats but the targets.
+    pub what: Path,
+    /// The rows whose mean and deviation count.
+    pub by: Path,
+}
+
+/// `use "blocks.dl"`, `use "blocks.dl" as b`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Use {
+    pub path: String,
+    pub path_span: Span,
+    pub alias: Option<Name>,
 }
 
 /// `batch_size = 64`: a top-level constant.
@@ -490,12 +581,16 @@ pub struct Clause {
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum ClauseKind {
-    /// `minimize e over weights, classifier.hidden`; `over` is empty when not written.
-    Minimize { objective: Expr, over: Vec<Expr> },
-    /// `on digits.train, batch 64 in order`; without `batch`, all rows at once.
-    On { data: Path, batch: Option<Expr>, in_order: bool },
-    /// `using adam(lr: 1e-3)`
-    Using { optimizer: Expr },
+    /// `minimize e over weights, classifier.hidden using sgd`, `maximize gain = e`.
+    Minimize(Player),
+    /// `on digits.train, batch 64 in order with unlabelled, batch 128`
+    On { rows: OnRows, beside: Option<OnRows> },
+    /// `using adam(lr: 1e-3)`, `using sgd for classifier.head`; `sets` is empty when not written.
+    Using { optimizer: Expr, sets: Vec<Expr> },
+    /// `augment x = e`, `augment (x, y) = e`: one name or more.
+    Augment { names: Vec<Name>, value: Expr },
+    /// `average ema(rho: 0.999)`
+    Average { rule: Expr },
     /// `measure accuracy(y, label), top = e`
     Measure { metrics: Vec<Metric> },
     /// `epochs 100`
@@ -503,11 +598,82 @@ pub enum ClauseKind {
     /// `steps 1000`
     Steps { count: Expr },
     /// `stop when digits.valid loss has not improved for 10 epochs`
-    Stop { data: Path, metric: Name, patience: Expr },
+    Stop(Stop),
+    /// `watch plateau = digits.valid loss, patience 5`
+    Watch { name: Name, data: Path, metric: Name, patience: Expr },
+    /// `evaluate every 50 steps`
+    Evaluate { steps: Expr },
+    /// `folds 5`
+    Folds { count: Expr },
+    /// `ensemble 5`, `ensemble 5 resampled`
+    Ensemble { count: Expr, resampled: bool },
     /// `keep norm(W over fan_in) <= 3 for weights`; `sets` is empty when not written.
     Keep { constraint: Expr, sets: Vec<Expr> },
     /// `phase hint { clauses }`
     Phase { name: Name, clauses: Vec<Clause> },
+}
+
+/// `digits.valid loss has not improved for 10 epochs, then retrain on digits for as many steps`
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stop {
+    pub data: Path,
+    pub metric: Name,
+    pub when: StopWhen,
+    pub then: Option<Then>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum StopWhen {
+    /// `has not improved for 10 epochs`
+    NotImproved { patience: Expr, unit: StopUnit },
+    /// `< 0.1`
+    Below(Expr),
+    /// `> 0.99`
+    Above(Expr),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopUnit {
+    Epochs,
+    Evaluations,
+}
+
+impl StopUnit {
+    pub fn word(self) -> &'static str {
+        match self {
+            StopUnit::Epochs => "epochs",
+            StopUnit::Evaluations => "evaluations",
+        }
+    }
+}
+
+/// What follows when training has stopped.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Then {
+    /// `retrain on digits for as many steps`
+    Retrain { data: Path, epochs: bool },
+    /// `continue on digits at most 50 epochs`
+    Continue { data: Path, most: Expr },
+}
+
+/// What one player of a step minimizes or maximizes.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Player {
+    /// `maximize` rather than `minimize`.
+    pub maximize: bool,
+    pub name: Option<Name>,
+    pub objective: Expr,
+    /// Empty when not written.
+    pub over: Vec<Expr>,
+    pub using: Option<Expr>,
+}
+
+/// `digits.train, batch 64 in order`; without `batch`, all rows at once.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OnRows {
+    pub data: Path,
+    pub batch: Option<Expr>,
+    pub in_order: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -4,8 +4,8 @@
 //! in parentheses, so precedence shows. Items and statements carry their line and column.
 
 use super::ast::{
-    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OverAxis, Path, Statement,
-    StatementKind, UnaryOp,
+    Arg, Block, Clause, ClauseKind, Definition, Expr, ExprKind, File, Item, ItemKind, Name, OnRows, OverAxis, Path,
+    Statement, StatementKind, Stop, StopUnit, StopWhen, Then, UnaryOp,
 };
 use super::token::{Token, TokenKind, normalise};
 use crate::source::{Files, Span};
@@ -90,13 +90,24 @@ impl Dump<'_> {
                     for part in &split.parts {
                         dump.line(format_args!("part {} {}%", part.name, part.percent));
                     }
+                    if let Some(column) = &split.stratified {
+                        dump.line(format_args!("stratified by {column}"));
+                    }
                     if let Some(seed) = &split.seed {
                         dump.line(format_args!("seed {}", expression(seed)));
                     }
                 });
             }
+            ItemKind::Standardize(standardize) => {
+                let (what, by) = (path(&standardize.what), path(&standardize.by));
+                self.placed(format_args!("standardize {what} by {by}"), item.span);
+            }
             ItemKind::Constant(constant) => {
                 self.placed(format_args!("constant {} = {}", constant.name, expression(&constant.value)), item.span);
+            }
+            ItemKind::Use(used) => {
+                let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
+                self.placed(format_args!("use {:?}{alias}", used.path), item.span);
             }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);
@@ -129,18 +140,32 @@ impl Dump<'_> {
         if let Some(value) = &definition.body.result {
             self.placed(format_args!("value {}", expression(value)), value.span);
         }
+        if let Some(derivative) = &definition.derivative {
+            let text = format!("derivative ({}) {}", names(&derivative.cotangents), block(&derivative.body));
+            self.placed(text, derivative.span);
+        }
     }
 
     fn clause(&mut self, clause: &Clause) {
         let text = match &clause.kind {
-            ClauseKind::Minimize { objective, over } => {
-                format!("minimize {}{}", expression(objective), after(" over ", over))
+            ClauseKind::Minimize(player) => {
+                let word = if player.maximize { "maximize" } else { "minimize" };
+                let name = player.name.as_ref().map(|name| format!("{name} = ")).unwrap_or_default();
+                let using = player.using.as_ref().map(|rule| format!(" using {}", expression(rule)));
+                let over = after(" over ", &player.over);
+                format!("{word} {name}{}{over}{}", expression(&player.objective), using.unwrap_or_default())
             }
-            ClauseKind::On { data, batch, in_order } => {
-                let batch = batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
-                format!("on {}{batch}{}", path(data), if *in_order { " in order" } else { "" })
+            ClauseKind::On { rows: first, beside } => {
+                let with = beside.as_ref().map(|second| format!(" with {}", rows(second)));
+                format!("on {}{}", rows(first), with.unwrap_or_default())
             }
-            ClauseKind::Using { optimizer } => format!("using {}", expression(optimizer)),
+            ClauseKind::Using { optimizer, sets } => {
+                format!("using {}{}", expression(optimizer), after(" for ", sets))
+            }
+            ClauseKind::Augment { names: columns, value } => {
+                format!("augment {} = {}", names(columns), expression(value))
+            }
+            ClauseKind::Average { rule } => format!("average {}", expression(rule)),
             ClauseKind::Measure { metrics } => {
                 let metrics: Vec<String> = metrics
                     .iter()
@@ -153,8 +178,33 @@ impl Dump<'_> {
             }
             ClauseKind::Epochs { count } => format!("epochs {}", expression(count)),
             ClauseKind::Steps { count } => format!("steps {}", expression(count)),
-            ClauseKind::Stop { data, metric, patience } => {
-                format!("stop {} {metric} patience {}", path(data), expression(patience))
+            ClauseKind::Stop(Stop { data, metric, when, then }) => {
+                let when = match when {
+                    StopWhen::NotImproved { patience, unit } if *unit == StopUnit::Epochs => {
+                        format!("patience {}", expression(patience))
+                    }
+                    StopWhen::NotImproved { patience, .. } => format!("patience {} evaluations", expression(patience)),
+                    StopWhen::Below(bound) => format!("below {}", expression(bound)),
+                    StopWhen::Above(bound) => format!("above {}", expression(bound)),
+                };
+                let then = match then {
+                    None => String::new(),
+                    Some(Then::Retrain { data, epochs }) => {
+                        format!(" then retrain on {} by {}", path(data), if *epochs { "epochs" } else { "steps" })
+                    }
+                    Some(Then::Continue { data, most }) => {
+                        format!(" then continue on {} at most {}", path(data), expression(most))
+                    }
+                };
+                format!("stop {} {metric} {when}{then}", path(data))
+            }
+            ClauseKind::Watch { name, data, metric, patience } => {
+                format!("watch {name} {} {metric} patience {}", path(data), expression(patience))
+            }
+            ClauseKind::Evaluate { steps } => format!("evaluate every {}", expression(steps)),
+            ClauseKind::Folds { count } => format!("folds {}", expression(count)),
+            ClauseKind::Ensemble { count, resampled } => {
+                format!("ensemble {}{}", expression(count), if *resampled { " resampled" } else { "" })
             }
             ClauseKind::Keep { constraint, sets } => {
                 format!("keep {}{}", expression(constraint), after(" for ", sets))
@@ -166,6 +216,11 @@ impl Dump<'_> {
         };
         self.placed(text, clause.span);
     }
+}
+
+fn rows(rows: &OnRows) -> String {
+    let batch = rows.batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
+    format!("{}{batch}{}", path(&rows.data), if rows.in_order { " in order" } else { "" })
 }
 
 fn path(path: &Path) -> String {
@@ -196,6 +251,7 @@ fn statement(statement: &Statement) -> String {
         StatementKind::State { name, ty: Some(ty), init } => format!("state {name}: {ty} = {}", expression(init)),
         StatementKind::State { name, ty: None, init } => format!("state {name} = {}", expression(init)),
         StatementKind::Next { name, value } => format!("next {name} = {}", expression(value)),
+        StatementKind::Shared { name, layer } => format!("shared {name} = {}", expression(layer)),
     }
 }
 
@@ -221,7 +277,8 @@ pub fn expression(expr: &Expr) -> String {
                     OverAxis::Label(name) => name.text.as_str(),
                     OverAxis::Pack(_) => "..",
                 });
-                parts.push(format!("over:{}", axes.collect::<Vec<_>>().join(",")));
+                let word = if over.per { "per" } else { "over" };
+                parts.push(format!("{word}:{}", axes.collect::<Vec<_>>().join(",")));
             }
             format!("(call {})", parts.join(" "))
         }
@@ -238,6 +295,20 @@ pub fn expression(expr: &Expr) -> String {
             format!("(if {} {} {})", expression(condition), block(then), block(otherwise))
         }
         ExprKind::When { mode, then, otherwise } => format!("(when {mode} {} {})", block(then), block(otherwise)),
+        ExprKind::For(repeat) => {
+            let carried: Vec<String> = repeat
+                .carried
+                .iter()
+                .map(|c| match &c.ty {
+                    Some(ty) => format!("{}: {ty} = {}", c.name, expression(&c.init)),
+                    None => format!("{} = {}", c.name, expression(&c.init)),
+                })
+                .collect();
+            let (from, to) = (expression(&repeat.from), expression(&repeat.to));
+            format!("(for {} {from} {to} ({}) {})", repeat.index, carried.join(", "), block(&repeat.body))
+        }
+        ExprKind::Shape(shape) => format!("(shape {shape})"),
+        ExprKind::Marked { mark, value } => format!("({} {})", mark.keyword(), expression(value)),
     }
 }
 

@@ -4,7 +4,7 @@
 //! in their ASCII spelling. Negative literals, which only generated trees hold, print as negations.
 
 use super::ast::{
-    Arg, Axis, AxisKind, BinaryOp, Block, Element, Expr, ExprKind, Name, Over, OverAxis, Shape, Statement,
+    Arg, Axis, AxisKind, BinaryOp, Block, Carried, Element, Expr, ExprKind, Name, Over, OverAxis, Shape, Statement,
     StatementKind, Type, TypeKind, UnaryOp,
 };
 use super::precedence::{self, Precedence};
@@ -37,7 +37,8 @@ fn write_expr(f: &mut fmt::Formatter<'_>, expr: &Expr, least: Precedence) -> fmt
 fn precedence_of(expr: &Expr) -> Precedence {
     match &expr.kind {
         ExprKind::Pipe { .. } => precedence::PIPE,
-        ExprKind::If { .. } | ExprKind::When { .. } => precedence::CHOICE,
+        ExprKind::If { .. } | ExprKind::When { .. } | ExprKind::For(_) => precedence::CHOICE,
+        ExprKind::Marked { .. } => precedence::NEGATION,
         ExprKind::Binary { op, .. } => precedence::of_binary(*op),
         ExprKind::Unary { op: UnaryOp::Not, .. } => precedence::NOT,
         ExprKind::Unary { op: UnaryOp::Neg, .. } => precedence::NEGATION,
@@ -128,6 +129,38 @@ fn write_bare(f: &mut fmt::Formatter<'_>, expr: &Expr) -> fmt::Result {
             write!(f, "when {mode} {then} else ")?;
             write_otherwise(f, otherwise)
         }
+        ExprKind::For(repeat) => {
+            write!(f, "for {} in ", repeat.index)?;
+            write_limit(f, &repeat.from)?;
+            f.write_str("..")?;
+            write_limit(f, &repeat.to)?;
+            f.write_str(" (")?;
+            write_list(f, &repeat.carried)?;
+            write!(f, ") {}", repeat.body)
+        }
+        ExprKind::Shape(shape) => write!(f, "{shape}"),
+        ExprKind::Marked { mark, value } => {
+            write!(f, "{} ", mark.keyword())?;
+            write_expr(f, value, precedence::POSTFIX)
+        }
+    }
+}
+
+/// A limit of a repetition: whatever a call could be taken for stands in parentheses.
+fn write_limit(f: &mut fmt::Formatter<'_>, limit: &Expr) -> fmt::Result {
+    match limit.kind {
+        ExprKind::Int(n) if n >= 0 => write!(f, "{n}"),
+        ExprKind::Name(_) => write!(f, "{limit}"),
+        _ => write!(f, "({limit})"),
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ty {
+            Some(ty) => write!(f, "{}: {ty} = {}", self.name, self.init),
+            None => write!(f, "{} = {}", self.name, self.init),
+        }
     }
 }
 
@@ -197,7 +230,7 @@ impl fmt::Display for Arg {
 
 impl fmt::Display for Over {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("over ")?;
+        f.write_str(if self.per { "per " } else { "over " })?;
         write_list(f, &self.axes)
     }
 }
@@ -245,6 +278,7 @@ impl fmt::Display for Statement {
             StatementKind::State { name, ty: Some(ty), init } => write!(f, "state {name}: {ty} = {init}"),
             StatementKind::State { name, ty: None, init } => write!(f, "state {name} = {init}"),
             StatementKind::Next { name, value } => write!(f, "{name}' = {value}"),
+            StatementKind::Shared { name, layer } => write!(f, "shared {name} = {layer}"),
         }
     }
 }

@@ -31,6 +31,7 @@ pub enum TokenKind {
 
     #[regex(r"[\p{L}_--[ᵀ]][\p{L}\p{Nd}_--[ᵀ]]*")]
     #[token("∇")]
+    #[regex(r"\\[A-Za-z][\p{L}\p{Nd}_--[ᵀ]]*", |lexer| spelled_letter(&lexer.slice()[1..]).is_some())]
     Ident,
     #[regex("[0-9]+")]
     Int,
@@ -251,7 +252,8 @@ fn bad_characters(span: Span, text: &str) -> Diagnostic {
         Some('!' | '¬') => "write `not`",
         Some('∑') => "write `sum`",
         Some('√') => "write `sqrt(…)`",
-        Some('$' | '?' | '~' | '\\') => "remove it",
+        Some('\\') => "after `\\` stands a Greek letter's name, as in `\\theta`",
+        Some('$' | '?' | '~') => "remove it",
         Some(c) if c.is_numeric() => "write `_1` instead of a lowered or unusual digit",
         _ => "names are made of letters, digits and `_`",
     };
@@ -260,8 +262,11 @@ fn bad_characters(span: Span, text: &str) -> Diagnostic {
         .help(help)
 }
 
-/// The name an identifier stands for: Greek letters by their ASCII spelling, `∇` as `grad`.
+/// The name an identifier stands for: Greek letters by their ASCII spelling, `∇` as `grad`; `\theta` is `theta`.
 pub fn normalise(identifier: &str) -> String {
+    if let Some(name) = identifier.strip_prefix('\\') {
+        return normalise(&with_greek(name));
+    }
     let mut name = String::with_capacity(identifier.len());
     for letter in identifier.chars() {
         match greek(letter) {
@@ -270,6 +275,22 @@ pub fn normalise(identifier: &str) -> String {
         }
     }
     name
+}
+
+/// A name that begins with a spelled letter, `theta_1`, with the letter itself: `θ_1`.
+pub(super) fn with_greek(name: &str) -> String {
+    match spelled_letter(name) {
+        Some((letter, rest)) => format!("{letter}{rest}"),
+        None => name.to_string(),
+    }
+}
+
+/// The letter whose name a text begins with, and the rest of the text.
+fn spelled_letter(text: &str) -> Option<(char, &str)> {
+    let spelled =
+        "αβγδεζηθικλμνξοπρστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ".chars().filter_map(|letter| Some((letter, greek(letter)?)));
+    let names = spelled.chain([('∇', "nabla")]);
+    names.filter_map(|(letter, name)| Some((letter, text.strip_prefix(name)?))).min_by_key(|(_, rest)| rest.len())
 }
 
 fn greek(letter: char) -> Option<&'static str> {
@@ -372,6 +393,24 @@ mod tests {
             assert_eq!(normalise(greek), ascii);
             assert_eq!(kinds(greek), [TokenKind::Ident]);
         }
+    }
+
+    #[test]
+    fn greek_letters_can_be_spelled_out() {
+        for (spelled, greek) in [
+            ("\\theta", "θ"),
+            ("\\nabla", "∇"),
+            ("\\theta_1", "θ_1"),
+            ("\\Deltaw", "Δw"),
+            ("\\psi", "ψ"),
+            ("\\etas", "ηs"),
+        ] {
+            assert_eq!(with_greek(&spelled[1..]), greek);
+            assert_eq!(normalise(spelled), normalise(greek));
+            assert_eq!(kinds(spelled), [TokenKind::Ident]);
+        }
+        let (_, errors) = tokenize(FileId(0), "\\foo + \\1");
+        assert_eq!(errors.len(), 2);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
 use super::model::shown;
+use super::stopping::Plateau;
+use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Op, Origin, Role, SizeError, Symbol};
+use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
 use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
@@ -112,25 +114,43 @@ impl From<RuntimeError> for BuildError {
     }
 }
 
-/// The values of the symbols when a batch has so many rows.
-pub fn bindings(rows: u64) -> Bindings {
-    Bindings::from([(crate::check::typed::Train::batch_symbol(), rows)])
+/// The rows of a batch, at most or just now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    pub rows: u64,
+    /// Of the second data set, if the step has one.
+    pub beside: u64,
 }
 
-/// Optimizes and schedules a graph for batches of up to `rows` rows.
-pub fn schedule_of(graph: &Graph, rows: u64, settings: &Settings) -> Result<schedule::Program, BuildError> {
+impl From<u64> for Sizes {
+    fn from(rows: u64) -> Sizes {
+        Sizes { rows, beside: 1 }
+    }
+}
+
+/// The values of the symbols when a batch has so many rows.
+pub fn bindings(sizes: Sizes) -> Bindings {
+    Bindings::from([(Train::batch_symbol(), sizes.rows), (Train::beside_symbol(), sizes.beside)])
+}
+
+/// Optimizes and schedules a graph for batches of up to so many rows.
+pub fn schedule_of(
+    graph: &Graph,
+    sizes: impl Into<Sizes>,
+    settings: &Settings,
+) -> Result<schedule::Program, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
-    let mut plan = schedule::Options::new(bindings(rows));
+    let mut plan = schedule::Options::new(bindings(sizes.into()));
     if let Some(bytes) = available_bytes() {
         plan.memory_limit = bytes;
     }
     Ok(schedule::schedule(&graph, &plan)?)
 }
 
-/// Compiles a graph for batches of up to `rows` rows.
-fn compile(graph: &Graph, rows: u64, settings: &Settings) -> Result<Compiled, BuildError> {
-    let program = schedule_of(graph, rows, settings)?;
+/// Compiles a graph for batches of up to so many rows.
+fn compile(graph: &Graph, sizes: Sizes, settings: &Settings) -> Result<Compiled, BuildError> {
+    let program = schedule_of(graph, sizes, settings)?;
     let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
     Ok(codegen::compile(&program, &options)?)
 }
@@ -138,34 +158,28 @@ fn compile(graph: &Graph, rows: u64, settings: &Settings) -> Result<Compiled, Bu
 /// A machine for batches, with the inputs a run of it needs.
 pub struct Batched {
     pub machine: Machine,
-    /// The columns it reads, by input name.
-    pub columns: Vec<String>,
-    /// Whether its graph mentions the rows of the batch.
+    /// The symbols that its graph mentions.
     symbols: Vec<Symbol>,
-    rows: u64,
+    most: Sizes,
 }
 
 impl Batched {
-    /// Compiles a graph for batches of up to `rows` rows.
-    pub fn new(graph: &Graph, rows: u64, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
-        Batched::of(compile(graph, rows, settings)?, graph, rows, settings, memory)
-    }
-
-    /// What `compile` made of the graph, as a machine.
-    fn of(
-        compiled: Compiled,
+    /// Compiles a graph for batches of up to so many rows.
+    pub fn new(
         graph: &Graph,
-        rows: u64,
+        most: impl Into<Sizes>,
         settings: &Settings,
         memory: &mut Memory,
     ) -> Result<Batched, BuildError> {
+        let most = most.into();
+        Batched::of(compile(graph, most, settings)?, most, settings, memory)
+    }
+
+    /// What `compile` made of a graph, as a machine.
+    fn of(compiled: Compiled, most: Sizes, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
         let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
-        let columns = graph.inputs().filter_map(|id| match graph.op(id) {
-            Op::Input(input) if input.role == Role::Data => Some(input.name.to_string()),
-            _ => None,
-        });
         let symbols = machine.compiled().interface().symbols.clone();
-        let mut batched = Batched { columns: columns.collect(), symbols, rows, machine };
+        let mut batched = Batched { symbols, most, machine };
         batched.set("seed", settings.seed as i64)?;
         batched.set("step", 0)?;
         Ok(batched)
@@ -173,7 +187,7 @@ impl Batched {
 
     /// The most rows a run can have.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.most.rows
     }
 
     /// Sets the seed or the step, if the graph reads it.
@@ -184,44 +198,121 @@ impl Batched {
         }
     }
 
-    /// Runs once over the first `rows` rows of the input buffers.
-    pub fn run(&mut self, memory: &mut Memory, rows: u64) -> Result<(), RuntimeError> {
-        let values = [rows];
-        self.machine.run(memory, &values[..self.symbols.len()])
+    /// Sets the numbers of the step and of the epoch within the phase, and the counts of `watch`, if the graph reads them.
+    pub fn count(&mut self, step: u64, epoch: u64, watches: &[Plateau]) -> Result<(), RuntimeError> {
+        for (k, watch) in watches.iter().enumerate() {
+            self.set(&Counter::Watch(k as u32).input(), watch.count() as i64)?;
+        }
+        self.set(&Counter::Step.input(), step as i64)?;
+        self.set(&Counter::Epoch.input(), epoch as i64)
+    }
+
+    /// Runs once over the first rows of the input buffers.
+    pub fn run(&mut self, memory: &mut Memory, sizes: impl Into<Sizes>) -> Result<(), RuntimeError> {
+        let sizes = sizes.into();
+        let (rows, beside) = (Train::batch_symbol(), sizes.beside);
+        let values: Vec<u64> = self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { beside }).collect();
+        self.machine.run(memory, &values)
     }
 }
 
-/// Everything a run computes with.
+/// Everything a phase computes with.
 pub struct Engine {
+    /// All parameters and layer states of the program, and what the phase's optimizer keeps.
     pub memory: Memory,
     pub step: Batched,
     pub evaluate: Batched,
+    /// `None` if no measure applies a metric.
+    pub summary: Option<Batched>,
     /// From the graphs to machines ready to run.
     pub compile_time: Duration,
 }
 
 impl Engine {
-    /// Compiles a model for training batches of `batch` rows and evaluation in chunks of `chunk`, and gives parameters
-    /// and state their starting values.
-    pub fn new(model: &Model, batch: u64, chunk: u64, settings: &Settings) -> Result<Engine, BuildError> {
+    /// Compiles a phase for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
+    /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
+    /// steps of the phases before.
+    pub fn new(
+        model: &Model,
+        phase: usize,
+        before: Option<(&Memory, u64)>,
+        [batch, chunk, all]: [Sizes; 3],
+        settings: &Settings,
+    ) -> Result<Engine, BuildError> {
         let start = Instant::now();
-        // The step takes about as long to compile as the other two together.
-        let (init, step, evaluate) = std::thread::scope(|scope| {
-            let others = scope.spawn(|| (compile(&model.init, 1, settings), compile(&model.evaluate, chunk, settings)));
-            let step = compile(&model.step, batch, settings);
+        let graphs = &model.phases[phase];
+        // The starting values of the first phase include those of its optimizer.
+        let first = phase == 0 && before.is_none();
+        let wanted = [(before.is_none(), &model.init), (!first, &graphs.start)];
+        // The step takes about as long to compile as the others together.
+        let (starts, step, evaluate, summary) = std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                let starts = wanted.map(|(wanted, graph)| wanted.then(|| compile(graph, 1.into(), settings)));
+                let summarized = !graphs.summary.outputs().is_empty();
+                let summary = summarized.then(|| compile(&graphs.summary, all, settings));
+                (starts, compile(&graphs.evaluate, chunk, settings), summary)
+            });
+            let step = compile(&graphs.step, batch, settings);
             match others.join() {
-                Ok((init, evaluate)) => (init, step, evaluate),
+                Ok((starts, evaluate, summary)) => (starts, step, evaluate, summary),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         });
+        let [init, own] = starts;
         let mut memory = Memory::new();
-        let mut init = Batched::of(init?, &model.init, 1, settings, &mut memory)?;
-        let step = Batched::of(step?, &model.step, batch, settings, &mut memory)?;
-        let evaluate = Batched::of(evaluate?, &model.evaluate, chunk, settings, &mut memory)?;
+        let mut carried = Memory::new();
+        let mut init = match init {
+            Some(init) => {
+                let memory = if first { &mut memory } else { &mut carried };
+                Some(Batched::of(init?, 1.into(), settings, memory)?)
+            }
+            None => None,
+        };
+        if !first {
+            reserve(model, before.map_or(&carried, |(memory, _)| memory), &mut memory)?;
+        }
+        let mut own = match own {
+            Some(own) => Some(Batched::of(own?, 1.into(), settings, &mut memory)?),
+            None => None,
+        };
+        let step = Batched::of(step?, batch, settings, &mut memory)?;
+        let evaluate = Batched::of(evaluate?, chunk, settings, &mut memory)?;
+        let summary = match summary {
+            Some(summary) => Some(Batched::of(summary?, all, settings, &mut memory)?),
+            None => None,
+        };
         let compile_time = start.elapsed();
-        init.run(&mut memory, 1)?;
-        Ok(Engine { memory, step, evaluate, compile_time })
+        if let Some(init) = &mut init {
+            init.run(if first { &mut memory } else { &mut carried }, 1)?;
+        }
+        if let Some(own) = &mut own {
+            let (before, steps) = before.unwrap_or((&carried, 0));
+            carry(model, before, &mut memory)?;
+            own.set("step", steps as i64)?;
+            own.run(&mut memory, 1)?;
+        }
+        Ok(Engine { memory, step, evaluate, summary, compile_time })
     }
+}
+
+/// Makes room for what outlives phases.
+fn reserve(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
+    for tensor in model.parameters.iter().chain(&model.layer_state) {
+        if let Some(id) = from.find(&tensor.path) {
+            to.reserve(&tensor.path, from.dtype(id), from.dims(id))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what outlives phases from the memory of one to that of the next.
+fn carry(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
+    for tensor in model.parameters.iter().chain(&model.layer_state) {
+        if let Some(value) = from.read(&tensor.path) {
+            to.write(&tensor.path, &value)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,21 +4,92 @@
 //! on how the part is cut into batches. Sums are compensated (Neumaier 1974), in `f64`.
 
 use super::event::Named;
+use super::state::bits;
+use crate::ir::Tensor;
+use serde::ser::{SerializeSeq, Serializer};
+use serde::{Deserialize, Serialize};
 
 /// Values by the names of the loss and the measures.
-pub type Metrics = Named<f64>;
+pub type Metrics = Named<Measured>;
+
+/// What a measure gives.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Measured {
+    Number(f64),
+    /// One axis or more, row-major.
+    Table {
+        dims: Vec<usize>,
+        values: Vec<f64>,
+    },
+}
+
+impl From<f64> for Measured {
+    fn from(value: f64) -> Measured {
+        Measured::Number(value)
+    }
+}
+
+impl From<Tensor> for Measured {
+    fn from(tensor: Tensor) -> Measured {
+        let values = tensor.to_f64();
+        match values[..] {
+            [value] if tensor.dims.is_empty() => Measured::Number(value),
+            _ => Measured::Table { dims: tensor.dims, values },
+        }
+    }
+}
+
+impl Metrics {
+    /// A number by name; NaN if there is none.
+    pub fn number(&self, name: &str) -> f64 {
+        match self.get(name) {
+            Some(Measured::Number(value)) => *value,
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// A number, or nested arrays.
+impl Serialize for Measured {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Measured::Number(value) => value.serialize(serializer),
+            Measured::Table { dims, values } => Slice { dims, values }.serialize(serializer),
+        }
+    }
+}
+
+/// A part of a table.
+struct Slice<'v> {
+    dims: &'v [usize],
+    values: &'v [f64],
+}
+
+impl Serialize for Slice<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some((count, dims)) = self.dims.split_first() else { return self.values.first().serialize(serializer) };
+        let each: usize = dims.iter().product();
+        let mut list = serializer.serialize_seq(Some(*count))?;
+        for k in 0..*count {
+            list.serialize_element(&Slice { dims, values: &self.values[k * each..(k + 1) * each] })?;
+        }
+        list.end()
+    }
+}
 
 /// Running means of several values.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Means {
     names: Vec<String>,
     sums: Vec<Sum>,
     rows: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct Sum {
+    #[serde(with = "bits")]
     sum: f64,
+    #[serde(with = "bits")]
     lost: f64,
 }
 
@@ -50,6 +121,11 @@ impl Means {
         self.rows += rows as u64;
     }
 
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
     /// Forgets what was added.
     pub fn clear(&mut self) {
         self.sums.fill(Sum::default());
@@ -58,7 +134,7 @@ impl Means {
 
     /// The means so far; NaN if there were no rows.
     pub fn means(&self) -> Metrics {
-        let values = self.sums.iter().map(|sum| sum.value() / self.rows as f64);
+        let values = self.sums.iter().map(|sum| Measured::Number(sum.value() / self.rows as f64));
         Named(self.names.iter().cloned().zip(values).collect())
     }
 }
@@ -77,10 +153,17 @@ mod tests {
         let mut means = means();
         means.add([1.0, 0.5], 3);
         means.add([5.0, 1.0], 1);
-        assert_eq!(means.means().get("loss"), Some(&2.0));
-        assert_eq!(means.means().get("accuracy"), Some(&0.625));
+        assert_eq!(means.means().number("loss"), 2.0);
+        assert_eq!(means.means().number("accuracy"), 0.625);
         means.clear();
-        assert!(means.means().get("loss").unwrap().is_nan());
+        assert!(means.means().number("loss").is_nan());
+    }
+
+    #[test]
+    fn tables_are_nested_arrays() {
+        let table = Measured::Table { dims: vec![2, 3], values: vec![1.0, 2.0, 3.0, 4.0, 5.0, f64::NAN] };
+        assert_eq!(serde_json::to_string(&table).unwrap(), "[[1.0,2.0,3.0],[4.0,5.0,null]]");
+        assert_eq!(serde_json::to_string(&Measured::Number(0.5)).unwrap(), "0.5");
     }
 
     #[test]
@@ -88,8 +171,8 @@ mod tests {
         let mut means = means();
         means.add([f64::INFINITY, f64::NAN], 2);
         means.add([1.0, 1.0], 2);
-        assert_eq!(means.means().get("loss"), Some(&f64::INFINITY));
-        assert!(means.means().get("accuracy").unwrap().is_nan());
+        assert_eq!(means.means().number("loss"), f64::INFINITY);
+        assert!(means.means().number("accuracy").is_nan());
     }
 
     proptest! {
@@ -104,7 +187,7 @@ mod tests {
                 let mean = batch.iter().sum::<f64>() / batch.len() as f64;
                 means.add([mean, 0.0], batch.len());
             }
-            prop_assert!((means.means().get("loss").unwrap() - exact).abs() < 1e-10);
+            prop_assert!((means.means().number("loss") - exact).abs() < 1e-10);
         }
     }
 }

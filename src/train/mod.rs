@@ -4,25 +4,35 @@
 //! people. Results go to standard output, everything else to standard error.
 
 mod build;
+pub mod checkpoint;
 mod dataset;
 pub mod divergence;
 mod event;
+mod gather;
 pub mod gradient_check;
 mod gradients;
 mod metrics;
 mod model;
+mod predict;
 mod progress;
+pub mod record;
 mod run;
+mod session;
+mod state;
 mod stopping;
 mod trace;
+mod watching;
 
-pub use build::{BuildError, Engine, Settings, schedule_of};
-pub use dataset::{Dataset, Feed, training_batch};
-pub use event::{Event, Named, Start, StopReason};
+pub use build::{BuildError, Engine, Settings, Sizes, schedule_of};
+pub use dataset::{Dataset, Feed, standardize, training_batch};
+pub use event::{Event, Named, PhaseEnd, Start, StopReason};
 pub use gradients::check_gradients;
-pub use metrics::{Means, Metrics};
+pub use metrics::{Means, Measured, Metrics};
 pub use model::model;
-pub use progress::Reporter;
-pub use run::{Request, RunError, Session, run};
-pub use stopping::{Patience, Verdict};
+pub use predict::{measure, predict};
+pub use progress::{Reporter, table};
+pub use run::{Ended, Request, RunError, run};
+pub use session::{Session, Source};
+pub use state::{Length, Progress, Snapshot, Stage, copy, restore};
+pub use stopping::{Patience, Plateau, Verdict};
 pub use trace::Diverged;

@@ -16,8 +16,13 @@ pub fn model(program: &Program, dtype: DType) -> Result<Model, Diagnostic> {
 }
 
 fn fits(model: &Model, available: u64) -> Result<(), Diagnostic> {
-    let all = || model.parameters.iter().chain(&model.layer_state).chain(&model.optimizer_state);
-    let total = all().fold(0u128, |sum, p| sum.saturating_add(bytes(p)));
+    let size = |list: &[Persistent]| list.iter().fold(0u128, |sum, p| sum.saturating_add(bytes(p)));
+    // What an optimizer keeps goes with its phase.
+    let Some(phase) = model.phases.iter().max_by_key(|p| size(&p.optimizer_state)) else { return Ok(()) };
+    let all = || model.parameters.iter().chain(&model.layer_state).chain(&phase.optimizer_state);
+    let total = [&model.parameters, &model.layer_state, &phase.optimizer_state]
+        .into_iter()
+        .fold(0u128, |sum, list| sum.saturating_add(size(list)));
     if total <= u128::from(available) {
         return Ok(());
     }

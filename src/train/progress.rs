@@ -7,8 +7,8 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Event, Named, Start, StopReason};
-use super::metrics::Metrics;
+use super::event::{Action, Event, Named, PhaseEnd, Start, StopReason, Then};
+use super::metrics::{Measured, Metrics};
 
 /// Where a run's events go.
 pub struct Reporter {
@@ -18,12 +18,20 @@ pub struct Reporter {
     /// The most epochs there can be.
     epochs: Option<u64>,
     steps_per_epoch: u64,
+    /// Evaluations told in the phase that runs.
+    evaluations: u64,
 }
 
 enum Style {
     Json,
     Line(ProgressBar),
     Plain,
+}
+
+/// How the progress line looks.
+fn style() -> ProgressStyle {
+    // The template is constant; were it wrong, indicatif's own would serve.
+    ProgressStyle::with_template("{bar:24} {elapsed} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// About how many lines a run writes where there is no terminal.
@@ -51,7 +59,7 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0 }
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0 }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
@@ -63,16 +71,25 @@ impl Reporter {
         }
         match event {
             Event::Start(start) => self.start(start),
-            Event::Epoch { epoch, steps, train, valid, .. } => self.epoch(*epoch, *steps, train, valid.as_ref()),
-            Event::Stop { reason, epoch, best_epoch } => self.stop(*reason, *epoch, *best_epoch),
-            Event::Done { epochs, steps, seconds, metrics, .. } => {
-                if let Style::Line(bar) = &self.style {
-                    bar.finish_and_clear();
-                }
-                writeln!(self.err, "epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
-                self.out.write_all(table(metrics).as_bytes())?;
-                self.out.flush()
+            Event::Epoch { phase, epoch, steps, train, valid, .. } => {
+                self.epoch(phase.as_deref(), *epoch, *steps, train, valid.as_ref())
             }
+            Event::Stop { phase, reason, epoch, best_epoch } => {
+                self.stop(phase.as_deref(), *reason, *epoch, *best_epoch)
+            }
+            Event::Evaluation { phase, steps, metrics, .. } => self.evaluation(phase.as_deref(), *steps, metrics),
+            Event::Then(then) => self.then(then),
+            Event::PhaseDone(end) => self.end(end),
+            Event::Done { end, .. } => self.end(end),
+        }
+    }
+
+    /// Tells of something that went wrong and does not end the run.
+    pub fn warn(&mut self, text: &str) -> io::Result<()> {
+        let mut write = || writeln!(self.err, "warning: {text}");
+        match &self.style {
+            Style::Line(bar) => bar.suspend(write),
+            _ => write(),
         }
     }
 
@@ -83,23 +100,72 @@ impl Reporter {
         }
     }
 
+    fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
+        self.clear();
+        let PhaseEnd { phase, epochs, steps, seconds, metrics } = end;
+        let of = prefix(phase.as_deref());
+        writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
+        if let Some(phase) = phase {
+            writeln!(self.out, "{phase}")?;
+        }
+        self.out.write_all(table(metrics).as_bytes())?;
+        self.out.flush()
+    }
+
+    /// A line of its own only where there is no progress line, and not for each of very many.
+    fn evaluation(&mut self, phase: Option<&str>, steps: u64, metrics: &Named<Metrics>) -> io::Result<()> {
+        let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
+        let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
+        self.evaluations += 1;
+        let told = self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES)));
+        match &self.style {
+            Style::Line(bar) => bar.set_message(line),
+            _ if told => writeln!(self.err, "{line}")?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn then(&mut self, then: &Then) -> io::Result<()> {
+        self.epochs = then.epochs;
+        let line = following(then);
+        match &mut self.style {
+            Style::Line(bar) => {
+                bar.finish_and_clear();
+                *bar = ProgressBar::no_length();
+                bar.set_style(style());
+            }
+            _ => {}
+        }
+        writeln!(self.err, "{line}")
+    }
+
+    /// Takes the progress line away, so that other lines can be written.
+    fn clear(&mut self) {
+        if let Style::Line(bar) = &self.style {
+            bar.finish_and_clear();
+        }
+    }
+
     fn start(&mut self, start: &Start) -> io::Result<()> {
-        (self.epochs, self.steps_per_epoch) = (start.epochs, start.steps_per_epoch);
+        (self.epochs, self.steps_per_epoch, self.evaluations) = (start.epochs, start.steps_per_epoch, 0);
         let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
         writeln!(
             self.err,
-            "{}: {} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
+            "{}: {}{} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
             start.file,
+            prefix(start.phase.as_deref()),
             start.parameters,
             rows.join(", "),
             start.dtype,
             start.seed,
             start.compile_ms
         )?;
-        if let Style::Line(bar) = &self.style {
-            // The template is constant; were it wrong, indicatif's own would serve.
-            let template = "{bar:24} {elapsed} {msg}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        if let Style::Line(bar) = &mut self.style {
+            if bar.is_finished() {
+                *bar = ProgressBar::no_length();
+            }
+            bar.set_style(style());
             if let Some(epochs) = start.epochs {
                 bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
             }
@@ -107,9 +173,16 @@ impl Reporter {
         Ok(())
     }
 
-    fn epoch(&mut self, epoch: u64, steps: u64, train: &Metrics, valid: Option<&Metrics>) -> io::Result<()> {
+    fn epoch(
+        &mut self,
+        phase: Option<&str>,
+        epoch: u64,
+        steps: u64,
+        train: &Metrics,
+        valid: Option<&Metrics>,
+    ) -> io::Result<()> {
         let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-        let mut line = format!("epoch {epoch}{of}  train {}", listed(train));
+        let mut line = format!("{}epoch {epoch}{of}  train {}", prefix(phase), listed(train));
         if let Some(valid) = valid {
             line += &format!("  valid {}", listed(valid));
         }
@@ -134,24 +207,48 @@ impl Reporter {
         epoch == 1 || Some(epoch) == self.epochs || epoch.is_multiple_of(apart)
     }
 
-    fn stop(&mut self, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
+    fn stop(&mut self, phase: Option<&str>, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
         let kept = best_epoch.map_or(String::new(), |best| format!("; the parameters of epoch {best} are kept"));
         let reason = match reason {
             StopReason::Finished if best_epoch.is_none() => return Ok(()),
             StopReason::Finished => "finished",
             StopReason::NoImprovement => "no further improvement: stopped",
+            StopReason::Reached => "the bound is reached: stopped",
             StopReason::Interrupted => "interrupted: stopped",
         };
-        if let Style::Line(bar) = &self.style {
-            bar.finish_and_clear();
-        }
-        writeln!(self.err, "{reason} after epoch {epoch}{kept}")
+        self.clear();
+        writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", prefix(phase))
     }
 }
 
+/// How it is said that a phase goes on.
+fn following(then: &Then) -> String {
+    let Then { phase, action, on, steps, epochs, below } = then;
+    let length = match (steps, epochs) {
+        (Some(n), _) => format!("for {n} steps"),
+        (None, Some(n)) => format!("for {n} epochs"),
+        (None, None) => String::new(),
+    };
+    let of = prefix(phase.as_deref());
+    match (action, below, epochs) {
+        (Action::Continue, Some(below), Some(epoch)) => {
+            format!("{of}continues on {on} until the loss is below {}, up to epoch {epoch}", number(*below))
+        }
+        _ => format!("{of}begins anew on {on} {length}"),
+    }
+}
+
+/// What comes before a line about a phase.
+fn prefix(phase: Option<&str>) -> String {
+    phase.map_or(String::new(), |phase| format!("{phase}: "))
+}
+
 fn listed(metrics: &Metrics) -> String {
-    let values: Vec<String> = metrics.0.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect();
-    values.join(" ")
+    let values = metrics.0.iter().filter_map(|(name, value)| match value {
+        Measured::Number(value) => Some(format!("{name} {}", number(*value))),
+        Measured::Table { .. } => None,
+    });
+    values.collect::<Vec<String>>().join(" ")
 }
 
 /// A value for people: four decimals, or an exponent where these would show nothing or too much.
@@ -161,22 +258,48 @@ fn number(value: f64) -> String {
 }
 
 /// Parts down, metrics across.
-fn table(parts: &Named<Metrics>) -> String {
+pub fn table(parts: &Named<Metrics>) -> String {
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
-        if !names.contains(&name.as_str()) {
+    for (name, value) in parts.0.iter().flat_map(|(_, metrics)| &metrics.0) {
+        if !names.contains(&name.as_str()) && matches!(value, Measured::Number(_)) {
             names.push(name);
         }
     }
     let mut rows = vec![std::iter::once("").chain(names.iter().copied()).map(str::to_string).collect::<Vec<_>>()];
     for (part, metrics) in &parts.0 {
-        let values = names.iter().map(|name| metrics.get(name).map_or(String::new(), |value| number(*value)));
+        let values = names.iter().map(|name| match metrics.get(name) {
+            Some(Measured::Number(value)) => number(*value),
+            _ => String::new(),
+        });
         rows.push(std::iter::once(part.clone()).chain(values).collect());
     }
+    let mut text = aligned(&rows);
+    for (part, metrics) in &parts.0 {
+        for (name, value) in &metrics.0 {
+            if let Measured::Table { dims, values } = value {
+                text += &format!("\n{part} {name}\n{}", block(dims, values));
+            }
+        }
+    }
+    text
+}
+
+/// The values of a tensor, the last axis across, a line for each place on the others.
+fn block(dims: &[usize], values: &[f64]) -> String {
+    let width = dims.last().copied().unwrap_or(1).max(1);
+    let whole = values.iter().all(|v| v.fract() == 0.0 && v.abs() < 1e15);
+    let shown = |v: &f64| if whole { format!("{v:.0}") } else { number(*v) };
+    let line = |row: &[f64]| std::iter::once(String::new()).chain(row.iter().map(shown)).collect::<Vec<String>>();
+    aligned(&values.chunks(width).map(line).collect::<Vec<_>>())
+}
+
+/// Rows of cells in columns, the first to the left, the others to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> =
-        (0..=names.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        (0..columns).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in &rows {
+    for row in rows {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
             line += &format!("  {cell:>width$}");
@@ -213,13 +336,14 @@ mod tests {
     }
 
     fn metrics(loss: f64, accuracy: f64) -> Metrics {
-        Named(vec![("loss".into(), loss), ("accuracy".into(), accuracy)])
+        Named(vec![("loss".into(), loss.into()), ("accuracy".into(), accuracy.into())])
     }
 
     fn run(style: Style, epochs: u64) -> (String, String) {
         let (out, err) = (Shared::default(), Shared::default());
         let mut reporter = Reporter::new(Box::new(out.clone()), Box::new(err.clone()), style);
         let start = Start {
+            phase: None,
             file: "digits.dl".into(),
             seed: 7,
             dtype: "f32",
@@ -234,16 +358,19 @@ mod tests {
         let mut events = vec![Event::Start(start)];
         for epoch in 1..=epochs {
             let train = metrics(1.0 / epoch as f64, 0.5);
-            events.push(Event::Epoch { epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
+            events.push(Event::Epoch { phase: None, epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
         }
-        events.push(Event::Stop { reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
+        events.push(Event::Stop { phase: None, reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
         events.push(Event::Done {
-            epochs,
-            steps: epochs * 20,
-            seconds: 1.234,
+            end: PhaseEnd {
+                phase: None,
+                epochs,
+                steps: epochs * 20,
+                seconds: 1.234,
+                metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
+            },
             first_step_ms: Some(31.0),
             peak_rss_mb: None,
-            metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
         });
         for event in &events {
             reporter.report(event).unwrap();
@@ -263,6 +390,14 @@ mod tests {
              no further improvement: stopped after epoch 2; the parameters of epoch 1 are kept\n\
              epochs: 2, steps: 40, time: 1.23 s\n"
         );
+    }
+
+    #[test]
+    fn tensors_have_tables_of_their_own() {
+        let confusion = Measured::Table { dims: vec![2, 2], values: vec![40.0, 3.0, 1.0, 106.0] };
+        let metrics = Named(vec![("loss".into(), 0.25.into()), ("confusion".into(), confusion)]);
+        let text = table(&Named(vec![("test".into(), metrics)]));
+        assert_eq!(text, "        loss\ntest  0.2500\n\ntest confusion\n  40    3\n   1  106\n");
     }
 
     #[test]

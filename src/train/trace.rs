@@ -1,12 +1,12 @@
 //! Explaining a NaN or an infinity: since updates happen in place, the evidence is gone when it shows, so copies of what
 //! steps start from are kept every so often and the steps since are run again, one by one, with checks.
 
-use super::build::{Engine, bindings};
-use super::dataset::Feed;
+use super::build::{Engine, Sizes, bindings};
 use super::divergence::{self, Culprit};
-use super::run::{RunError, copy, restore};
-use crate::data::{Batches, Position};
-use crate::elaborate::Model;
+use super::run::RunError;
+use super::session::Session;
+use super::state::{Progress, Snapshot, copy, restore};
+use crate::data::Position;
 use crate::ir::{DType, Data, Graph, Tensor};
 use crate::optimize;
 use crate::runtime::Memory;
@@ -17,23 +17,33 @@ const APART: u64 = 64;
 /// A step whose result is not finite.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Diverged {
-    /// The first such step, from 0.
+    /// The name of its phase, if that has one.
+    pub phase: Option<String>,
+    /// The first such step of the phase, from 0.
     pub step: u64,
     pub epoch: u64,
     /// What made the first number that is not finite, if evaluation step by step shows it too.
     pub culprit: Option<Culprit>,
 }
 
-/// The last copy.
+/// The last copy, and where the run stood.
+#[derive(Clone)]
 pub struct Trace {
     step: u64,
+    global_step: u64,
     position: Position,
-    tensors: Vec<(String, Tensor)>,
+    tensors: Snapshot,
 }
 
 impl Trace {
     pub fn new(memory: &Memory) -> Trace {
-        Trace { step: 0, position: Position::default(), tensors: copy(memory) }
+        Trace::of(&Progress::default(), memory)
+    }
+
+    /// A copy where the run stands now.
+    pub fn of(progress: &Progress, memory: &Memory) -> Trace {
+        let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
+        Trace { step, global_step, position, tensors: copy(memory) }
     }
 
     /// Whether a copy is to be made before this step.
@@ -41,62 +51,50 @@ impl Trace {
         step.is_multiple_of(APART)
     }
 
-    /// Copies what this step starts from, unless it is spoiled already.
-    pub fn keep(&mut self, step: u64, position: Position, memory: &Memory) {
-        let tensors = copy(memory);
-        if tensors.iter().all(|(_, t)| divergence::finite(t)) {
-            *self = Trace { step, position, tensors };
+    /// Copies what the next step starts from, unless it is spoiled already.
+    pub fn keep(&mut self, progress: &Progress, memory: &Memory) {
+        let copy = Trace::of(progress, memory);
+        if copy.tensors.iter().all(|(_, t)| divergence::finite(t)) {
+            *self = copy;
         }
     }
 
-    /// Runs the steps since the copy again up to `last`, whose loss was not finite, and explains the first one that leaves
+    /// Runs the steps since the copy again up to the last, whose loss was not finite, and explains the first one that leaves
     /// anything that is not.
-    pub(super) fn explain(
-        &self,
-        model: &Model,
-        engine: &mut Engine,
-        batches: &mut Batches,
-        feed: &Feed,
-        last: u64,
-    ) -> Result<Diverged, RunError> {
-        restore(&mut engine.memory, &self.tensors)?;
-        batches.seek(self.position);
+    pub(super) fn explain(&self, session: &mut Session) -> Result<Diverged, RunError> {
+        let last = session.progress.step.saturating_sub(1);
+        restore(&mut session.engine.memory, &self.tensors)?;
+        session.batches.seek(self.position);
         let mut before = self.tensors.clone();
         for step in self.step..=last {
-            let rows = match batches.next_batch() {
-                Some(rows) => rows.to_vec(),
-                None => {
-                    batches.next_epoch();
-                    batches.next_batch().unwrap_or(&[]).to_vec()
-                }
-            };
-            feed.fill(&mut engine.step.machine, &rows)?;
-            engine.step.set("step", step as i64)?;
-            engine.step.run(&mut engine.memory, rows.len() as u64)?;
-            let after = copy(&engine.memory);
+            let global_step = self.global_step + (step - self.step);
+            let rows = session.repeat_step(step, global_step)?;
+            let after = copy(&session.engine.memory);
             let spoiled = !after.iter().all(|(_, t)| divergence::finite(t));
             if spoiled || step == last {
-                let culprit = self.blame(model, engine, &before, rows.len() as u64)?;
-                return Ok(Diverged { step, epoch: batches.position().epoch, culprit });
+                let phase = session.phase().name.clone();
+                let step_graph = session.phase().step.clone();
+                let culprit = self.blame(&step_graph, &mut session.engine, &before, rows)?;
+                return Ok(Diverged { phase, step, epoch: session.batches.position().epoch, culprit });
             }
             before = after;
         }
-        Ok(Diverged { step: last, epoch: batches.position().epoch, culprit: None })
+        let phase = session.phase().name.clone();
+        Ok(Diverged { phase, step: last, epoch: session.batches.position().epoch, culprit: None })
     }
 
     /// Evaluates the step's graph, differentiated but not optimized further, at the inputs of the step.
     fn blame(
         &self,
-        model: &Model,
+        step: &Graph,
         engine: &mut Engine,
         before: &[(String, Tensor)],
-        rows: u64,
+        rows: Sizes,
     ) -> Result<Option<Culprit>, RunError> {
         let mut graph = Graph::default();
         let optional = optimize::passes().iter().filter(|p| !p.mandatory).map(|p| p.name.to_owned()).collect();
         let options = optimize::Options { off: optional, ..optimize::Options::default() };
-        optimize::optimize(&model.step, &options, &mut |_, g| graph = g.clone())
-            .map_err(super::build::BuildError::from)?;
+        optimize::optimize(step, &options, &mut |_, g| graph = g.clone()).map_err(super::build::BuildError::from)?;
         let mut inputs: Vec<(String, Tensor)> = before.to_vec();
         let names: Vec<(String, crate::ir::Type)> = graph
             .inputs()

@@ -25,7 +25,7 @@ fn trains(program: &RandomProgram, words: &[u32], dtype: DType) -> Result<(), Te
     let model = model(program, dtype).map_err(TestCaseError::fail)?;
     let mut memory = Memory::new();
     let (init, step, evaluate) =
-        (optimized(&model.init, &[]), optimized(&model.step, &[]), optimized(&model.evaluate, &[]));
+        (optimized(&model.init, &[]), optimized(&model.phases[0].step, &[]), optimized(&model.phases[0].evaluate, &[]));
     fn bound(dtype: DType, changed: &dyn Fn(u64) -> Vec<Tensor>) -> Bound<'_> {
         if dtype == DType::F32 { Bound::Bits } else { Bound::Within(1e-10, changed) }
     }
@@ -70,8 +70,8 @@ fn passes_keep_the_meaning(program: &RandomProgram, words: &[u32]) -> Result<(),
     let mut kept = Tensors::new();
     keep(&model.init, &interpreted(&optimized(&model.init, &[]), &kept, &start, 1), &mut kept);
     let inputs = batch(program, DType::F64, program.rows, 0);
-    let run = |off: &[&str]| interpreted(&optimized(&model.step, off), &kept, &inputs, program.rows);
-    let whole = optimized(&model.step, &[]);
+    let run = |off: &[&str]| interpreted(&optimized(&model.phases[0].step, off), &kept, &inputs, program.rows);
+    let whole = optimized(&model.phases[0].step, &[]);
     let changed = |seed| interpreted(&whole, &jostled(&kept, seed), &jostled(&inputs, seed), program.rows);
     let within = Bound::Within(1e-10, &changed);
     let first = words.first().copied().unwrap_or(0) as usize / 2;
@@ -79,8 +79,8 @@ fn passes_keep_the_meaning(program: &RandomProgram, words: &[u32]) -> Result<(),
     let all: Vec<&str> = optional.iter().map(|p| p.name).collect();
     let expected = run(&[]);
     let bound = if pass.exact { &Bound::Bits } else { &within };
-    same(&model.step, &run(&[pass.name]), &expected, bound, &format!("without {}", pass.name))?;
-    same(&model.step, &run(&all), &expected, &within, "without optional passes")
+    same(&model.phases[0].step, &run(&[pass.name]), &expected, bound, &format!("without {}", pass.name))?;
+    same(&model.phases[0].step, &run(&all), &expected, &within, "without optional passes")
 }
 
 /// The first step of a program and of the same one with other formulas.
@@ -95,7 +95,7 @@ fn means_the_same_otherwise(program: &RandomProgram) -> Result<(), TestCaseError
         let model = model(program, DType::F64).map_err(|e| TestCaseError::fail(format!("{e}\n{}", program.text)))?;
         let mut kept = Tensors::new();
         keep(&model.init, &interpreted(&optimized(&model.init, &[]), &kept, &start, 1), &mut kept);
-        let graph = optimized(&model.step, &[]);
+        let graph = optimized(&model.phases[0].step, &[]);
         let outputs = interpreted(&graph, &kept, &inputs, program.rows);
         Ok::<_, TestCaseError>((graph, outputs, kept))
     };
@@ -110,14 +110,17 @@ fn gradient_agrees(program: &RandomProgram) -> Result<(), TestCaseError> {
     let model = model(program, DType::F64).map_err(TestCaseError::fail)?;
     let mut memory = Memory::new();
     let rows = program.rows;
-    let (init, objective, gradient) =
-        (optimized(&model.init, &[]), optimized(&model.objective, &[]), optimized(&model.gradient, &[]));
+    let (init, objective, gradient) = (
+        optimized(&model.init, &[]),
+        optimized(&model.phases[0].objective, &[]),
+        optimized(&model.phases[0].gradient, &[]),
+    );
     let inputs = batch(program, DType::F64, rows, 0);
     let mut start = Compiled::new(&init, 1, Products::Loops, &mut memory);
     let mut objective = Compiled::new(&objective, rows, Products::Loops, &mut memory);
     let mut gradient = Compiled::new(&gradient, rows, Products::Loops, &mut memory);
     start.run(&mut memory, &inputs, 1);
-    let trained = model.trained.iter().map(|k| &model.parameters[*k]);
+    let trained = model.trained(0);
     let parameters: Vec<Parameter> = trained
         .map(|p| Parameter { name: p.path.to_string(), dims: memory.read(&p.path).map(|t| t.dims).unwrap_or_default() })
         .collect();

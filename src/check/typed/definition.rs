@@ -26,6 +26,8 @@ pub struct Definition {
     /// The type of the value. [`Type::Nothing`] for an optimizer.
     pub result: Type,
     pub body: Block,
+    /// The derivative it says it has.
+    pub derivative: Option<Derivative>,
     /// In an optimizer, what its first two inputs are.
     pub optimizer: Option<OptimizerRoles>,
     /// Its parameters and the applications that own parameters or state, by path segment, in order of application.
@@ -36,6 +38,17 @@ impl Definition {
     pub fn local(&self, id: LocalId) -> &Local {
         &self.locals[id.0 as usize]
     }
+}
+
+/// What takes the place of the derivative of a definition's value.
+#[derive(Clone, Debug)]
+pub struct Derivative {
+    /// The cotangent of the value, of its type.
+    pub cotangent: LocalId,
+    /// The inputs that are float tensors, in order.
+    pub inputs: Vec<LocalId>,
+    /// Gives the cotangent of each of them, of its type; a tuple if there are several.
+    pub body: Block,
 }
 
 #[derive(Clone, Debug)]
@@ -87,6 +100,8 @@ pub enum Origin {
     Next,
     /// A column of the batch.
     Column,
+    /// The number of the step or of the epoch.
+    Counter,
     /// Made by the checker for a value used twice.
     Temporary,
 }
@@ -101,8 +116,32 @@ pub struct OptimizerRoles {
 
 #[derive(Clone, Debug)]
 pub enum Member {
-    Param { name: String, rank: Rank },
-    Application { segment: String, def: DefId },
+    Param { name: String, rank: Rank, loops: usize },
+    Application { segment: String, def: DefId, loops: usize },
+}
+
+impl Member {
+    /// Whether a part of a path means this member. One that stands in repetitions has the number of each behind its name:
+    /// `block_3`.
+    pub fn is(&self, part: &str) -> bool {
+        let (name, loops) = match self {
+            Member::Param { name, loops, .. } => (name, *loops),
+            Member::Application { segment, loops, .. } => (segment, *loops),
+        };
+        let Some(numbers) = part.strip_prefix(name.as_str()) else { return false };
+        let count =
+            numbers.split('_').skip(1).filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).count();
+        count == loops && numbers.split('_').count() == loops + 1 && (loops > 0 || numbers.is_empty())
+    }
+
+    /// How the member is written in a path.
+    pub fn shown(&self) -> String {
+        let (name, loops) = match self {
+            Member::Param { name, loops, .. } => (name, *loops),
+            Member::Application { segment, loops, .. } => (segment, *loops),
+        };
+        format!("{name}{}", "_1".repeat(loops))
+    }
 }
 
 /// The rank of a parameter as far as its definition tells; with a pack, at least so many axes.
@@ -149,6 +188,8 @@ pub struct Param {
     pub name: String,
     pub init: Initial,
     pub span: Span,
+    /// The indices of the repetitions around it, whose values number it.
+    pub loops: Vec<Symbol>,
 }
 
 /// How a parameter starts.

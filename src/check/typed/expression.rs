@@ -1,6 +1,6 @@
 //! Expressions, with every decision about axes written out.
 
-use super::{Axis, Block, DefId, LocalId, Selection, SiteId, Type};
+use super::{Axis, Block, DefId, Initial, LocalId, Selection, SiteId, Statement, Type};
 use crate::ir::{Op, Size, Symbol};
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -16,6 +16,94 @@ impl Expr {
     /// The axes of a tensor; none of anything else.
     pub fn axes(&self) -> &[Axis] {
         self.ty.tensor().map_or(&[], |t| &t.axes)
+    }
+}
+
+impl Expr {
+    /// Calls `visit` with each expression directly below this one; through blocks.
+    pub fn for_each_child(&self, visit: &mut dyn FnMut(&Expr)) {
+        match &self.kind {
+            ExprKind::Error
+            | ExprKind::Number(_)
+            | ExprKind::SizeValue(_)
+            | ExprKind::Count(_)
+            | ExprKind::Local(_)
+            | ExprKind::Selection(_)
+            | ExprKind::Positions
+            | ExprKind::Parameter(_) => {}
+            ExprKind::Tuple(values)
+            | ExprKind::Elementwise { operands: values, .. }
+            | ExprKind::Concat { values, .. } => {
+                values.iter().for_each(visit);
+            }
+            ExprKind::CallLocal { args, .. } => args.iter().for_each(visit),
+            ExprKind::Block(block) => block.for_each_expression(visit),
+            ExprKind::Convert(value)
+            | ExprKind::ToIndex(value)
+            | ExprKind::OneHot(value)
+            | ExprKind::SetOf(value)
+            | ExprKind::Evaluating(value)
+            | ExprKind::Draws { value, .. }
+            | ExprKind::Reshape(value)
+            | ExprKind::Peek(value)
+            | ExprKind::Commit(value)
+            | ExprKind::Slice { value, .. }
+            | ExprKind::Jacobian { of: value, .. }
+            | ExprKind::Broadcast { value, .. }
+            | ExprKind::Permute { value, .. }
+            | ExprKind::Reduce { value, .. }
+            | ExprKind::ArgMax { value, .. }
+            | ExprKind::ReduceSet { value, .. }
+            | ExprKind::Grad { of: value, .. }
+            | ExprKind::Evaluate { at: value, .. }
+            | ExprKind::EvaluateGrad { at: value, .. } => visit(value),
+            ExprKind::Contract { left: a, right: b, .. }
+            | ExprKind::Gather { value: a, index: b, .. }
+            | ExprKind::EvaluateHvp { at: a, along: b, .. }
+            | ExprKind::Tangent { of: a, along: b, .. }
+            | ExprKind::FillSet { value: a, like: b } => {
+                visit(a);
+                visit(b);
+            }
+            ExprKind::Random { like, .. } => like.iter().for_each(|like| visit(like)),
+            ExprKind::If { condition, then, otherwise } => {
+                visit(condition);
+                then.for_each_expression(visit);
+                otherwise.for_each_expression(visit);
+            }
+            ExprKind::When { training, otherwise } => {
+                training.for_each_expression(visit);
+                otherwise.for_each_expression(visit);
+            }
+            ExprKind::For(repeat) => {
+                repeat.carried.iter().for_each(|c| visit(&c.init));
+                repeat.body.for_each_expression(visit);
+            }
+            ExprKind::Call(call) | ExprKind::Member { call, .. } => {
+                call.args.iter().for_each(&mut *visit);
+                call.options.iter().flatten().for_each(visit);
+            }
+            ExprKind::Function(function) => function.options.iter().flatten().for_each(visit),
+            ExprKind::Init(init) => init.options.iter().flatten().for_each(visit),
+        }
+    }
+}
+
+impl Block {
+    /// Calls `visit` with the right side of each statement and the result.
+    pub fn for_each_expression(&self, visit: &mut dyn FnMut(&Expr)) {
+        for statement in &self.statements {
+            match statement {
+                Statement::Let { value, .. } | Statement::LetTuple { value, .. } | Statement::Next { value, .. } => {
+                    visit(value);
+                }
+                Statement::Param(param) => match &param.init {
+                    Initial::Value(value) | Initial::Apply(value) => visit(value),
+                },
+                Statement::State(state) => visit(&state.init),
+            }
+        }
+        self.result.iter().for_each(|result| visit(result));
     }
 }
 
@@ -87,6 +175,17 @@ pub enum ExprKind {
         values: Vec<Expr>,
         axis: usize,
     },
+    /// The elements in row-major order under the axes of the type. Sizes that divide are compared when they are known.
+    Reshape(Box<Expr>),
+    /// As many positions of an axis as the type has there, from `start` on; `last`: up to the end of the axis.
+    Slice {
+        value: Box<Expr>,
+        axis: usize,
+        start: Size,
+        last: bool,
+    },
+    /// Integers, each its own position along the only axis of the type.
+    Positions,
     /// A draw of the type's shape; for a set, of the shapes of `like`.
     Random {
         site: SiteId,
@@ -106,7 +205,23 @@ pub enum ExprKind {
         otherwise: Box<Block>,
     },
 
+    /// The equations of the body for every value of its index; the value is what is carried after the last, a tuple if
+    /// several values are.
+    For(Box<For>),
+    /// The value with nets in evaluation mode.
+    Evaluating(Box<Expr>),
+    /// A tensor in training mode so many times, each with draws of its own, along a new first axis.
+    Draws {
+        value: Box<Expr>,
+        count: u64,
+    },
+
     Call(Box<Call>),
+    /// The value of an equation at the top of the callee's body, in an application of it.
+    Member {
+        call: Box<Call>,
+        local: LocalId,
+    },
     /// A call of a function-typed input.
     CallLocal {
         function: LocalId,
@@ -122,6 +237,23 @@ pub enum ExprKind {
         of: Box<Expr>,
         wrt: LocalId,
     },
+    /// The derivative of the float tensor `of` by the target `wrt` along `along`, of `of`'s type.
+    Tangent {
+        of: Box<Expr>,
+        wrt: LocalId,
+        along: Box<Expr>,
+    },
+    /// Every derivative of the float tensor `of` by the target `wrt`: the axes of `of`, then those of `wrt`. `rows` is an axis in
+    /// each that runs together, and comes first.
+    Jacobian {
+        of: Box<Expr>,
+        wrt: LocalId,
+        rows: Option<(usize, usize)>,
+    },
+    /// The value; what it assigns to layer state is not kept.
+    Peek(Box<Expr>),
+    /// The value, an evaluation of the objective or of its gradient: its loss is reported and its layer state kept.
+    Commit(Box<Expr>),
     /// J(at), a scalar.
     Evaluate {
         objective: LocalId,
@@ -153,6 +285,37 @@ pub enum ExprKind {
     },
     /// Parameters by name; only in `train`.
     Selection(Selection),
+    /// One parameter, a tensor.
+    Parameter(ParameterPath),
+}
+
+/// A parameter by its path: below the instance that is written, or a net's own.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ParameterPath {
+    /// A shared instance of the definition around it.
+    pub instance: Option<(String, Vec<Symbol>)>,
+    pub rest: Vec<String>,
+}
+
+/// Equations repeated when expanding, for `index` from `from` to `to`, both included.
+#[derive(Clone, Debug)]
+pub struct For {
+    /// Bound to each number in turn, in the sizes of the place where the repetition stands.
+    pub index: Symbol,
+    pub from: Size,
+    pub to: Size,
+    pub carried: Vec<Carried>,
+    /// Without a result; binds every `Carried::next` that is not to keep its value.
+    pub body: Block,
+    pub site: SiteId,
+}
+
+#[derive(Clone, Debug)]
+pub struct Carried {
+    pub local: LocalId,
+    /// Its value in the next repetition, of the same type.
+    pub next: LocalId,
+    pub init: Expr,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -194,8 +357,8 @@ pub struct Call {
 pub enum Instance {
     /// The callee owns none.
     None,
-    /// A new one at this segment below the caller's path.
-    New(String),
+    /// One of the caller's, at this segment below its path; the values of the indices of the repetitions around it number it.
+    New { segment: String, loops: Vec<Symbol> },
     /// A net: one instance for the whole program, at the net's own name.
     Net,
 }

@@ -12,14 +12,18 @@
 //! - statements of a block stand in an order in which every local is defined before it is read;
 //! - no subtree stands for a value twice: a value used twice is a local.
 
+mod clause;
 mod definition;
 mod expression;
+mod stopping;
 mod train;
 mod ty;
 
 pub use crate::syntax::ast::Kind;
+pub use clause::*;
 pub use definition::*;
 pub use expression::*;
+pub use stopping::*;
 pub use train::*;
 pub use ty::*;
 
@@ -33,7 +37,7 @@ pub struct DefId(pub u32);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct DataId(pub u32);
 
-/// Index into the `locals` of the definition (or of the [`Train`] block) it stands in.
+/// Index into the `locals` of the definition (or of the [`Train`] phase) it stands in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LocalId(pub u32);
 
@@ -53,7 +57,7 @@ pub struct Program {
     pub definitions: Vec<Definition>,
     pub constants: Vec<Constant>,
     pub data: Vec<DataSet>,
-    pub train: Option<Train>,
+    pub train: Option<Training>,
 }
 
 impl Program {

@@ -1,6 +1,8 @@
 //! Data, the `train` block and selections of parameters.
 
-use super::{DataId, DefId, Expr, Local, LocalId};
+use super::{
+    Augment, Beside, Counter, DataId, Expr, Keep, Local, LocalId, Player, Repetition, Rule, RuleCall, Stop, Watch,
+};
 use crate::ir::Symbol;
 use crate::source::Span;
 
@@ -14,6 +16,19 @@ pub struct DataSet {
     /// The parts of its `split`, in order; empty without one.
     pub parts: Vec<Part>,
     pub split_seed: Option<u64>,
+    /// The column whose classes every part has in the same proportions, and where that is asked for.
+    pub stratified: Option<(String, Span)>,
+    pub standardized: Vec<Standardized>,
+}
+
+/// Columns that are centred and scaled by the statistics of some rows.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standardized {
+    /// `None`: every column of floats that is no target.
+    pub column: Option<String>,
+    /// Rows of any data set that has the column.
+    pub by: Rows,
+    pub span: Span,
 }
 
 /// `"data/digits.csv"`, `target: label`.
@@ -28,6 +43,7 @@ pub struct DataArgument {
 pub enum DataValue {
     Text(String),
     Name(String),
+    Names(Vec<String>),
     Number(f64),
     Bool(bool),
 }
@@ -47,9 +63,29 @@ pub struct Rows {
     pub span: Span,
 }
 
-/// The `train` block. Its expressions have one size variable, [`Train::batch_symbol`], the rows of a batch.
+/// The `train` block: its phases, one after the other.
+#[derive(Clone, Debug)]
+pub struct Training {
+    pub span: Span,
+    /// At least one; each has a name of its own unless it is the only one.
+    pub phases: Vec<Train>,
+    /// The phases are run more than once.
+    pub repetition: Option<Repetition>,
+}
+
+impl Training {
+    /// The phase of this name.
+    pub fn phase(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|p| p.name.as_deref() == Some(name))
+    }
+}
+
+/// A phase of the `train` block. Its expressions have the size variables
+/// [`Train::batch_symbol`], the rows of a batch, and [`Train::beside_symbol`], those of the second data set.
 #[derive(Clone, Debug)]
 pub struct Train {
+    /// `None` if the block has no phases.
+    pub name: Option<String>,
     pub span: Span,
     /// The columns of the data that some expression reads, and temporaries.
     pub locals: Vec<Local>,
@@ -57,18 +93,29 @@ pub struct Train {
     pub columns: Vec<Column>,
     /// What must hold of the data for the indices taken from it.
     pub requirements: Vec<Requirement>,
-    /// A float scalar.
-    pub minimize: Expr,
-    /// What is trained; `None`: everything.
-    pub over: Option<Selection>,
+    /// The locals of origin `Origin::Counter` that some expression reads.
+    pub counters: Vec<(LocalId, Counter)>,
+    /// In the order in which they act.
+    pub augments: Vec<Augment>,
+    /// At least one.
+    pub players: Vec<Player>,
     pub on: Rows,
     /// Rows in a batch; `None`: all.
     pub batch: Option<u64>,
     pub in_order: bool,
-    pub using: OptimizerCall,
-    /// Scalars reported for every part.
+    pub beside: Option<Beside>,
+    /// The rules of the players that have none of their own.
+    pub using: Vec<Rule>,
+    /// In the order in which they act after an update.
+    pub keeps: Vec<Keep>,
+    /// What stands for the parameters in evaluation.
+    pub average: Option<RuleCall>,
+    /// Scalars, or tensors of known size that metrics give, reported for every part.
     pub measures: Vec<Measure>,
     pub duration: Duration,
+    /// Steps between evaluations; `None`: each epoch ends with one.
+    pub evaluate_every: Option<u64>,
+    pub watches: Vec<Watch>,
     pub stop: Option<Stop>,
 }
 
@@ -76,6 +123,11 @@ impl Train {
     /// The rows of a batch.
     pub fn batch_symbol() -> Symbol {
         Symbol::new("N")
+    }
+
+    /// The rows of the second data set in a step.
+    pub fn beside_symbol() -> Symbol {
+        Symbol::new("M")
     }
 
     pub fn local(&self, id: LocalId) -> &Local {
@@ -88,6 +140,10 @@ impl Train {
 pub struct Column {
     pub local: LocalId,
     pub name: String,
+    /// The graph's input that holds it.
+    pub input: String,
+    /// Of the second data set, with its rows.
+    pub beside: bool,
 }
 
 /// Every value of an integer column lies in `0..size`.
@@ -101,14 +157,6 @@ pub struct Requirement {
 }
 
 #[derive(Clone, Debug)]
-pub struct OptimizerCall {
-    pub def: DefId,
-    /// One for every option of the optimizer; `None`: its default.
-    pub options: Vec<Option<Expr>>,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
 pub struct Measure {
     pub name: String,
     pub value: Expr,
@@ -118,21 +166,6 @@ pub struct Measure {
 pub enum Duration {
     Epochs(u64),
     Steps(u64),
-}
-
-/// `stop when ROWS METRIC has not improved for PATIENCE epochs`.
-#[derive(Clone, Debug)]
-pub struct Stop {
-    pub rows: Rows,
-    pub metric: StopMetric,
-    pub patience: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum StopMetric {
-    Loss,
-    /// Index into [`Train::measures`].
-    Measure(usize),
 }
 
 /// Parameters by name: the union of the items, each parameter once, in the program's order.

@@ -70,6 +70,14 @@ impl Type {
         }
     }
 
+    /// How many values it is: more than one for a tuple.
+    pub fn values(&self) -> usize {
+        match self {
+            Type::Tuple(parts) => parts.iter().map(Type::values).sum(),
+            _ => 1,
+        }
+    }
+
     pub fn is_error(&self) -> bool {
         matches!(self, Type::Error)
     }

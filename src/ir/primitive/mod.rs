@@ -30,6 +30,7 @@ mod compare;
 mod logic;
 mod select;
 mod convert;
+mod custom;
 mod identity;
 mod sum;
 mod max;
@@ -57,6 +58,7 @@ pub use concat::Concat;
 pub use constant::Constant;
 pub use contraction::Contraction;
 pub use convert::Convert;
+pub use custom::Custom;
 pub use derivative::{Gradient, Tangent};
 pub use div::Div;
 pub use elementwise::{Elementwise, Rule};
@@ -216,7 +218,7 @@ primitives! {
     Add, Sub, Mul, Div, Pow, Maximum, Minimum, Less, LessEqual, Equal, And, Or, Select,
     ReduceSum, ReduceMax, ArgMax, Contraction,
     Broadcast, Permute, Reshape, Slice, Pad, Concat, Gather, ScatterAdd, Random, Stop, Tag,
-    Scan, While, Call, Project, Gradient, Tangent,
+    Scan, While, Call, Project, Gradient, Tangent, Custom,
 }
 
 /// Fails with `why` unless `condition` holds.

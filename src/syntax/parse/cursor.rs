@@ -14,6 +14,8 @@ pub(super) struct Parser<'a> {
     at: usize,
     /// Inside ( ) or [ ], where line ends mean nothing.
     pub(super) joined: bool,
+    /// In the bounds of a `for`, where a `(` after a blank is no call.
+    pub(super) bound: bool,
     depth: usize,
     /// The height of the expression or block that was parsed last.
     pub(super) height: usize,
@@ -59,7 +61,7 @@ impl<'a> Parser<'a> {
             partner: None,
         });
         pair_brackets(&mut tokens);
-        Parser { text, all, tokens, at: 0, joined: false, depth: 0, height: 0, errors: Vec::new() }
+        Parser { text, all, tokens, at: 0, joined: false, bound: false, depth: 0, height: 0, errors: Vec::new() }
     }
 
     pub(super) fn into_errors(self) -> Vec<Diagnostic> {

@@ -6,7 +6,7 @@
 use super::cursor::Parser;
 use super::{Failed, Parsed};
 use crate::source::{Span, codes};
-use crate::syntax::ast::{Arg, BinaryOp, Block, Expr, ExprKind, Name, Over, OverAxis, UnaryOp};
+use crate::syntax::ast::{Arg, BinaryOp, Block, Expr, ExprKind, Mark, Name, Over, OverAxis, UnaryOp};
 use crate::syntax::precedence::{self, Precedence};
 use crate::syntax::token::{TokenKind, normalise};
 
@@ -18,7 +18,7 @@ impl Parser<'_> {
         self.operand(precedence::PIPE)
     }
 
-    fn operand(&mut self, least: Precedence) -> Parsed<Expr> {
+    pub(super) fn operand(&mut self, least: Precedence) -> Parsed<Expr> {
         self.nested(|parser| parser.binary(least))
     }
 
@@ -87,6 +87,8 @@ impl Parser<'_> {
             TokenKind::Not => self.negated(least),
             TokenKind::If => self.choice(),
             TokenKind::When => self.mode_choice(),
+            TokenKind::For => self.repetition(),
+            TokenKind::Ident if self.marks() => self.marked(),
             _ => {
                 let atom = self.atom()?;
                 self.postfix(atom)
@@ -109,6 +111,20 @@ impl Parser<'_> {
         self.advance();
         let operand = self.operand(precedence::NOT)?;
         self.unary(UnaryOp::Not, start, operand)
+    }
+
+    /// `peek f(x)` or `commit J(p)` starts here.
+    pub(super) fn marks(&self) -> bool {
+        (self.is_word("peek") || self.is_word("commit")) && self.kind_at(1) == TokenKind::Ident && !self.breaks_at(1)
+    }
+
+    fn marked(&mut self) -> Parsed<Expr> {
+        let mark = if self.is_word("peek") { Mark::Peek } else { Mark::Commit };
+        let start = self.advance();
+        let value = self.operand(precedence::POSTFIX)?;
+        let span = start.to(value.span);
+        self.grow(self.height)?;
+        Ok(Expr { kind: ExprKind::Marked { mark, value: Box::new(value) }, span })
     }
 
     fn choice(&mut self) -> Parsed<Expr> {
@@ -165,7 +181,8 @@ impl Parser<'_> {
     fn postfix(&mut self, mut base: Expr) -> Parsed<Expr> {
         loop {
             let kind = self.kind();
-            if self.breaks() || !follows(kind, &base) {
+            let detached = self.bound && kind == TokenKind::LeftParen && !self.touches_at(0);
+            if self.breaks() || detached || !follows(kind, &base) {
                 return Ok(base);
             }
             base = match kind {
@@ -200,14 +217,14 @@ impl Parser<'_> {
         let mut args = Vec::new();
         let mut over = None;
         while !self.is(TokenKind::RightParen) {
-            if self.is(TokenKind::Over) && over.is_none() {
+            if self.names_axes() && over.is_none() {
                 over = Some(self.over()?);
             } else {
                 let arg = self.arg()?;
                 height = height.max(self.height);
                 args.push(arg);
             }
-            if self.accept(TokenKind::Comma).is_none() && !self.is(TokenKind::Over) {
+            if self.accept(TokenKind::Comma).is_none() && !self.names_axes() {
                 break;
             }
         }
@@ -235,7 +252,13 @@ impl Parser<'_> {
         Ok(Arg { name, value, span })
     }
 
+    /// `over N` or `per N` starts here.
+    fn names_axes(&self) -> bool {
+        self.is(TokenKind::Over) || (self.is_word("per") && self.kind_at(1) == TokenKind::Ident)
+    }
+
     fn over(&mut self) -> Parsed<Over> {
+        let per = !self.is(TokenKind::Over);
         let start = self.advance();
         let mut axes = Vec::new();
         loop {
@@ -255,7 +278,7 @@ impl Parser<'_> {
             }
             self.advance();
         }
-        Ok(Over { axes, span: start.to(self.previous_span()) })
+        Ok(Over { per, axes, span: start.to(self.previous_span()) })
     }
 
     fn index(&mut self, base: Expr) -> Parsed<Expr> {
@@ -263,7 +286,10 @@ impl Parser<'_> {
         let open = self.open(TokenKind::LeftBracket, "")?;
         let mut indices = Vec::new();
         loop {
-            indices.push(self.expression()?);
+            indices.push(match self.kind() {
+                TokenKind::DotDot => Expr { kind: ExprKind::Name("..".into()), span: self.advance() },
+                _ => self.expression()?,
+            });
             height = height.max(self.height);
             if self.accept(TokenKind::Comma).is_none() || self.is(TokenKind::RightBracket) {
                 break;
@@ -326,7 +352,16 @@ impl Parser<'_> {
     }
 
     fn atom(&mut self) -> Parsed<Expr> {
-        if self.is(TokenKind::LeftParen) { self.group() } else { self.leaf() }
+        match self.kind() {
+            TokenKind::LeftParen => self.group(),
+            TokenKind::LeftBracket => {
+                let shape = self.shape()?;
+                self.grow(self.height)?;
+                let span = shape.span;
+                Ok(Expr { kind: ExprKind::Shape(shape), span })
+            }
+            _ => self.leaf(),
+        }
     }
 
     fn leaf(&mut self) -> Parsed<Expr> {
@@ -449,13 +484,13 @@ fn binary_op(kind: TokenKind) -> Option<BinaryOp> {
 }
 
 /// An operator that cannot begin an expression, so a line that starts with it goes on from the line before.
-pub(super) fn continues_line(kind: TokenKind) -> bool {
+pub(crate) fn continues_line(kind: TokenKind) -> bool {
     kind == TokenKind::Pipe || binary_op(kind).is_some_and(|op| !matches!(op, BinaryOp::Add | BinaryOp::Sub))
 }
 
 /// Whether the token goes on with the operand before it; literals are neither called nor indexed.
 fn follows(kind: TokenKind, base: &Expr) -> bool {
-    let literal = matches!(base.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_));
+    let literal = matches!(base.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Str(_) | ExprKind::Shape(_));
     match kind {
         TokenKind::LeftParen | TokenKind::LeftBracket => !literal,
         TokenKind::Dot | TokenKind::TransposeMark | TokenKind::Superscript | TokenKind::Prime => true,
@@ -484,7 +519,7 @@ pub(crate) fn is_index_reduction(call: &Expr) -> bool {
 }
 
 /// The text between the quotes.
-fn unescape(literal: &str) -> String {
+pub(super) fn unescape(literal: &str) -> String {
     let inner = literal.strip_prefix('"').unwrap_or(literal);
     let inner = inner.strip_suffix('"').unwrap_or(inner);
     let mut text = String::with_capacity(inner.len());

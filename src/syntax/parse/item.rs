@@ -1,10 +1,12 @@
 //! Items: definitions, data, splits, constants and the train block.
 
 use super::cursor::{Opened, Parser};
+use super::expression::unescape;
 use super::{Failed, Parsed};
 use crate::source::codes;
 use crate::syntax::ast::{
-    Block, Constant, Data, Definition, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
+    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
+    Standardize, Use,
 };
 use crate::syntax::token::TokenKind;
 
@@ -43,6 +45,7 @@ impl Parser<'_> {
         match self.text() {
             "train" => self.kind_at(1) == TokenKind::LeftBrace,
             "data" | "split" => next_is_name,
+            "use" => matches!(self.kind_at(1), TokenKind::Str | TokenKind::Ident),
             word => next_is_name && Kind::ALL.iter().any(|kind| kind.keyword() == word),
         }
     }
@@ -83,15 +86,20 @@ impl Parser<'_> {
         match word {
             "data" => self.data().map(ItemKind::Data),
             "split" => self.split().map(ItemKind::Split),
+            "standardize" => self.standardize().map(ItemKind::Standardize),
             "train" => self.train().map(ItemKind::Train),
+            "use" => self.used().map(ItemKind::Use),
             _ => {
                 let message = format!("expected an item, found {}", self.found());
                 let help = match word {
                     "def" | "function" | "func" | "let" => "functions are written `fn name(x) = …`",
                     "model" | "network" | "class" => "networks are written `net name(x: [N, 64]) -> [N, 10] { … }`",
-                    "import" | "use" | "include" | "from" => "the library's definitions are there without an import",
+                    "import" | "include" | "from" => {
+                        "the library's definitions are there without an import; those of another file by \
+                         `use \"file.dl\"`"
+                    }
                     _ => {
-                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `train` or a \
+                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `standardize`, `train` or a \
                          constant `name = …`"
                     }
                 };
@@ -115,15 +123,37 @@ impl Parser<'_> {
         let options = self.options()?;
         self.close_signature(&open)?;
         let result = if self.accept(TokenKind::Arrow).is_some() { Some(self.type_()?) } else { None };
-        let body = if self.is(TokenKind::LeftBrace) {
-            self.block()?
+        let body = self.body("the body follows: `= expression` or `{ … }`")?;
+        let derivative = if self.is_word("derivative") && self.kind_at(1) == TokenKind::LeftParen {
+            Some(self.derivative()?)
         } else {
-            self.expect(TokenKind::Assign, "the body follows: `= expression` or `{ … }`")?;
-            let value = self.expression()?;
-            let span = value.span;
-            Block { statements: Vec::new(), result: Some(Box::new(value)), braced: false, span }
+            None
         };
-        Ok(Definition { kind, kind_span, name, inputs, options, result, body })
+        Ok(Definition { kind, kind_span, name, inputs, options, result, body, derivative })
+    }
+
+    /// `= expression` or `{ … }`.
+    fn body(&mut self, help: &str) -> Parsed<Block> {
+        if self.is(TokenKind::LeftBrace) {
+            return self.block();
+        }
+        self.expect(TokenKind::Assign, help)?;
+        let value = self.expression()?;
+        let span = value.span;
+        Ok(Block { statements: Vec::new(), result: Some(Box::new(value)), braced: false, span })
+    }
+
+    fn derivative(&mut self) -> Parsed<Derivative> {
+        let help = "a derivative is written `derivative(dy) = e`, dy being the cotangent of the result";
+        let start = self.advance();
+        let open = self.open(TokenKind::LeftParen, help)?;
+        let mut cotangents = vec![self.expect_name("the cotangent's name", help)?];
+        while self.accept(TokenKind::Comma).is_some() && self.is(TokenKind::Ident) {
+            cotangents.push(self.expect_name("the cotangent's name", help)?);
+        }
+        self.close(&open, "`,`", help)?;
+        let body = self.body(help)?;
+        Ok(Derivative { cotangents, span: start.to(body.span), body })
     }
 
     fn close_signature(&mut self, open: &Opened) -> Parsed<()> {
@@ -158,6 +188,21 @@ impl Parser<'_> {
         Ok(options)
     }
 
+    fn used(&mut self) -> Parsed<Use> {
+        let help = "write `use \"blocks.dl\"` or `use \"blocks.dl\" as b`; the library is there without it";
+        self.advance();
+        if !self.is(TokenKind::Str) {
+            return Err(self.unexpected("the name of a file", help));
+        }
+        let path = unescape(self.text());
+        let path_span = self.advance();
+        let alias = match self.accept_word("as") {
+            Some(_) => Some(self.expect_name("a name", help)?),
+            None => None,
+        };
+        Ok(Use { path, path_span, alias })
+    }
+
     fn data(&mut self) -> Parsed<Data> {
         self.advance();
         let help = "data is declared `data digits = csv(\"digits.csv\", target: label)`";
@@ -177,7 +222,7 @@ impl Parser<'_> {
         let data = self.expect_name("the name of the data", help)?;
         self.expect_word("into", help)?;
         let mut parts = Vec::new();
-        let mut seed = None;
+        let (mut stratified, mut seed) = (None, None);
         loop {
             if self.is_word("seed") && self.kind_at(1) == TokenKind::Int && self.kind_at(2) != TokenKind::Percent {
                 self.advance();
@@ -185,11 +230,30 @@ impl Parser<'_> {
                 break;
             }
             parts.push(self.part(help)?);
+            if self.accept_word("stratified").is_some() {
+                let help = "parts with the same share of every class are asked for by `stratified by label`";
+                self.expect_word("by", help)?;
+                stratified = Some(self.expect_name("the name of a column", help)?);
+                if self.accept(TokenKind::Comma).is_some() || self.is_word("seed") {
+                    self.expect_word("seed", "after `stratified by label` only a seed follows: `seed 7`")?;
+                    seed = Some(self.expression()?);
+                }
+                break;
+            }
             if self.accept(TokenKind::Comma).is_none() && !self.is_word("seed") {
                 break;
             }
         }
-        Ok(Split { data, parts, seed })
+        Ok(Split { data, parts, stratified, seed })
+    }
+
+    fn standardize(&mut self) -> Parsed<Standardize> {
+        self.advance();
+        let help = "it is written `standardize digits.x by digits.train`";
+        let what = self.path("the name of the data", help)?;
+        self.expect_word("by", help)?;
+        let by = self.path("the part whose mean and deviation count", help)?;
+        Ok(Standardize { what, by })
     }
 
     fn part(&mut self, help: &str) -> Parsed<Part> {

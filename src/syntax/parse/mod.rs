@@ -9,7 +9,9 @@
 mod cursor;
 mod expression;
 mod item;
+mod repeat;
 mod statement;
+mod stopping;
 mod train;
 mod types;
 
@@ -17,7 +19,7 @@ use super::ast::File;
 use super::token::{MAX_ERRORS, tokenize};
 use crate::source::{Diagnostic, FileId, Span, codes};
 use cursor::Parser;
-pub(super) use expression::is_index_reduction;
+pub(super) use expression::{continues_line, is_index_reduction};
 
 /// The longest source, in bytes.
 pub const MAX_TEXT: usize = 2 << 20;

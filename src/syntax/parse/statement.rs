@@ -103,6 +103,13 @@ impl Parser<'_> {
         match self.kind() {
             TokenKind::Ident if named && self.is_word("param") => self.param(),
             TokenKind::Ident if named && self.is_word("state") => self.state(),
+            TokenKind::Ident if named && self.is_word("shared") && self.kind_at(2) == TokenKind::Assign => {
+                self.advance();
+                let name = self.expect_name("a name", "")?;
+                let layer = self.definiens()?;
+                Ok(Line::Equation(StatementKind::Shared { name, layer }))
+            }
+            TokenKind::Ident if self.marks() => self.expression().map(Line::Value),
             TokenKind::Ident if named => self.foreign_word(),
             TokenKind::Ident if next == TokenKind::Assign => self.named(),
             TokenKind::Ident if next == TokenKind::Prime && self.kind_at(2) == TokenKind::Assign => self.next(),
@@ -126,8 +133,16 @@ impl Parser<'_> {
 
     fn named(&mut self) -> Parsed<Line> {
         let name = self.expect_name("a name", "")?;
-        let value = self.definiens()?;
-        Ok(Line::Equation(StatementKind::Let { name, value }))
+        self.expect(TokenKind::Assign, "")?;
+        let shared = self.is_word("shared") && self.kind_at(1) == TokenKind::Ident && !self.breaks_at(1);
+        if shared {
+            self.advance();
+        }
+        let value = self.expression()?;
+        Ok(Line::Equation(match shared {
+            true => StatementKind::Shared { name, layer: value },
+            false => StatementKind::Let { name, value },
+        }))
     }
 
     fn next(&mut self) -> Parsed<Line> {
@@ -177,11 +192,21 @@ impl Parser<'_> {
         Ok(names)
     }
 
+    fn left_index(&mut self, help: &str) -> Parsed<Name> {
+        match self.accept(TokenKind::DotDot) {
+            Some(span) => Ok(Name { text: "..".into(), span }),
+            None => self.expect_name("an index", help),
+        }
+    }
+
     fn indexed(&mut self) -> Parsed<Line> {
         let name = self.expect_name("a name", "")?;
         let help = "on the left of `=` indices are names: `y[i, j] = …`";
         let open = self.open(TokenKind::LeftBracket, "")?;
-        let indices = self.names("an index", help)?;
+        let mut indices = vec![self.left_index(help)?];
+        while self.accept(TokenKind::Comma).is_some() && !self.is(TokenKind::RightBracket) {
+            indices.push(self.left_index(help)?);
+        }
         self.close(&open, "`,`", help)?;
         let value = self.definiens()?;
         Ok(Line::Equation(StatementKind::LetIndexed { name, indices, value }))

@@ -3,12 +3,15 @@
 use super::cursor::Parser;
 use super::{Failed, Parsed};
 use crate::source::codes;
-use crate::syntax::ast::{Clause, ClauseKind, Expr, Metric, Path, Train};
+use crate::syntax::ast::{Clause, ClauseKind, Expr, Metric, Name, OnRows, Path, Player, Train};
 use crate::syntax::token::TokenKind;
 
-const KEYWORDS: [&str; 9] = ["minimize", "on", "using", "keep", "measure", "epochs", "steps", "stop", "phase"];
+const KEYWORDS: [&str; 16] = [
+    "minimize", "maximize", "on", "using", "keep", "augment", "average", "measure", "evaluate", "watch", "epochs",
+    "steps", "stop", "folds", "ensemble", "phase",
+];
 
-const STOP_HELP: &str = "write `stop when digits.valid loss has not improved for 10 epochs`";
+const AUGMENT_HELP: &str = "write `augment x = flip(x)`, or `augment (x, y) = mixup(x, y)`";
 
 impl Parser<'_> {
     pub(super) fn train(&mut self) -> Parsed<Train> {
@@ -23,7 +26,9 @@ impl Parser<'_> {
             let mut clauses = Vec::new();
             loop {
                 while parser.accept(TokenKind::Semicolon).is_some() {}
-                if matches!(parser.kind(), TokenKind::RightBrace | TokenKind::End) || parser.at_item() {
+                // `augment` and `average` begin both a clause and a definition: within the braces, a clause.
+                let item = parser.at_item() && !KEYWORDS.contains(&parser.text());
+                if matches!(parser.kind(), TokenKind::RightBrace | TokenKind::End) || item {
                     break;
                 }
                 let (from, start) = (parser.place(), parser.span());
@@ -52,9 +57,12 @@ impl Parser<'_> {
         let word = if self.is(TokenKind::Ident) { self.text() } else { "" };
         if !KEYWORDS.contains(&word) {
             let message = format!("expected a clause of `train`, found {}", self.found());
-            let help =
-                "clauses are `minimize`, `on`, `using`, `keep`, `measure`, `epochs`, `steps`, `stop` and `phase`";
-            return Err(self.error(codes::UNKNOWN_CLAUSE, &message, self.span(), "not a clause", help));
+            let words: Vec<String> = KEYWORDS.iter().map(|word| format!("`{word}`")).collect();
+            let help = match words.split_last() {
+                Some((last, others)) => format!("clauses are {} and {last}", others.join(", ")),
+                None => String::new(),
+            };
+            return Err(self.error(codes::UNKNOWN_CLAUSE, &message, self.span(), "not a clause", &help));
         }
         self.advance();
         if self.breaks() {
@@ -62,18 +70,22 @@ impl Parser<'_> {
             return Err(self.unexpected("the rest of the clause", &help));
         }
         match word {
-            "minimize" => {
-                let objective = self.expression()?;
-                let over = if self.accept(TokenKind::Over).is_some() { self.sets()? } else { Vec::new() };
-                Ok(ClauseKind::Minimize { objective, over })
-            }
+            "minimize" | "maximize" => self.player(word == "maximize"),
             "on" => self.on(),
-            "using" => Ok(ClauseKind::Using { optimizer: self.expression()? }),
+            "using" => {
+                let optimizer = self.expression()?;
+                Ok(ClauseKind::Using { optimizer, sets: self.for_sets()? })
+            }
             "keep" => {
                 let constraint = self.expression()?;
-                let sets = if self.accept(TokenKind::For).is_some() { self.sets()? } else { Vec::new() };
-                Ok(ClauseKind::Keep { constraint, sets })
+                Ok(ClauseKind::Keep { constraint, sets: self.for_sets()? })
             }
+            "augment" => {
+                let names = self.targets()?;
+                self.expect(TokenKind::Assign, AUGMENT_HELP)?;
+                Ok(ClauseKind::Augment { names, value: self.expression()? })
+            }
+            "average" => Ok(ClauseKind::Average { rule: self.expression()? }),
             "measure" => {
                 let mut metrics = vec![self.metric()?];
                 while self.accept(TokenKind::Comma).is_some() {
@@ -84,6 +96,10 @@ impl Parser<'_> {
             "epochs" => Ok(ClauseKind::Epochs { count: self.expression()? }),
             "steps" => Ok(ClauseKind::Steps { count: self.expression()? }),
             "stop" => self.stop(),
+            "watch" => self.watch(),
+            "evaluate" => self.evaluate(),
+            "folds" => Ok(ClauseKind::Folds { count: self.expression()? }),
+            "ensemble" => self.ensemble(),
             _ => {
                 let name = self.expect_name("the phase's name", "a phase is written `phase name { … }`")?;
                 Ok(ClauseKind::Phase { name, clauses: self.clauses()? })
@@ -91,7 +107,49 @@ impl Parser<'_> {
         }
     }
 
+    fn player(&mut self, maximize: bool) -> Parsed<ClauseKind> {
+        let name = self.given_name()?;
+        let objective = self.expression()?;
+        let over = if self.accept(TokenKind::Over).is_some() { self.sets()? } else { Vec::new() };
+        let using = if self.is_word("using") && !self.breaks() {
+            self.advance();
+            Some(self.expression()?)
+        } else {
+            None
+        };
+        Ok(ClauseKind::Minimize(Player { maximize, name, objective, over, using }))
+    }
+
+    /// `for weights, classifier.hidden`
+    fn for_sets(&mut self) -> Parsed<Vec<Expr>> {
+        if self.accept(TokenKind::For).is_some() { self.sets() } else { Ok(Vec::new()) }
+    }
+
+    /// `x`, `(x, y)`
+    fn targets(&mut self) -> Parsed<Vec<Name>> {
+        if self.accept(TokenKind::LeftParen).is_none() {
+            return Ok(vec![self.expect_name("the name of a column", AUGMENT_HELP)?]);
+        }
+        let mut names = vec![self.expect_name("the name of a column", AUGMENT_HELP)?];
+        while self.accept(TokenKind::Comma).is_some() {
+            names.push(self.expect_name("the name of a column", AUGMENT_HELP)?);
+        }
+        self.expect(TokenKind::RightParen, AUGMENT_HELP)?;
+        Ok(names)
+    }
+
     fn on(&mut self) -> Parsed<ClauseKind> {
+        let rows = self.on_rows()?;
+        let beside = if self.is_word("with") && !self.breaks() {
+            self.advance();
+            Some(self.on_rows()?)
+        } else {
+            None
+        };
+        Ok(ClauseKind::On { rows, beside })
+    }
+
+    fn on_rows(&mut self) -> Parsed<OnRows> {
         let help = "write `on digits.train, batch 64`, with `in order` after it to keep the rows in order";
         let data = self.path("the name of the data", help)?;
         let mut batch = None;
@@ -108,36 +166,27 @@ impl Parser<'_> {
             } else if comma || self.is_word("batch") {
                 return Err(self.unexpected(if comma { "`batch` or `in order`" } else { "`,`" }, help));
             } else {
-                return Ok(ClauseKind::On { data, batch, in_order });
+                return Ok(OnRows { data, batch, in_order });
             }
         }
     }
 
-    fn stop(&mut self) -> Parsed<ClauseKind> {
-        self.expect(TokenKind::When, STOP_HELP)?;
-        let data = self.path("the name of the data", STOP_HELP)?;
-        let metric = self.expect_name("`loss` or the name of a metric", STOP_HELP)?;
-        self.expect_word("has", STOP_HELP)?;
-        self.expect(TokenKind::Not, STOP_HELP)?;
-        self.expect_word("improved", STOP_HELP)?;
-        self.expect(TokenKind::For, STOP_HELP)?;
-        let patience = self.expression()?;
-        self.expect_word("epochs", STOP_HELP)?;
-        Ok(ClauseKind::Stop { data, metric, patience })
-    }
-
     fn metric(&mut self) -> Parsed<Metric> {
         let start = self.span();
-        let name = if self.is(TokenKind::Ident) && self.kind_at(1) == TokenKind::Assign {
-            let name = self.expect_name("a name", "")?;
-            self.advance();
-            Some(name)
-        } else {
-            None
-        };
+        let name = self.given_name()?;
         let value = self.expression()?;
         let span = start.to(value.span);
         Ok(Metric { name, value, span })
+    }
+
+    /// The name before `=`, if one is given.
+    fn given_name(&mut self) -> Parsed<Option<Name>> {
+        if !self.is(TokenKind::Ident) || self.kind_at(1) != TokenKind::Assign {
+            return Ok(None);
+        }
+        let name = self.expect_name("a name", "")?;
+        self.advance();
+        Ok(Some(name))
     }
 
     /// Parameter sets joined by commas.
@@ -149,7 +198,7 @@ impl Parser<'_> {
         Ok(sets)
     }
 
-    fn path(&mut self, what: &str, help: &str) -> Parsed<Path> {
+    pub(super) fn path(&mut self, what: &str, help: &str) -> Parsed<Path> {
         let mut parts = vec![self.expect_name(what, help)?];
         let mut span = self.previous_span();
         while self.is(TokenKind::Dot) && !self.breaks() {

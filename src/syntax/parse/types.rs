@@ -84,13 +84,17 @@ impl Parser<'_> {
         let start = self.span();
         let open = self.open(TokenKind::LeftBracket, "a tensor's axes are written `[N, 64]`; `[]` is a scalar")?;
         let mut axes = Vec::new();
+        let mut height = 0;
         while !self.is(TokenKind::RightBracket) {
+            self.height = 0;
             axes.push(self.axis()?);
+            height = height.max(self.height);
             if self.accept(TokenKind::Comma).is_none() {
                 break;
             }
         }
         let end = self.close(&open, "`,`", "axes are separated by `,`, as in `[N, 64]`")?;
+        self.height = height;
         Ok(Shape { axes, span: start.to(end) })
     }
 

@@ -70,6 +70,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Takes what another check of the same program found, whose loss is another.
+    pub fn merge(&mut self, other: Report) {
+        self.parameters.extend(other.parameters);
+    }
+
     /// The parameter with the worst relative error, and where.
     pub fn worst(&self) -> Option<(&ParameterReport, &Checked)> {
         let all = self.parameters.iter().filter_map(|p| Some((p, p.worst.as_ref()?)));

@@ -1,0 +1,69 @@
+//! What looks at the data while training goes on, and what the whole program is run several times for.
+
+use super::{LocalId, Rows};
+use crate::source::Span;
+
+/// `stop when ROWS METRIC …`
+#[derive(Clone, Debug)]
+pub struct Stop {
+    pub rows: Rows,
+    pub metric: StopMetric,
+    pub when: StopWhen,
+    pub then: Option<Then>,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum StopMetric {
+    Loss,
+    /// Index into [`super::Train::measures`].
+    Measure(usize),
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum StopWhen {
+    /// After so many epochs without improvement, or so many evaluations.
+    NotImproved {
+        patience: u64,
+        evaluations: bool,
+    },
+    Below(f64),
+    Above(f64),
+}
+
+/// What follows a stop.
+#[derive(Clone, Copy, Debug)]
+pub enum Then {
+    /// From the phase's beginning, on these rows, for as many steps (or epochs) as the best parameters took.
+    Retrain { on: Rows, epochs: bool },
+    /// From the best parameters, on these rows, until the loss of the stop's part is below that of the training rows at the
+    /// stop, or for so many epochs.
+    Continue { on: Rows, most: u64 },
+}
+
+/// `watch name = ROWS METRIC, patience 5`: how often the metric has gone so many evaluations without improving.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub local: LocalId,
+    pub name: String,
+    pub rows: Rows,
+    pub metric: StopMetric,
+    pub patience: u64,
+}
+
+/// Why a program is run more than once.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Repetition {
+    /// One run for each part of the training rows, which it does not see and is measured on.
+    Folds { count: u64, span: Span },
+    /// Members with seeds of their own, and each with a bootstrap sample of the training rows.
+    Ensemble { count: u64, resampled: bool, span: Span },
+}
+
+impl Repetition {
+    /// How many runs there are.
+    pub fn count(self) -> u64 {
+        match self {
+            Repetition::Folds { count, .. } | Repetition::Ensemble { count, .. } => count,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Keeping runs, as the command line asks for it: what identifies a run, where its folder is, taking one up again, and using
+//! what it has trained.
+
+use super::failure::Failure;
+use super::load::{Loaded, load_encoded, load_trainable};
+use super::options::{Compile, Precision, Run, Source};
+use super::run::settings;
+use crate::check::{self, typed::Program};
+use crate::data::{FloatType, Table};
+use crate::ir::DType;
+use crate::source::{Diagnostic, codes};
+use crate::train::record::{
+    About, Config, Encoded, Folder, Identity, Keeping, Naming, Plan, Stamp, Standing, checksum_of, first_difference,
+    layout, stamp, stamp_text, utc,
+};
+use crate::train::{Settings, Snapshot};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Seconds between saves unless others are asked for.
+pub const EVERY: f64 = 30.0;
+
+/// What becomes of a new run.
+pub fn keeping(options: &Run, source: &Source, loaded: &Loaded, settings: &Settings) -> Result<Keeping, Failure> {
+    if options.no_save {
+        return Ok(Keeping::Nothing);
+    }
+    let stem = source.file.file_stem().map_or("run".to_owned(), |s| s.to_string_lossy().into_owned());
+    let naming = match &options.name {
+        None => Naming::Next(stem),
+        Some(name) if options.overwrite => Naming::Replace(name.clone()),
+        Some(name) => Naming::New(name.clone()),
+    };
+    let (identity, sources) = identity(source, loaded, settings)?;
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let config = Config {
+        began: utc(seconds),
+        file: source.file.display().to_string(),
+        directory: String::new(),
+        threads: settings.threads,
+        init: options.init.as_ref().map(|path| path.display().to_string()),
+        constants: loaded.program.constants.iter().map(|c| (c.name.clone(), c.value.into())).collect(),
+        identity,
+    };
+    let directory = source.directory().to_path_buf();
+    let every = every(options);
+    Ok(Keeping::New(Box::new(Plan { runs: options.runs.clone(), naming, config, sources, directory, every })))
+}
+
+/// The time between saves that is asked for.
+fn every(options: &Run) -> Duration {
+    Duration::try_from_secs_f64(options.save_every).unwrap_or(Duration::MAX)
+}
+
+/// What decides the numbers of a run, and the texts of its program by their paths in a run's folder.
+pub fn identity(
+    source: &Source,
+    loaded: &Loaded,
+    settings: &Settings,
+) -> Result<(Identity, Vec<(String, String)>), Failure> {
+    let files = loaded.sources();
+    let paths: Vec<PathBuf> = files.iter().map(|file| loaded.files.path(*file).to_path_buf()).collect();
+    let texts = files.iter().map(|file| loaded.files.text(*file).to_owned());
+    let sources: Vec<(String, String)> = layout(&paths).into_iter().zip(texts).collect();
+    let directory = source.directory();
+    let mut data = BTreeMap::new();
+    for (name, files) in &loaded.data_files {
+        let stamps: Result<Vec<Stamp>, Diagnostic> = files
+            .iter()
+            .map(|path| stamp(path, path.strip_prefix(directory).unwrap_or(path).display().to_string()))
+            .collect();
+        data.insert(name.clone(), stamps?);
+    }
+    let identity = Identity {
+        dlc: env!("CARGO_PKG_VERSION").to_owned(),
+        sources: sources.iter().map(|(path, text)| stamp_text(path, text)).collect(),
+        library: checksum_of(check::LIBRARY.iter().map(|(_, text)| *text)),
+        set: source.set.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        seed: settings.seed,
+        dtype: if settings.dtype == DType::F64 { "f64" } else { "f32" }.to_owned(),
+        off: settings.off.iter().cloned().collect(),
+        data,
+    };
+    Ok((identity, sources))
+}
+
+/// A run there is, with its program read again as it was kept.
+pub struct Kept {
+    pub folder: Folder,
+    pub config: Config,
+    pub source: Source,
+    pub settings: Settings,
+    pub loaded: Loaded,
+}
+
+impl Kept {
+    /// Reads a run's settings and its program, and its data unless its encoding is enough.
+    fn read(folder: Folder, threads: Option<u16>, data: Option<&BTreeMap<String, Encoded>>) -> Result<Kept, Failure> {
+        let config = Config::read(&folder)?;
+        let Identity { set, seed, dtype, off, .. } = &config.identity;
+        let damaged = |what: &str| {
+            let message = format!("{} does not hold the settings of a run: {what}", folder.config_path().display());
+            Diagnostic::new(codes::NO_SUCH_RUN, message)
+        };
+        let file = config.program(&folder).ok_or_else(|| damaged("it names no program"))?;
+        let mut source = Source { file, set: Vec::new(), data: Some(config.data_directory(&folder)) };
+        for (name, value) in set {
+            let value: f64 = value.parse().map_err(|_| damaged(&format!("`{value}` is not a number")))?;
+            source.set.push((name.clone(), value));
+        }
+        let dtype = if dtype == "f64" { Precision::F64 } else { Precision::F32 };
+        let settings = settings(&Compile { dtype, threads, cpu: None, off: off.clone() }, *seed)?;
+        let loaded = match data {
+            Some(data) => load_encoded(&source, data)?,
+            None => load_trainable(&source, FloatType::of(settings.dtype))?,
+        };
+        Ok(Kept { folder, config, source, settings, loaded })
+    }
+
+    /// What decides the numbers of the run as it would be now.
+    fn identity(&self) -> Result<Identity, Failure> {
+        Ok(identity(&self.source, &self.loaded, &self.settings)?.0)
+    }
+}
+
+/// A trained model.
+pub struct Trained {
+    pub folder: Folder,
+    pub settings: Settings,
+    pub loaded: Loaded,
+    pub about: About,
+    /// Parameters, layer state and averages by path.
+    pub weights: Snapshot,
+}
+
+/// The best parameters of a run, or those of a checkpoint in its folder; its data is not read.
+pub fn trained(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
+    let (folder, standing) = checkpoint(path)?;
+    let kept = Kept::read(folder, threads, Some(&standing.about.data))?;
+    // Without its data, it cannot have other data.
+    let now = Identity { data: standing.about.identity.data.clone(), ..kept.identity()? };
+    finish(kept, standing, &now)
+}
+
+/// As [`trained`], with the data of the run.
+pub fn trained_with_data(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
+    let (folder, standing) = checkpoint(path)?;
+    let kept = Kept::read(folder, threads, None)?;
+    let now = kept.identity()?;
+    finish(kept, standing, &now)
+}
+
+fn finish(kept: Kept, standing: Standing, now: &Identity) -> Result<Trained, Failure> {
+    changed(&kept.folder, "be used", &standing.about.identity.changes(now))?;
+    let Kept { folder, settings, loaded, .. } = kept;
+    let Standing { about, tensors, .. } = standing;
+    Ok(Trained { folder, settings, loaded, about, weights: tensors })
+}
+
+/// The checkpoint that is meant: the file itself, or of a folder the best one.
+fn checkpoint(path: &Path) -> Result<(Folder, Standing), Failure> {
+    let folder = Folder::open(path)?;
+    if path.is_file() {
+        return Ok((folder, Standing::read_file(path)?));
+    }
+    if folder.best().exists() {
+        let standing = Standing::read_file(&folder.best())?;
+        return Ok((folder, standing));
+    }
+    match Standing::read(&folder)? {
+        Some(mut standing) => {
+            standing.tensors = standing.best.take().unwrap_or(standing.tensors);
+            Ok((folder, standing))
+        }
+        None => {
+            let message = format!("the run {} has not been saved yet", folder.path().display());
+            Err(Diagnostic::new(codes::NO_SUCH_RUN, message).into())
+        }
+    }
+}
+
+/// The name of the data set that a phase trains on.
+pub fn training_data(program: &Program, phase: usize) -> Result<String, Failure> {
+    let train = program.train.as_ref().and_then(|t| t.phases.get(phase));
+    let train = train.ok_or_else(|| Failure::message("the run's program has no such phase"))?;
+    Ok(program.data_set(train.on.data).name.clone())
+}
+
+/// Fails if a column of further data is used as an index and points nowhere.
+pub fn fits(program: &Program, name: &str, table: &Table) -> Result<(), Failure> {
+    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
+        let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);
+        match table.column(&requirement.column) {
+            Ok(column) if program.data_set(requirement.data).name == name => {
+                column.check_index_range(size).map_err(|e| Failure::data(&e))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Fails if there are changes, for which the run cannot be what is wanted of it.
+fn changed(folder: &Folder, wanted: &str, changes: &[String]) -> Result<(), Failure> {
+    let Some((first, rest)) = changes.split_first() else { return Ok(()) };
+    let message = format!("the run {} cannot {wanted}: {first}", folder.path().display());
+    let mut error = Diagnostic::new(codes::RUN_CHANGED, message);
+    for change in rest {
+        error = error.note(change.clone());
+    }
+    let best = folder.best().display().to_string();
+    Err(error.help(format!("begin a new run; `--init {best}` starts it from the parameters of this one")).into())
+}
+
+/// The run to go on with, and where it stood, if it has been saved at all.
+pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Standing>, Keeping), Failure> {
+    // `dlc run --resume model.dl` means the newest run of the program, as `dlc run model.dl --resume` does.
+    let program = |path: &&Path| path.extension().is_some_and(|e| e == "dl") && path.is_file();
+    let file = options.file.as_deref().or(named.filter(program));
+    let folder = match (named.filter(|path| !program(path)), file) {
+        (Some(path), _) => Folder::open(path)?,
+        (None, Some(file)) => Folder::newest(&options.runs, file)?,
+        (None, None) => return Err(Failure::message("name the run to go on with: `--resume runs/NAME`")),
+    };
+    let kept = Kept::read(folder, options.threads, None)?;
+    same_program(&kept, file)?;
+    changed(&kept.folder, "go on", &kept.config.identity.changes(&kept.identity()?))?;
+    let standing = Standing::read(&kept.folder)?;
+    if let Some(standing) = &standing {
+        changed(&kept.folder, "go on", &standing.about.identity.changes(&kept.config.identity))?;
+    }
+    let keeping =
+        Keeping::Resumed { folder: kept.folder.clone(), config: Box::new(kept.config.clone()), every: every(options) };
+    Ok((kept, standing, keeping))
+}
+
+/// Fails if the file that is given, or the one the run began with, is no longer the program of the run.
+fn same_program(kept: &Kept, file: Option<&Path>) -> Result<(), Failure> {
+    let original = kept.config.original(&kept.folder);
+    let shown = file.map_or_else(|| kept.config.file.clone(), |f| f.display().to_string());
+    // Without the original there is no other program that could be meant.
+    let Ok(now) = fs::read_to_string(file.unwrap_or(&original)) else { return Ok(()) };
+    let Some(line) = first_difference(kept.loaded.files.text(kept.loaded.user), &now) else { return Ok(()) };
+    let run = kept.folder.path().display();
+    let message = format!("{shown} is no longer the program of the run {run}: it has changed in line {line}");
+    let own = kept.source.file.display();
+    Err(Diagnostic::new(codes::RUN_CHANGED, message)
+        .help(format!("begin a new run, or go on with the program as it was: dlc run {own} --resume {run}"))
+        .into())
+}

@@ -1,0 +1,95 @@
+//! Applying a trained net to rows of data, and measuring on them what training measured.
+
+use super::build::{Batched, Settings};
+use super::dataset::{Dataset, Feed};
+use super::metrics::Metrics;
+use super::run::RunError;
+use super::session::{CHUNK, Session, Source};
+use super::state::Snapshot;
+use crate::check::typed::Program;
+use crate::data::Table;
+use crate::elaborate::Prediction;
+use crate::ir::{Data, Tensor};
+use crate::runtime::{Memory, RuntimeError};
+use std::collections::BTreeMap;
+
+/// Applies a net to every row, with these parameters: a tensor whose first axis are the rows.
+pub fn predict(
+    program: &Program,
+    prediction: &Prediction,
+    weights: &[(String, Tensor)],
+    table: &Table,
+    settings: &Settings,
+) -> Result<Tensor, RunError> {
+    let rows = table.all_rows();
+    let mut memory = Memory::new();
+    let most = CHUNK.min(rows.len().max(1) as u64);
+    let mut batched = Batched::new(&prediction.graph, most, settings, &mut memory)?;
+    put(&mut memory, weights)?;
+    let dataset = Dataset::whole("", table);
+    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
+    let Some(train) = phases.get(prediction.phase) else {
+        return Err(RunError::Init("the program has no such phase".into()));
+    };
+    let feed = Feed::new(&dataset, &batched, train, false)?;
+    let mut all: Option<Tensor> = None;
+    for chunk in rows.chunks(most as usize) {
+        feed.fill(&mut batched.machine, &chunk)?;
+        batched.run(&mut memory, chunk.len() as u64)?;
+        let part = batched.machine.read("prediction").ok_or(RuntimeError::Unknown("prediction".into()))?;
+        match &mut all {
+            Some(all) => append(all, part),
+            None => all = Some(part),
+        }
+    }
+    Ok(all.unwrap_or(Tensor { dims: vec![0], data: Data::F64(Vec::new()) }))
+}
+
+/// Gives every tensor of a memory its trained value.
+fn put(memory: &mut Memory, weights: &[(String, Tensor)]) -> Result<(), RunError> {
+    for id in memory.ids() {
+        let name = memory.name(id).to_owned();
+        match weights.iter().find(|(known, _)| *known == name) {
+            Some((_, tensor)) => memory.write(&name, tensor)?,
+            None => return Err(RunError::Init(format!("the checkpoint does not hold `{name}`"))),
+        }
+    }
+    Ok(())
+}
+
+fn append(all: &mut Tensor, part: Tensor) {
+    if let (Some(rows), Some(more)) = (all.dims.first_mut(), part.dims.first()) {
+        *rows += more;
+    }
+    match (&mut all.data, part.data) {
+        (Data::F32(all), Data::F32(part)) => all.extend(part),
+        (Data::F64(all), Data::F64(part)) => all.extend(part),
+        (Data::I32(all), Data::I32(part)) => all.extend(part),
+        (Data::I64(all), Data::I64(part)) => all.extend(part),
+        (Data::Bool(all), Data::Bool(part)) => all.extend(part),
+        _ => unreachable!("this is a bug in dlc: one output of two types"),
+    }
+}
+
+/// Loss and measures of a phase with these parameters: on every part of the training data, or on all rows of `table` instead.
+pub fn measure(
+    program: &Program,
+    tables: &BTreeMap<String, Table>,
+    settings: &Settings,
+    phase: usize,
+    weights: &Snapshot,
+    whole: bool,
+) -> Result<Vec<(String, Metrics)>, RunError> {
+    let mut session = Session::start(Source::new(program, tables, settings)?, phase, &[])?;
+    for (name, tensor) in weights {
+        if session.engine.memory.find(name).is_some() {
+            session.engine.memory.write(name, tensor)?;
+        }
+    }
+    if whole {
+        let rows = session.dataset.all();
+        let name = session.dataset.name.clone();
+        return Ok(vec![(name, session.evaluate(&rows)?)]);
+    }
+    session.evaluate_parts()
+}

@@ -1,0 +1,279 @@
+//! The folder of a run: its name, and where everything in it stands.
+//!
+//! ```text
+//! runs/digits/model.dl            the program as it was, and the modules it uses
+//!             config.json         settings, constants, versions, the data's sizes and checksums
+//!             metrics.csv, .jsonl a row for each evaluation
+//!             last.safetensors    everything needed to go on
+//!             best.safetensors    the parameters to use
+//!             summary.json        how the run ended
+//! ```
+//! Invariant: a folder that exists is never taken for another run unless that is asked for, and then only what a run writes
+//! is removed from it.
+
+use super::config::Config;
+use crate::data::describe;
+use crate::source::{Diagnostic, closest, codes};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A run's folder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+/// What becomes of a folder of the wanted name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Naming {
+    /// `stem`, `stem-2`, `stem-3`, …: the one after the last there is.
+    Next(String),
+    /// This name, which must be free.
+    New(String),
+    /// This name, removing the run that has it.
+    Replace(String),
+}
+
+const WRITTEN: [&str; 6] =
+    ["config.json", "metrics.csv", "metrics.jsonl", "last.safetensors", "best.safetensors", "summary.json"];
+
+impl Folder {
+    /// Makes the folder of a new run.
+    pub fn create(runs: &Path, naming: &Naming) -> Result<Folder, Diagnostic> {
+        fs::create_dir_all(runs).map_err(|e| unwritable(runs, &e))?;
+        match naming {
+            Naming::Next(stem) => {
+                let mut number = numbers(runs, stem).into_iter().max().map_or(1, |n| n.saturating_add(1));
+                loop {
+                    let path = runs.join(numbered(stem, number));
+                    match fs::create_dir(&path) {
+                        Ok(()) => return Ok(Folder { path }),
+                        // Another run was faster.
+                        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+                        Err(e) => return Err(unwritable(&path, &e)),
+                    }
+                }
+            }
+            Naming::New(name) => {
+                let path = runs.join(checked(name)?);
+                match fs::create_dir(&path) {
+                    Ok(()) => Ok(Folder { path }),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                        let message = format!("there is a run {} already", path.display());
+                        Err(Diagnostic::new(codes::RUN_EXISTS, message)
+                            .help("go on with it by `--resume`, or remove it by `--overwrite`, or take another name"))
+                    }
+                    Err(e) => Err(unwritable(&path, &e)),
+                }
+            }
+            Naming::Replace(name) => {
+                let path = runs.join(checked(name)?);
+                match fs::create_dir(&path) {
+                    Ok(()) => Ok(Folder { path }),
+                    Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                        let folder = Folder { path };
+                        folder.clear()?;
+                        Ok(folder)
+                    }
+                    Err(e) => Err(unwritable(&path, &e)),
+                }
+            }
+        }
+    }
+
+    /// The folder of a run there is: the folder itself or a file in it.
+    pub fn open(path: &Path) -> Result<Folder, Diagnostic> {
+        let inside = if path.is_file() { path.parent() } else { None };
+        let folder = Folder { path: inside.unwrap_or(path).to_path_buf() };
+        if folder.config_path().is_file() {
+            return Ok(folder);
+        }
+        let message = format!("{} is not the folder of a run", path.display());
+        let error = Diagnostic::new(codes::NO_SUCH_RUN, message);
+        let runs = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let known = names(runs);
+        let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        Err(match closest(wanted, known.iter().map(String::as_str)) {
+            Some(near) => error.help(format!("did you mean `{}`?", runs.join(near).display())),
+            None if path.exists() => error.help("a run's folder holds `config.json`"),
+            None => error.help("there is no such folder; `dlc run FILE` makes one in `runs`"),
+        })
+    }
+
+    /// The run of a program that began last.
+    pub fn newest(runs: &Path, program: &Path) -> Result<Folder, Diagnostic> {
+        let wanted = fs::canonicalize(program).ok();
+        let of_program = names(runs).into_iter().filter_map(|name| {
+            let folder = Folder { path: runs.join(&name) };
+            let config = Config::read(&folder).ok()?;
+            let original = fs::canonicalize(config.original(&folder)).ok();
+            (original.is_some() && original == wanted).then_some((config.began, number(&name), folder))
+        });
+        let newest = of_program.max_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+        newest.map(|(_, _, folder)| folder).ok_or_else(|| {
+            let message = format!("{} holds no run of {}", runs.display(), program.display());
+            Diagnostic::new(codes::NO_SUCH_RUN, message).help("name the run: `--resume runs/NAME`")
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join("config.json")
+    }
+
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    pub fn metrics(&self, extension: &str) -> PathBuf {
+        self.path.join("metrics").with_extension(extension)
+    }
+
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// Keeps other processes from going on with the run, until what is given is dropped or the process ends.
+    pub(super) fn lock(&self) -> Result<fs::File, Diagnostic> {
+        let path = self.config_path();
+        let file = fs::File::open(&path).map_err(|e| unwritable(&path, &e))?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => {
+                let message = format!("another process goes on with the run {}", self.path.display());
+                Err(Diagnostic::new(codes::RUN_EXISTS, message))
+            }
+            // Not every file system can lock; runs are kept there all the same.
+            _ => Ok(file),
+        }
+    }
+
+    /// Removes what a process has left that was killed while it wrote, and the summary of an end that is none any more.
+    pub(super) fn sweep(&self) {
+        for name in names(&self.path) {
+            if name.ends_with(".partial") || name == "summary.json" {
+                // What stays does no harm.
+                let _ = fs::remove_file(self.path.join(name));
+            }
+        }
+    }
+
+    /// Removes what a run has written; files that others put here stay.
+    fn clear(&self) -> Result<(), Diagnostic> {
+        let Ok(config) = Config::read(self) else {
+            let message = format!("{} is not the folder of a run, so nothing in it is removed", self.path.display());
+            return Err(Diagnostic::new(codes::RUN_EXISTS, message).help("take another name"));
+        };
+        let _lock = self.lock()?;
+        let sources = config.identity.sources.iter().map(|s| s.path.as_str()).filter(|path| is_inside(path));
+        // The configuration goes last: what is left by an interruption is still known as a run.
+        for file in sources.chain(WRITTEN.into_iter().rev()) {
+            let path = self.path.join(file);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(unwritable(&path, &e)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a relative path stays in the folder it is relative to.
+pub(super) fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
+/// The error of writing something of a run.
+pub(super) fn unwritable(path: &Path, error: &io::Error) -> Diagnostic {
+    let message = format!("{} cannot be written: {}", path.display(), describe(error));
+    Diagnostic::new(codes::UNWRITABLE_FILE, message)
+        .help("`--runs DIR` keeps runs elsewhere, `--no-save` keeps nothing")
+}
+
+fn checked(name: &str) -> Result<&str, Diagnostic> {
+    if is_inside(name) && Path::new(name).components().count() == 1 && !name.contains(['/', '\\']) {
+        return Ok(name);
+    }
+    let message = format!("a run cannot be called `{name}`");
+    Err(Diagnostic::new(codes::RUN_EXISTS, message)
+        .help("take a name without slashes; `--runs DIR` says where runs are"))
+}
+
+fn numbered(stem: &str, number: u64) -> String {
+    if number <= 1 { stem.to_owned() } else { format!("{stem}-{number}") }
+}
+
+/// The number at the end of a name; 1 without one.
+fn number(name: &str) -> u64 {
+    name.rsplit_once('-').and_then(|(_, n)| n.parse().ok()).unwrap_or(1)
+}
+
+/// Names of everything in a folder, in order.
+fn names(runs: &Path) -> Vec<String> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|e| e.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// The numbers that runs of this stem have.
+fn numbers(runs: &Path, stem: &str) -> Vec<u64> {
+    let of = |name: &String| {
+        let rest = name.strip_prefix(stem)?;
+        if rest.is_empty() { Some(1) } else { rest.strip_prefix('-')?.parse().ok() }
+    };
+    names(runs).iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(runs: &Path) -> String {
+        let folder = Folder::create(runs, &Naming::Next("digits".into())).unwrap();
+        folder.path().file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn names_go_on_after_the_last() {
+        let home = tempfile::tempdir().unwrap();
+        let runs = home.path().join("deep/runs");
+        assert_eq!([next(&runs), next(&runs), next(&runs)], ["digits", "digits-2", "digits-3"]);
+        fs::remove_dir(runs.join("digits-2")).unwrap();
+        fs::create_dir(runs.join("digits-again")).unwrap();
+        fs::write(runs.join("digits-7"), "a file in the way").unwrap();
+        assert_eq!(next(&runs), "digits-8");
+    }
+
+    #[test]
+    fn a_name_in_use_is_refused_and_only_a_run_is_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let create = |naming| Folder::create(home.path(), &naming);
+        create(Naming::New("mine".into())).unwrap();
+        let error = create(Naming::New("mine".into())).unwrap_err();
+        assert_eq!(error.code, codes::RUN_EXISTS);
+        fs::write(home.path().join("mine/thesis.tex"), "years of work").unwrap();
+        assert_eq!(create(Naming::Replace("mine".into())).unwrap_err().code, codes::RUN_EXISTS);
+        assert!(home.path().join("mine/thesis.tex").exists());
+        for name in ["", ".", "..", "a/b", "/tmp", "a\\b"] {
+            assert!(create(Naming::New(name.into())).is_err(), "{name}");
+            assert!(create(Naming::Replace(name.into())).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_run_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join("digits")).unwrap();
+        let error = Folder::open(&home.path().join("digit")).unwrap_err();
+        assert!(error.help.unwrap().ends_with("digits`?"));
+        assert_eq!(Folder::open(home.path()).unwrap_err().help.unwrap(), "a run's folder holds `config.json`");
+    }
+}

@@ -1,0 +1,413 @@
+//! One phase of a program, compiled and fed: steps and evaluations.
+//!
+//! Input: a checked program, its data and settings; for a later phase, the session of the one before. Output: losses and
+//! measures; parameters and state in memory. Invariant: between two steps, [`Session::progress`], the tensors in memory and
+//! [`Session::best`] are all that the rest of the phase depends on.
+
+use super::build::{Batched, Engine, Settings, Sizes};
+use super::dataset::{Dataset, Feed, second_set, training_set};
+use super::divergence;
+use super::gather::Gathered;
+use super::metrics::{Means, Measured, Metrics};
+use super::model::model;
+use super::record::Standing;
+use super::run::RunError;
+use super::state::{Progress, Snapshot, copy, restore};
+use super::stopping::{Patience, Plateau};
+use super::trace::Trace;
+use crate::check::typed::{Player, Program, StopWhen, Then, Train};
+use crate::data::{Batches, Order, Position, Rows, Table};
+use crate::elaborate::{Model, Persistent, Phase};
+use crate::ir::Tensor;
+use crate::runtime::{Memory, OutputId};
+use crate::source::closest;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Rows an evaluation takes at once, at most.
+pub(super) const CHUNK: u64 = 512;
+
+/// What every phase of a run is made from.
+#[derive(Clone)]
+pub struct Source<'t> {
+    pub program: &'t Program,
+    pub tables: &'t BTreeMap<String, Table>,
+    pub settings: Settings,
+    pub model: Arc<Model>,
+}
+
+impl<'t> Source<'t> {
+    /// Elaborates a program.
+    pub fn new(
+        program: &'t Program,
+        tables: &'t BTreeMap<String, Table>,
+        settings: &Settings,
+    ) -> Result<Source<'t>, RunError> {
+        let model = Arc::new(model(program, settings.dtype)?);
+        Ok(Source { program, tables, settings: settings.clone(), model })
+    }
+
+    /// The clauses of a phase.
+    pub fn train(&self, phase: usize) -> Result<&'t Train, RunError> {
+        let train = self.program.train.as_ref().and_then(|t| t.phases.get(phase));
+        train.ok_or_else(|| RunError::Init("the program has no `train` block".into()))
+    }
+}
+
+/// The second data set of a phase, of which every step sees a batch too.
+struct Second<'t> {
+    dataset: Dataset<'t>,
+    batches: Batches,
+    feed: Feed<'t>,
+}
+
+impl Second<'_> {
+    /// The rows of a step: a function of its number.
+    fn rows(&mut self, step: u64) -> &[usize] {
+        let per_epoch = (self.batches.per_epoch() as u64).max(1);
+        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
+        if self.batches.position() != wanted {
+            self.batches.seek(wanted);
+        }
+        self.batches.next_batch().unwrap_or(&[])
+    }
+}
+
+/// A phase of a program, ready for its next step.
+pub struct Session<'t> {
+    pub source: Source<'t>,
+    pub engine: Engine,
+    pub dataset: Dataset<'t>,
+    pub batches: Batches,
+    pub progress: Progress,
+    /// The tensors of the best evaluation so far, where the phase stops early.
+    pub best: Option<Snapshot>,
+    /// The tensors from which the phase began, where it may begin anew.
+    pub beginning: Option<Snapshot>,
+    pub train: &'t Train,
+    feed: Feed<'t>,
+    second: Option<Second<'t>>,
+    /// What each player optimizes.
+    losses: Vec<OutputId>,
+    trace: Trace,
+}
+
+impl<'t> Session<'t> {
+    /// The first phase of a program, its parameters at their starting values, some of which are given.
+    pub fn new(
+        program: &'t Program,
+        tables: &'t BTreeMap<String, Table>,
+        settings: &Settings,
+        init: &[(String, Tensor)],
+    ) -> Result<Session<'t>, RunError> {
+        Session::start(Source::new(program, tables, settings)?, 0, init)
+    }
+
+    /// A phase as if it were the first.
+    pub fn start(source: Source<'t>, phase: usize, init: &[(String, Tensor)]) -> Result<Session<'t>, RunError> {
+        let progress = Progress { phase, ..Progress::default() };
+        let mut session = Session::open(source, progress, None)?;
+        for (path, tensor) in init {
+            start_from(&mut session.engine.memory, &session.source.model, path, tensor)?;
+        }
+        if !init.is_empty() {
+            // What is kept for the parameters may begin from their values.
+            let Source { model, settings, .. } = &session.source;
+            let memory = &mut session.engine.memory;
+            let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
+            start.run(memory, 1)?;
+        }
+        session.begin();
+        Ok(session)
+    }
+
+    /// The phase that a run stood in, where it stood.
+    pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let Standing { about, mut tensors, best } = standing;
+        let kept = tensors.extract_if(.., |(name, _)| name.starts_with(BEGINNING));
+        let kept: Snapshot = kept.map(|(name, tensor)| (name[BEGINNING.len()..].to_owned(), tensor)).collect();
+        let mut session = Session::start(source, about.progress.phase, &[])?;
+        let memory = &mut session.engine.memory;
+        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+            return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
+        }
+        restore(memory, &tensors)?;
+        session.resume(about.progress, best);
+        session.beginning = (!kept.is_empty()).then_some(kept);
+        Ok(session)
+    }
+
+    /// Every tensor that a later part of the run depends on, and what the phase began from, if it may begin anew.
+    pub fn tensors(&self) -> Snapshot {
+        let mut tensors = copy(&self.engine.memory);
+        let beginning = self.beginning.iter().flatten();
+        tensors.extend(beginning.map(|(name, tensor)| (format!("{BEGINNING}{name}"), tensor.clone())));
+        tensors
+    }
+
+    /// The phase after this one: parameters and layer state go on, the optimizer starts afresh.
+    pub fn next_phase(self) -> Result<Session<'t>, RunError> {
+        let global_step = self.progress.global_step;
+        let progress = Progress { phase: self.progress.phase + 1, global_step, ..Progress::default() };
+        let Session { source, engine, .. } = self;
+        // The machines go before those of the next phase come.
+        let memory = engine.memory;
+        let mut session = Session::open(source, progress, Some(&memory))?;
+        session.begin();
+        Ok(session)
+    }
+
+    /// Takes note of the tensors that the phase begins from.
+    fn begin(&mut self) {
+        self.trace = Trace::of(&self.progress, &self.engine.memory);
+        let again = self.train.stop.as_ref().is_some_and(|s| matches!(s.then, Some(Then::Retrain { .. })));
+        self.beginning = again.then(|| copy(&self.engine.memory));
+    }
+
+    fn open(source: Source<'t>, mut progress: Progress, before: Option<&Memory>) -> Result<Session<'t>, RunError> {
+        let settings = &source.settings;
+        let phase = progress.phase;
+        let train = source.train(phase)?;
+        let dataset = training_set(source.program, train.on, source.tables)?;
+        let rows = dataset.rows(train.on);
+        // What follows a stop may have larger batches.
+        let then = match train.stop.as_ref().and_then(|s| s.then) {
+            Some(Then::Retrain { on, .. } | Then::Continue { on, .. }) => dataset.rows(on).len(),
+            None => 0,
+        };
+        let most = rows.len().max(then).max(1) as u64;
+        let size = train.batch.unwrap_or(most).clamp(1, most);
+        let batches = batches(train, rows, settings.seed, phase);
+        let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
+        let second = second_set(source.program, train, source.tables)?;
+        let beside = second.as_ref().map_or(1, |(.., size)| *size);
+        let all = dataset.size() as u64;
+        let sizes = [size, CHUNK.max(size).min(largest), all.max(1)].map(|rows| Sizes { rows, beside });
+        let before = before.map(|memory| (memory, progress.global_step));
+        let engine = Engine::new(&source.model, phase, before, sizes, settings)?;
+        let feed = Feed::new(&dataset, &engine.step, train, false)?;
+        let second = match (second, &train.beside) {
+            (Some((dataset, rows, size)), Some(declared)) => {
+                let order = match declared.in_order {
+                    true => Order::InOrder,
+                    false => Order::Shuffled { seed: shuffling(!settings.seed, phase) },
+                };
+                let feed = Feed::new(&dataset, &engine.step, train, true)?;
+                Some(Second { dataset, batches: Batches::new(rows, size as usize, order), feed })
+            }
+            _ => None,
+        };
+        let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
+        let losses: Vec<OutputId> = train.players.iter().map(output).collect();
+        let trace = Trace::new(&engine.memory);
+        progress.stop = train.stop.as_ref().and_then(|s| match s.when {
+            StopWhen::NotImproved { patience, .. } => Some(Patience::new(patience)),
+            _ => None,
+        });
+        progress.watches = train.watches.iter().map(|w| Plateau::new(w.patience)).collect();
+        progress.means = Means::new(train.players.iter().map(|p| p.name.clone()));
+        let (best, beginning) = (None, None);
+        Ok(Session { source, engine, dataset, batches, progress, best, beginning, train, feed, second, losses, trace })
+    }
+
+    /// Puts back where a run of this phase stood; its tensors are put back by writing to the engine's memory.
+    pub fn resume(&mut self, progress: Progress, best: Option<Snapshot>) {
+        self.progress = progress;
+        self.best = best;
+        self.turn_to_stage();
+    }
+
+    /// Turns to the rows of the stage that the phase is in, where it stands there.
+    pub(super) fn turn_to_stage(&mut self) {
+        let rows = self.dataset.rows(self.stage_rows());
+        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        self.batches.seek(self.progress.position);
+        self.keep_trace();
+    }
+
+    /// Explains what is not finite from here on.
+    pub(super) fn keep_trace(&mut self) {
+        self.trace = Trace::of(&self.progress, &self.engine.memory);
+    }
+
+    /// The graphs of this phase.
+    pub fn phase(&self) -> &Phase {
+        &self.source.model.phases[self.progress.phase]
+    }
+
+    /// Numbers that are trained.
+    pub fn parameters(&self) -> u64 {
+        let count = |p: &Persistent| p.ty.elements().as_constant().unwrap_or(0);
+        self.source.model.trained(self.progress.phase).map(count).sum()
+    }
+
+    /// Steps done in this phase.
+    pub fn steps(&self) -> u64 {
+        self.progress.step
+    }
+
+    /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
+    pub fn step(&mut self) -> Result<(f64, usize), RunError> {
+        if self.trace.due(self.progress.step) {
+            self.trace.keep(&self.progress, &self.engine.memory);
+        }
+        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+        self.progress.step += 1;
+        self.progress.global_step += 1;
+        self.progress.position = self.batches.position();
+        let losses = self.losses();
+        if losses.iter().any(|loss| !loss.is_finite()) {
+            return Err(self.diverged());
+        }
+        Ok((losses[0], sizes.rows as usize))
+    }
+
+    /// What each player's objective was in the last step.
+    pub fn losses(&self) -> Vec<f64> {
+        self.losses.iter().map(|id| self.engine.step.machine.report(*id)).collect()
+    }
+
+    /// Runs the step of these numbers on the next batch, of so many rows.
+    pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
+        let rows = self.batches.advance();
+        let mut sizes = Sizes::from(rows.len() as u64);
+        self.feed.fill(&mut self.engine.step.machine, rows)?;
+        if let Some(second) = &mut self.second {
+            let rows = second.rows(step).to_vec();
+            sizes.beside = rows.len() as u64;
+            second.feed.fill(&mut self.engine.step.machine, &rows)?;
+        }
+        self.engine.step.set("step", global_step as i64)?;
+        self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?;
+        self.engine.step.run(&mut self.engine.memory, sizes)?;
+        Ok(sizes)
+    }
+
+    /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
+    pub fn check_finite(&mut self) -> Result<(), RunError> {
+        let memory = &self.engine.memory;
+        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+            return Ok(());
+        }
+        Err(self.diverged())
+    }
+
+    /// Why the steps done so far have led to a number that is not finite.
+    fn diverged(&mut self) -> RunError {
+        let trace = self.trace.clone();
+        match trace.explain(self) {
+            Ok(found) => RunError::Diverged(Box::new(found)),
+            Err(error) => error,
+        }
+    }
+
+    /// Whether the batches of this epoch are done.
+    pub fn epoch_done(&self) -> bool {
+        self.progress.position.batch >= self.batches.per_epoch() as u64
+    }
+
+    /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
+    /// rows at once.
+    pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
+        let (train, phase) = (self.train, self.progress.phase);
+        let engine = &mut self.engine;
+        let (step, epoch, watches) = (self.progress.step, self.progress.epoch, &self.progress.watches);
+        let sizes = |rows: usize, beside: &Option<Vec<usize>>| Sizes {
+            rows: rows as u64,
+            beside: beside.as_ref().map_or(1, |rows| rows.len() as u64),
+        };
+        // Of the second data set every chunk sees the same batch.
+        let beside = self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()));
+        let fill = |batched: &mut Batched, rows: &[usize]| -> Result<(), RunError> {
+            Feed::new(&self.dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
+            if let (Some(second), Some(rows)) = (&self.second, &beside) {
+                Feed::new(&second.dataset, batched, train, true)?.fill(&mut batched.machine, rows)?;
+            }
+            Ok(batched.count(step, epoch, watches)?)
+        };
+        let players = train.players.iter().map(|p| p.name.clone());
+        let names: Vec<String> = players.chain(train.measures.iter().map(|m| m.name.clone())).collect();
+        let reported: Vec<(String, OutputId)> =
+            names.iter().filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
+        let mut gathered: Vec<Gathered> =
+            self.source.model.phases[phase].gathered.iter().map(|name| Gathered::new(name)).collect();
+        let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
+        for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
+            fill(&mut engine.evaluate, &chunk)?;
+            engine.evaluate.set("step", number as i64)?;
+            engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
+            let machine = &engine.evaluate.machine;
+            means.add(reported.iter().map(|(_, id)| machine.report(*id)), chunk.len());
+            for tensor in &mut gathered {
+                tensor.take(machine);
+            }
+        }
+        let means = means.means();
+        let mut metrics = Metrics::default();
+        let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
+        if let Some(summary) = &mut summary {
+            fill(summary, &rows.first(rows.len()))?;
+            for tensor in &gathered {
+                tensor.give(&mut summary.machine)?;
+            }
+            summary.run(&mut engine.memory, sizes(rows.len(), &beside))?;
+        }
+        for name in names {
+            let whole = summary.as_ref().and_then(|s| s.machine.read(&name));
+            let value = match (means.get(&name), whole) {
+                (Some(mean), _) => mean.clone(),
+                (None, Some(whole)) => Measured::from(whole),
+                (None, None) => Measured::Number(f64::NAN),
+            };
+            metrics.0.push((name, value));
+        }
+        Ok(metrics)
+    }
+
+    /// Loss and measures over every part of the data.
+    pub fn evaluate_parts(&mut self) -> Result<Vec<(String, Metrics)>, RunError> {
+        let parts = self.dataset.parts.clone();
+        parts.into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
+    }
+}
+
+/// Before the name of a tensor from which a phase began, among those of a checkpoint.
+const BEGINNING: &str = "beginning/";
+
+/// The batches of a phase over rows.
+fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+    let order = match train.in_order {
+        true => Order::InOrder,
+        false => Order::Shuffled { seed: shuffling(seed, phase) },
+    };
+    Batches::new(rows, size as usize, order)
+}
+
+/// The seed of the order of rows: each phase has orders of its own.
+fn shuffling(seed: u64, phase: usize) -> u64 {
+    seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+}
+
+/// Replaces the starting value of a parameter or of a layer's state.
+fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    let known = || model.parameters.iter().chain(&model.layer_state);
+    let Some(parameter) = known().find(|p| &*p.path == path) else {
+        let names: Vec<&str> = known().map(|p| &*p.path).collect();
+        let near =
+            closest(path, names.iter().copied()).map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
+        let there = names.join(", ");
+        return Err(RunError::Init(format!(
+            "the file to start from holds `{path}`, but there is no such parameter; there are {there}{near}"
+        )));
+    };
+    let dims: Vec<u64> = tensor.dims.iter().map(|d| *d as u64).collect();
+    let declared: Vec<u64> = parameter.ty.dims.iter().map(|d| d.as_constant().unwrap_or(0)).collect();
+    if dims != declared {
+        return Err(RunError::Init(format!(
+            "`{path}` is {} in the program, but {dims:?} in the file to start from",
+            parameter.ty
+        )));
+    }
+    Ok(memory.write(path, tensor)?)
+}
