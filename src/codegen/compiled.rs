@@ -4,7 +4,9 @@
 
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
-use super::step::{emit_product, emit_step, emit_wide};
+#[cfg(target_arch = "x86_64")]
+use super::step::emit_wide;
+use super::step::{emit_product, emit_step};
 use super::table::TableLayout;
 use super::{CodegenError, Options, product, target};
 use crate::ir::{Bindings, DType, Size, Symbol};
@@ -267,9 +269,6 @@ fn emit<M: Module>(
     of_library.params.extend([AbiParam::new(types::I64); 4]);
     let library =
         module.declare_function(library_name(program.dtype), Linkage::Import, &of_library).map_err(refused)?;
-    let mut of_team = module.make_signature();
-    of_team.params.extend([AbiParam::new(types::I64); 4]);
-    let team = module.declare_function(SHARE, Linkage::Import, &of_team).map_err(refused)?;
     let config = module.target_config();
     let context = module.make_context();
     let mut frontend = FunctionBuilderContext::new();
@@ -282,8 +281,10 @@ fn emit<M: Module>(
         writer.clear(id);
         #[cfg(target_arch = "x86_64")]
         let wide = match &step.work {
-            Work::Kernel(kernel) => writer.wide(number, program, kernel, layout, options)?,
-            Work::Product(_) => None,
+            Work::Kernel(kernel) if program.cost(step).total() >= options.wide_from => {
+                writer.wide(number, program, kernel, layout, options)?
+            }
+            _ => None,
         };
         #[cfg(not(target_arch = "x86_64"))]
         let wide: Option<FuncId> = None;
@@ -292,6 +293,9 @@ fn emit<M: Module>(
             (Work::Kernel(kernel), Some(wide)) => {
                 let shares = options.threads > 1 && program.cost(step).total() >= options.shared_from;
                 let wide = writer.module.declare_func_in_func(wide, &mut writer.context.func);
+                let mut of_team = writer.module.make_signature();
+                of_team.params.extend([AbiParam::new(types::I64); 4]);
+                let team = writer.module.declare_function(SHARE, Linkage::Import, &of_team).map_err(refused)?;
                 let team = writer.module.declare_func_in_func(team, &mut writer.context.func);
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                 let share = shares.then_some((team, options.threads));

@@ -14,11 +14,13 @@ mod lanes;
 mod loops;
 mod product;
 mod reduce;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod share;
 mod sizes;
 mod step;
 mod table;
 mod target;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod team;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -71,6 +73,9 @@ pub struct Options {
     pub cpu: Cpu,
     /// How many threads may share a large matrix product; changes time, never results.
     pub threads: usize,
+    /// Operations and elements moved from which a kernel is worth wide vectors: below, entering and leaving their code costs
+    /// more than they save.
+    pub wide_from: u64,
     /// Operations and elements moved from which a kernel is shared among threads: below, waking them costs more than they
     /// save.
     pub shared_from: u64,
@@ -82,7 +87,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { cpu: Cpu::native(), threads: 1, shared_from: 1 << 17, verify: cfg!(debug_assertions), text: false }
+        Options {
+            cpu: Cpu::native(),
+            threads: 1,
+            wide_from: 256,
+            shared_from: 1 << 17,
+            verify: cfg!(debug_assertions),
+            text: false,
+        }
     }
 }
 

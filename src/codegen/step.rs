@@ -35,6 +35,7 @@ pub(super) fn emit_step(builder: &mut FunctionBuilder, functions: &[FuncRef]) {
 }
 
 /// Emits the call of a kernel's wide code, by the team of threads where it is given with their number.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(super) fn emit_wide(
     mut builder: FunctionBuilder,
     kernel: &Kernel,

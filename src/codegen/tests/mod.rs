@@ -126,12 +126,11 @@ fn same_words(a: &[u8], b: &[u8]) -> bool {
 /// hold afterwards.
 pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let portable = run_on(program, contents, Cpu::Portable, 1);
-    for cpu in [Cpu::Avx2, Cpu::Avx512].into_iter().filter(|c| c.is_available()) {
-        for threads in [1, 3] {
-            let wide = run_on(program, contents, cpu, threads);
-            for (k, (a, b)) in portable.iter().zip(&wide).enumerate() {
-                assert!(same_words(a, b), "buffer {k} with {cpu:?} and {threads} threads: {b:?} for {a:?}");
-            }
+    let widths = [(Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::native(), 3)];
+    for (cpu, threads) in widths.into_iter().filter(|(cpu, _)| cpu.is_available()) {
+        let wide = run_on(program, contents, cpu, threads);
+        for (k, (a, b)) in portable.iter().zip(&wide).enumerate() {
+            assert!(same_words(a, b), "buffer {k} with {cpu:?} and {threads} threads: {b:?} for {a:?}");
         }
     }
     portable
@@ -139,7 +138,8 @@ pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 fn run_on(program: &Program, contents: &[Vec<u8>], cpu: Cpu, threads: usize) -> Vec<Vec<u8>> {
     let compiled =
-        compile(program, &Options { verify: true, cpu, threads, shared_from: 0, ..Options::default() }).unwrap();
+        compile(program, &Options { verify: true, cpu, threads, wide_from: 0, shared_from: 0, ..Options::default() })
+            .unwrap();
     let mut out = Vec::new();
     for front in [false, true] {
         let memory: Vec<Guarded> = contents.iter().map(|c| Guarded::new(c.len(), front)).collect();
