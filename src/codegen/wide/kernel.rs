@@ -284,7 +284,7 @@ impl Emitter<'_> {
                 continue;
             }
             self.base(buffer);
-            self.offset(index, 0, &|_| true)?;
+            self.offset(index, 0, true)?;
             let at = self.place();
             self.copy(at, Number::Register(Register::RAX));
             self.ahead.push(Ahead { buffer, index: index.clone(), depth: self.open.len(), at });
@@ -306,16 +306,16 @@ impl Emitter<'_> {
         self.code.push(Inst::LoadNumber(Register::RAX, Address::at(Register::RDI, word)));
     }
 
-    /// Adds to `rax` the bytes of the terms over open axes from `depth` on that `wanted` holds for; with the offset if the
-    /// depth is 0. Uses `rcx`.
-    fn offset(&mut self, index: &Index, depth: usize, wanted: &dyn Fn(AxisId) -> bool) -> Result<(), Refusal> {
-        if depth == 0 && index.offset.as_constant() != Some(0) {
+    /// Adds to `rax` the bytes of the terms over the axes open from `depth` on, and those of the offset if asked for. Uses
+    /// `rcx`.
+    fn offset(&mut self, index: &Index, depth: usize, with_offset: bool) -> Result<(), Refusal> {
+        if with_offset && index.offset.as_constant() != Some(0) {
             let offset = self.size(&index.offset)?;
             self.add_scaled(offset, Number::Constant(1));
         }
         for (axis, stride) in &index.terms {
             let opened = self.open.iter().position(|a| a == axis);
-            if opened.is_some_and(|at| at >= depth) && wanted(*axis) {
+            if opened.is_some_and(|at| at >= depth) {
                 let (stride, position) = (self.size(stride)?, self.position(*axis)?);
                 self.add_scaled(position, stride);
             }
@@ -340,11 +340,11 @@ impl Emitter<'_> {
     /// The address of an element, that of the first lane; uses `rax` and `rcx`.
     pub fn address(&mut self, buffer: BufferId, index: &Index) -> Result<Address, Refusal> {
         let ahead = self.ahead.iter().rev().find(|a| a.buffer == buffer && a.index == *index);
-        let (from, depth) = match ahead {
-            Some(ahead) => (ahead.at, ahead.depth),
+        let (from, depth, hoisted) = match ahead {
+            Some(ahead) => (ahead.at, ahead.depth, true),
             None => {
                 self.base(buffer);
-                (Number::Register(Register::RAX), 0)
+                (Number::Register(Register::RAX), 0, false)
             }
         };
         let mut rest: Vec<(AxisId, Size)> = Vec::new();
@@ -363,7 +363,7 @@ impl Emitter<'_> {
                 None => return Err(Refusal::NotCovered),
             };
         }
-        let whole = depth > 0 || index.offset.as_constant() == Some(0);
+        let whole = hoisted || index.offset.as_constant() == Some(0);
         if let ([(axis, stride)], Number::Register(base), true) = (rest.as_slice(), from, whole)
             && let (Some(1 | 2), Number::Register(position)) = (stride.as_constant(), self.position(*axis)?)
         {
@@ -376,7 +376,7 @@ impl Emitter<'_> {
         if from != Number::Register(Register::RAX) {
             self.code.push(Inst::Put(Register::RAX, from));
         }
-        self.offset(index, depth, &|_| true)?;
+        self.offset(index, depth, !hoisted)?;
         Ok(Address::at(Register::RAX, displacement))
     }
 
