@@ -222,7 +222,8 @@ impl Code {
         let count = self.vectors as usize;
         let mut loops: Vec<(usize, usize)> = Vec::new();
         let mut open = Vec::new();
-        for (at, inst) in self.insts.iter().enumerate() {
+        // Constants stand before everything, at 0.
+        for (at, inst) in (1..).zip(&self.insts) {
             match inst {
                 Inst::LoopStart => open.push(at),
                 Inst::LoopEnd => loops.extend(open.pop().map(|start| (start, at))),
@@ -234,7 +235,7 @@ impl Code {
             first[v.0 as usize] = 0;
         }
         let mut around: Vec<usize> = Vec::new();
-        for (at, inst) in self.insts.iter().enumerate() {
+        for (at, inst) in (1..).zip(&self.insts) {
             match inst {
                 Inst::LoopStart => around.push(at),
                 Inst::LoopEnd => drop(around.pop()),
