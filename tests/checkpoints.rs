@@ -43,9 +43,43 @@ train {
 }
 "#;
 
+/// Phases; stopping and training again on all rows; a rate that falls on plateaus; an average; evaluation between epochs.
+const STAGES: &str = r#"
+data points = csv("points.csv", target: y)
+split points into train 70%, valid 30% seed 3
+
+net f(x: [N, 3]) -> [N] {
+    h = x |> dense(4) |> tanh |> dropout(0.2)
+    o = dense(h, 1)
+    y[n] = sum(k) o[n, k]
+    y
+}
+
+train {
+    measure error = mean(abs(f(x) - y))
+    phase first {
+        minimize mean((f(x) - y)^2)
+        on       points.train, batch 8
+        using    adam(lr: 0.3 * 0.5^plateaus)
+        average  ema(rho: 0.9)
+        watch    plateaus = points.valid loss, patience 1
+        epochs   8
+        stop     when points.valid loss has not improved for 2 epochs, then retrain on points for as many steps
+    }
+    phase second {
+        minimize mean((f(x) - y)^2) over f.o
+        on       points.train, batch 10 in order
+        using    momentum(lr: 0.01)
+        evaluate every 2 steps
+        steps    7
+    }
+}
+"#;
+
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("p.dl"), PROGRAM).unwrap();
+    fs::write(folder.path().join("stages.dl"), STAGES).unwrap();
     let mut text = "a,b,c,y\n".to_owned();
     for k in 0..40 {
         let [a, b, c] = [7, 11, 13].map(|m| f64::from(k * 37 % m) / f64::from(m) - 0.5);
@@ -126,6 +160,32 @@ fn a_run_stopped_anywhere_and_resumed_equals_the_uninterrupted_one() {
         fine(path, &["run", "--resume", &run]);
         same(&whole, &at(steps));
     }
+}
+
+#[test]
+fn phases_and_what_follows_a_stop_are_resumed() {
+    let home = folder();
+    let path = home.path();
+    fine(path, &["run", "stages.dl", "--name", "whole"]);
+    let whole = path.join("runs/whole");
+    let summary: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(whole.join("summary.json")).unwrap()).unwrap();
+    let most = summary["steps"].as_u64().unwrap();
+    // Each phase and stage in its midst and around its borders.
+    for part in 1..12 {
+        let (name, steps) = (format!("at-{part}"), (most * part / 12).max(1).to_string());
+        fine(path, &["run", "stages.dl", "--name", &name, "--max-steps", &steps]);
+        let run = path.join("runs").join(name);
+        fine(path, &["run", "--resume", run.to_str().unwrap()]);
+        same(&whole, &run);
+    }
+    // A process for each step, from the second training of the first phase on.
+    fine(path, &["run", "stages.dl", "--name", "slow", "--max-steps", &(most - 22).to_string()]);
+    for steps in most - 21..=most {
+        fine(path, &["run", "--resume", "runs/slow", "--max-steps", &steps.to_string()]);
+    }
+    fine(path, &["run", "--resume", "runs/slow"]);
+    same(&whole, &path.join("runs/slow"));
 }
 
 #[test]

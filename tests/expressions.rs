@@ -375,3 +375,48 @@ fn derivatives_of_their_own() {
     assert_eq!(refused("fn f(x: [N, D]) = x derivative(dy) = dy @ dy.T", "sum(f(x))"), "E0203");
     assert_eq!(refused("fn f(g: [N] -> [N], x: [N]) -> [N] = g(x) derivative(dy) = dy", "1"), "E0223");
 }
+
+#[test]
+fn index_notation_with_packs_and_diagonals() {
+    let defs = "layer pieces(x: [.., I], O, P) -> [.., O] {
+                    param W: [P, I, O] = normal(std: 0.5)
+                    y[.., p, o] = sum(i) x[.., i] * W[p, i, o]
+                    z[.., o] = max(p) y[.., p, o]
+                    z
+                }
+                net m(x: [N, 4]) -> [N, 2] = pieces(x, 2, 2)
+                fn by_hand(x: [N, I], W: [P, I, O]) -> [N, O] {
+                    y[n, p, o] = sum(i) x[n, i] * W[p, i, o]
+                    z[n, o] = max(p) y[n, p, o]
+                    z
+                }
+                fn cube(x: [N, 4]) -> [A: 2, B: 2, C: 2] = reshape(concat(sum(x over N), max(x over N)), [2, 2, 2])
+                fn trace(A: [K, M: K]) = sum(i) A[i, i]
+                fn eye(A: [K, M: K]) = sum(A * one_hot(index(range(K), K)))
+                fn corners(x: [A: 2, B: 2, C: 2]) { y[i, j] = x[i, j, i]; y }
+                fn all_three(x: [A: 2, B: 2, C: 2]) = sum(i) x[i, i, i]
+                fn ends(x: [A: 2, B: 2, C: 2]) { (a, b) = split(flatten(x over A, B, C), [1, 7]); (c, d) = split(b, [6, 1]); sum(a) + sum(d) }
+                fn d_trace(A: [K, M: K]) = grad(trace(sin(A)), A)
+                fn d_eye(A: [K, M: K]) = grad(eye(sin(A)), A)";
+    equal(defs, "m(x)", "by_hand(x, m.pieces.W)");
+    equal(defs, "trace(x.T @ x)", "eye(x.T @ x)");
+    equal(defs, "d_trace(x.T @ x)", "d_eye(x.T @ x)");
+    equal(defs, "all_three(cube(x))", "ends(cube(x))");
+    equal(defs, "sum(corners(cube(x)))", "sum(corners(cube(x)))");
+}
+
+#[test]
+fn definitions_of_one_tensor_apply_to_sets() {
+    let defs = "penalty lasso(w: [I, O]) = sum(norm(w over I))
+                fn soft(x; t = 0.1) = sign(x) * max(abs(x) - t, 0)
+                net other(x: [N, 3]) -> [N, 2] = dense(x, 2)";
+    let all = "0*sum(other(line(x)))";
+    equal(defs, &format!("lasso(weights) + {all}"), "lasso(line.dense.W)");
+    equal(
+        defs,
+        &format!("sum(soft(params, t: 0.2)) + {all}"),
+        "sum(soft(line.dense.W, t: 0.2)) + sum(soft(line.dense.b, t: 0.2))",
+    );
+    equal(defs, "norm(line - 0*line)", "norm(line.*)");
+    assert_eq!(refused(defs, "lasso(params)"), "E0203");
+}

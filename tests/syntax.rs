@@ -225,7 +225,11 @@ fn spans_cover_their_expressions() {
                 }
                 ItemKind::Constant(constant) => check(&files, &constant.value, &mut count),
                 ItemKind::Data(data) => check(&files, &data.source, &mut count),
-                ItemKind::Split(_) | ItemKind::Standardize(_) | ItemKind::Train(_) | ItemKind::Use(_) => {}
+                ItemKind::Split(_)
+                | ItemKind::Standardize(_)
+                | ItemKind::Train(_)
+                | ItemKind::Search(_)
+                | ItemKind::Use(_) => {}
             }
         }
     }

@@ -4,8 +4,8 @@ use super::globals::Global;
 use super::scope::{Binding, Checker, poison, size_value};
 use super::shape::{Names, Substitution, implied_label};
 use super::typed::{
-    Axis, Call, DefId, Definition, Element, Expr, ExprKind, InputKind, Instance, Kind, Member, TensorType, Type,
-    match_axes,
+    Axis, Call, DefId, Definition, Element, Expr, ExprKind, Input, InputKind, Instance, Kind, Map, Member, TensorType,
+    Type, match_axes, same_extent,
 };
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, codes};
@@ -189,6 +189,12 @@ impl Checker<'_> {
         if failed {
             return poison(span);
         }
+        if let ([input], [arg]) = (callee.inputs.as_slice(), args.as_slice())
+            && matches!(arg.ty, Type::Set(Element::Float))
+            && let Some(mapped) = self.mapped(def, input, arg, &options, span)
+        {
+            return mapped;
+        }
         // Axes on which a variable stands alone bind it; the others are compared afterwards.
         let mut order: Vec<usize> = (0..args.len()).collect();
         order.sort_by_key(|k| match declared_type(callee, *k) {
@@ -229,6 +235,29 @@ impl Checker<'_> {
         let packs = (0..callee.packs).map(|p| s.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default());
         let call = Call { def, packs: packs.collect(), sizes: s.sizes, args, options, site: self.site(), instance };
         Expr { kind: ExprKind::Call(Box::new(call)), ty, span }
+    }
+
+    /// A definition of one tensor applied to a set: to each tensor of the set. Results of the tensor's shape are a set again, and
+    /// numbers add up.
+    fn mapped(&mut self, def: DefId, input: &Input, set: &Expr, options: &[Option<Expr>], span: Span) -> Option<Expr> {
+        let callee = &self.definitions[def.0 as usize];
+        let InputKind::Value(local) = input.kind else { return None };
+        let Type::Tensor(declared) = &callee.local(local).ty else { return None };
+        let Type::Tensor(result) = &callee.result else { return None };
+        let same = declared.axes.len() == result.axes.len()
+            && declared.axes.iter().zip(&result.axes).all(|(a, b)| same_extent(a, b));
+        let total = result.axes.is_empty();
+        let fits = declared.element == Element::Float
+            && result.element == Element::Float
+            && (same || total)
+            && !matches!(callee.kind, Kind::Layer | Kind::Net)
+            && options.iter().flatten().all(|o| !matches!(o.ty, Type::Set(_)));
+        if !fits {
+            return None;
+        }
+        let ty = if total { Type::scalar(Element::Float) } else { Type::Set(Element::Float) };
+        let map = Map { def, set: set.clone(), options: options.to_vec(), site: self.site(), total };
+        Some(Expr { kind: ExprKind::Map(Box::new(map)), ty, span })
     }
 
     /// Whether a definition of this kind may be applied here.

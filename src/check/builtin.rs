@@ -37,7 +37,7 @@ impl Checker<'_> {
             "max" | "min" if over.is_some() || given.len() == 1 => 1,
             "max" | "min" | "dot" | "grad" | "draws" => 2,
             "where" => 3,
-            "size" | "stop" | "one_hot" | "evaluating" => 1,
+            "size" | "stop" | "one_hot" | "evaluating" | "members" => 1,
             "concat" => given.len().max(2),
             "uniform" | "normal" | "bernoulli" | "rademacher" | "zeros" | "ones" => {
                 self.check_all(given);
@@ -73,6 +73,7 @@ impl Checker<'_> {
         match name {
             "grad" => return Some(self.gradient(given[0].1, given[1].1, span)),
             "draws" => return Some(self.draws(given[0].1, given[1].1, span)),
+            "members" => return Some(self.members(given[0].1, span)),
             _ => {}
         }
         let mut args: Vec<Expr> = given.iter().map(|(_, e)| self.expression(e)).collect();
@@ -456,6 +457,46 @@ impl Checker<'_> {
             return self.read(id, e.span);
         }
         self.expression(e)
+    }
+
+    /// `members(e)`: the value in every member of the ensemble, along a new axis `members`.
+    fn members(&mut self, value: &ast::Expr, span: Span) -> Expr {
+        let ensemble = self.globals.train.and_then(|t| {
+            let mut counts = t.clauses.iter().filter_map(|c| match &c.kind {
+                ast::ClauseKind::Ensemble { count, .. } => Some(count),
+                _ => None,
+            });
+            counts.next()
+        });
+        let refused = match (self.measuring, ensemble) {
+            (false, _) => Some("`members` belongs to `measure`"),
+            (true, None) => Some("there are no members without an ensemble"),
+            _ => None,
+        };
+        if let Some(message) = refused {
+            let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, message)
+                .at(span, "not here")
+                .help("write `ensemble 5` in `train`, and `measure mean(members(softmax(f(x))) over members)`");
+            return self.fail(span, error);
+        }
+        let value = self.expression(value);
+        let value = self.numeric(value, "`members` takes");
+        let value = self.float(value);
+        let count = ensemble.and_then(|e| self.positive(e, "the number of members"));
+        let (Some(count), false) = (count, value.ty.is_error()) else { return poison(span) };
+        let rows = super::typed::Train::batch_symbol();
+        let by_rows = |a: &Axis| matches!(a, Axis::Sized { size, .. } if size.as_symbol() == Some(&rows));
+        if !value.axes().first().is_some_and(by_rows) {
+            let error = Diagnostic::new(codes::SHAPE_MISMATCH, "`members` takes a value of every row")
+                .at(value.span, format!("this is {}", self.show(&value.ty)))
+                .help("reduce over the rows outside: `mean(members(e) ...)`");
+            return self.fail(span, error);
+        }
+        self.together = true;
+        let mut axes = vec![Axis::Sized { label: Some("members".into()), size: Size::constant(count) }];
+        axes.extend(value.axes().iter().cloned());
+        let kind = ExprKind::Members { value: Box::new(value), count };
+        tensor(kind, Element::Float, distinct_labels(axes), span)
     }
 
     /// `draws(e, 20)`: the value under so many draws, along a new axis `draws`.

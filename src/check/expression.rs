@@ -13,7 +13,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 const MOST_VALUES: usize = 1000;
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 49] = [
+pub const BUILTINS: [&str; 50] = [
     "jvp",
     "vjp",
     "jacobian",
@@ -60,6 +60,7 @@ pub const BUILTINS: [&str; 49] = [
     "ones",
     "evaluating",
     "draws",
+    "members",
     "weights",
     "biases",
     "params",
@@ -223,6 +224,10 @@ impl Checker<'_> {
         match self.global(name) {
             Some(Global::Constant(c)) => number(c.value, if c.integer { Element::Int } else { Element::Float }, span),
             Some(Global::Error) => poison(span),
+            Some(Global::Definition(id)) if self.kind.is_none() && self.globals.kind(id) == Kind::Net => {
+                let place = ast::Expr { kind: Ast::Name(name.to_string()), span };
+                self.selection_expression(&place).unwrap_or_else(|| poison(span))
+            }
             Some(Global::Definition(id)) => {
                 let kind = self.globals.kind(id);
                 let error =

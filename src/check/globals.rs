@@ -27,6 +27,7 @@ pub struct Globals<'a> {
     poisoned: BTreeSet<String>,
     pub data: Vec<DataSet>,
     pub train: Option<&'a ast::Train>,
+    pub search: Option<&'a ast::Search>,
 }
 
 /// What a name of the top level means.
@@ -57,6 +58,7 @@ impl<'a> Globals<'a> {
             poisoned: BTreeSet::new(),
             data: Vec::new(),
             train: None,
+            search: None,
         };
         let mut constants: BTreeMap<FileId, BTreeMap<&'a str, &'a ast::Constant>> = BTreeMap::new();
         let mut data: Vec<&'a ast::Data> = Vec::new();
@@ -94,11 +96,23 @@ impl<'a> Globals<'a> {
                         constants.entry(file.span.file).or_default().insert(&c.name.text, c);
                     }
                     ItemKind::Use(_) => {}
-                    ItemKind::Data(_) | ItemKind::Split(_) | ItemKind::Standardize(_) | ItemKind::Train(_)
+                    ItemKind::Data(_)
+                    | ItemKind::Split(_)
+                    | ItemKind::Standardize(_)
+                    | ItemKind::Search(_)
+                    | ItemKind::Train(_)
                         if home.is_some_and(|file| file != user.span.file) => {}
                     ItemKind::Data(d) => data.push(d),
                     ItemKind::Split(s) => splits.push(s),
                     ItemKind::Standardize(s) => standardized.push(s),
+                    ItemKind::Search(s) => match globals.search {
+                        None => globals.search = Some(s),
+                        Some(first) => errors.push(
+                            Diagnostic::new(codes::DUPLICATE_CLAUSE, "a file has one `search`")
+                                .at(s.keyword, "this is the second")
+                                .at(first.keyword, "the first one"),
+                        ),
+                    },
                     ItemKind::Train(t) => match globals.train {
                         None => globals.train = Some(t),
                         Some(first) => errors.push(
@@ -200,6 +214,10 @@ impl<'a> Globals<'a> {
                 continue;
             }
             let (reader, args) = match &item.source.kind {
+                // What a generator is given is checked where it is applied.
+                ExprKind::Call { callee, .. } if !item.columns.is_empty() => {
+                    (Some(callee.as_name().unwrap_or("generator")), [].as_slice())
+                }
                 ExprKind::Call { callee, args, over: None } => (callee.as_name(), args.as_slice()),
                 _ => (None, [].as_slice()),
             };

@@ -4,13 +4,16 @@
 //! take indices away, and the equation's left side orders what is left. Contractions appear as sums of products here;
 //! a later pass recognises them. Inside, axes have no labels: an index says which axis is which.
 
+use super::arrange::positions;
 use super::elementwise::unary;
 use super::globals::Global;
 use super::scope::{Binding, Checker, Scope, poison, tensor};
 use super::shape::distinct_labels;
-use super::typed::{Axis, Call, Expr, ExprKind, InputKind, Instance, Kind, Label, PackVar, ReduceOp, TensorType, Type};
+use super::typed::{
+    Axis, Call, Element, Expr, ExprKind, InputKind, Instance, Kind, PackVar, ReduceOp, TensorType, Type, same_extent,
+};
 use super::uses::{self, Use};
-use crate::ir::{Op, Size, primitive as p};
+use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast};
 
@@ -18,7 +21,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast};
 #[derive(Clone, Debug)]
 pub struct IndexVariable {
     pub declared: Span,
-    pub axis: Option<(Size, Option<Label>, Span)>,
+    pub axis: Option<(Axis, Span)>,
 }
 
 /// A value whose axis `k` is that of the index `vars[k]`.
@@ -57,7 +60,7 @@ impl Checker<'_> {
         let axes: Vec<Axis> = indices
             .iter()
             .filter_map(|n| self.indices.get(&n.text).and_then(|v| v.axis.clone()))
-            .map(|(size, label, _)| Axis::Sized { label, size })
+            .map(|(axis, _)| axis)
             .collect();
         let mut value = permuted(found.value, order);
         if let Type::Tensor(t) = &mut value.ty {
@@ -257,7 +260,7 @@ impl Checker<'_> {
                 .at(value.span, format!("this is {}", self.describe(&value.ty)));
             return failed(self.fail(span, error));
         };
-        if t.axes.len() != indices.len() || t.axes.iter().any(|a| matches!(a, Axis::Pack(_))) {
+        if t.axes.len() != indices.len() {
             let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, "one index for each axis")
                 .at(span, format!("{} here", indices.len()))
                 .at(value.span, format!("this is {}", self.show(&value.ty)));
@@ -266,8 +269,17 @@ impl Checker<'_> {
         }
         let mut vars: Vec<String> = Vec::new();
         for (axis, index) in t.axes.iter().zip(indices) {
-            let Axis::Sized { size, label } = axis else { continue };
+            let pack = matches!(axis, Axis::Pack(_));
             let name = match index.as_name() {
+                Some(name) if pack != (name == "..") => {
+                    let shown = self.show_axis(axis);
+                    let error = Diagnostic::new(codes::BAD_INDEX_NOTATION, "`..` stands for the pack, and only for it")
+                        .at(index.span, format!("this axis is {shown}"))
+                        .at(value.span, format!("this is {}", self.show(&value.ty)))
+                        .help("write the pack as `..` on both sides: `y[.., o] = sum(i) x[.., i] * W[i, o]`");
+                    let error = self.trace(error, &value);
+                    return failed(self.fail(span, error));
+                }
                 Some(name) if self.indices.contains_key(name) => name,
                 _ => {
                     let known: Vec<String> = self.indices.keys().cloned().collect();
@@ -284,16 +296,13 @@ impl Checker<'_> {
                     return failed(self.fail(span, error));
                 }
             };
-            if vars.iter().any(|v| v == name) {
-                let error = Diagnostic::new(codes::NOT_AVAILABLE, "a diagonal cannot be taken yet")
-                    .at(index.span, format!("`{name}` stands twice"));
-                return failed(self.fail(span, error));
-            }
             let Some(variable) = self.indices.get_mut(name) else { continue };
             match variable.axis.clone() {
-                None => variable.axis = Some((size.clone(), label.clone(), span)),
-                Some((known, _, _)) if known == *size => {}
-                Some((known, _, first)) => {
+                None => variable.axis = Some((axis.clone(), span)),
+                Some((known, _)) if same_extent(&known, axis) => {}
+                Some((known, first)) => {
+                    let (known, size) =
+                        (self.show_axis(&without_label(known)), self.show_axis(&without_label(axis.clone())));
                     let error = Diagnostic::new(codes::SHAPE_MISMATCH, format!("`{name}` cannot have two sizes"))
                         .at(index.span, format!("{size} here"))
                         .at(first, format!("{known} here"))
@@ -304,7 +313,7 @@ impl Checker<'_> {
             }
             vars.push(name.to_string());
         }
-        Indexed { value: unlabelled(value), vars }
+        diagonal(unlabelled(value), vars)
     }
 
     fn reduce_indices(
@@ -372,7 +381,7 @@ impl Checker<'_> {
         let axes: Vec<Axis> = vars
             .iter()
             .filter_map(|v| self.indices.get(v).and_then(|v| v.axis.clone()))
-            .map(|(size, _, _)| Axis::Sized { label: None, size })
+            .map(|(axis, _)| without_label(axis))
             .collect();
         let mut values = Vec::with_capacity(parts.len());
         for Indexed { value, vars: own } in parts {
@@ -412,15 +421,34 @@ fn permuted(value: Expr, order: Vec<usize>) -> Expr {
     tensor(ExprKind::Permute { value: Box::new(value), order }, element, axes, span)
 }
 
+fn without_label(axis: Axis) -> Axis {
+    match axis {
+        Axis::Sized { size, .. } => Axis::Sized { label: None, size },
+        pack => pack,
+    }
+}
+
+/// Along axes of one index the positions where all are equal: `A[i, i]`.
+fn diagonal(mut value: Expr, mut vars: Vec<String>) -> Indexed {
+    while let Some((first, second)) = (0..vars.len()).find_map(|b| (0..b).find(|a| vars[*a] == vars[b]).map(|a| (a, b)))
+    {
+        let (Type::Tensor(t), span) = (value.ty.clone(), value.span) else { break };
+        let Axis::Sized { size, .. } = &t.axes[first] else { break };
+        let place = positions(size.clone(), span);
+        let axes = place.axes().to_vec();
+        let index = tensor(ExprKind::ToIndex(Box::new(place)), Element::Index(size.clone()), axes, span);
+        let rest: Vec<usize> = (0..vars.len()).filter(|k| *k != first && *k != second).collect();
+        let axes = [first].iter().chain(&rest).map(|k| t.axes[*k].clone()).collect();
+        vars = [first].iter().chain(&rest).map(|k| vars[*k].clone()).collect();
+        let kind =
+            ExprKind::Gather { value: Box::new(value), index: Box::new(index), axis: second, batch: vec![(first, 0)] };
+        value = tensor(kind, t.element, axes, span);
+    }
+    Indexed { value, vars }
+}
+
 fn unlabelled(value: Expr) -> Expr {
     let Type::Tensor(t) = value.ty else { return value };
-    let axes = t
-        .axes
-        .into_iter()
-        .map(|a| match a {
-            Axis::Sized { size, .. } => Axis::Sized { label: None, size },
-            pack => pack,
-        })
-        .collect();
+    let axes = t.axes.into_iter().map(without_label).collect();
     Expr { ty: Type::Tensor(TensorType { element: t.element, axes }), ..value }
 }

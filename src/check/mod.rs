@@ -34,6 +34,7 @@ pub mod print;
 mod repetition;
 mod schema;
 mod scope;
+mod search;
 mod segments;
 mod selection;
 mod shape;
@@ -98,6 +99,7 @@ fn check_files(
         definitions[id.0 as usize] = definition::check(&globals, &definitions, id, &mut errors);
     }
     let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
+    let search = globals.search.and_then(|s| search::check(&globals, s, train.as_ref(), &mut errors));
     errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.len() > MAX_ERRORS {
@@ -108,6 +110,6 @@ fn check_files(
                 .help("most of them tend to follow from the first few"),
         );
     }
-    let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train };
+    let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train, search };
     (program, errors)
 }

@@ -51,6 +51,7 @@ pub fn refuse_programs(file: &ast::File, errors: &mut Vec<Diagnostic>) {
             ItemKind::Split(_) => "a split",
             ItemKind::Standardize(_) => "a line `standardize`",
             ItemKind::Train(_) => "a `train` block",
+            ItemKind::Search(_) => "a `search`",
             _ => continue,
         };
         errors.push(

@@ -13,8 +13,10 @@ macro_rules! library {
 
 library! {
     "activations.dl",
+    "augmentations.dl",
     "averages.dl",
     "constraints.dl",
+    "generators.dl",
     "inits.dl",
     "layers.dl",
     "losses.dl",

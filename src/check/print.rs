@@ -39,6 +39,11 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         }
         writeln!(out, "\n")?;
     }
+    if let Some(search) = &program.search {
+        let names: Vec<&str> = search.ranges.iter().map(|r| r.name.as_str()).collect();
+        let random = search.random.map(|n| format!(" {n} random")).unwrap_or_default();
+        writeln!(out, "search{random} {} by {} {}\n", names.join(", "), search.part, search.metric)?;
+    }
     match program.train.as_ref().and_then(|t| t.repetition) {
         Some(Repetition::Folds { count, .. }) => writeln!(out, "train folds {count}\n")?,
         Some(Repetition::Ensemble { count, resampled, .. }) => {
@@ -415,6 +420,11 @@ impl Printer<'_> {
                 self.expression(out, value, depth)?;
                 write!(out, ")")
             }
+            ExprKind::Members { value, .. } => {
+                write!(out, "members(")?;
+                self.expression(out, value, depth)?;
+                write!(out, ")")
+            }
             ExprKind::Draws { value, count } => {
                 write!(out, "draws(")?;
                 self.expression(out, value, depth)?;
@@ -492,6 +502,12 @@ impl Printer<'_> {
                 write!(out, " over all)")
             }
             ExprKind::Selection(s) => write!(out, "{}", selection(s)),
+            ExprKind::Map(map) => {
+                write!(out, "{} of each of ", self.program.definition(map.def).name)?;
+                self.expression(out, &map.set, depth)?;
+                self.options(out, map.def, &map.options, "(", ")")?;
+                write!(out, "{}", if map.total { ", summed" } else { "" })
+            }
             ExprKind::Parameter(path) => {
                 let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
                 let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();

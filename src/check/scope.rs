@@ -75,6 +75,10 @@ pub struct Checker<'c> {
     pub requirements: Vec<Requirement>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
+    /// Within `measure`.
+    pub measuring: bool,
+    /// `members` has been met since this was last unset.
+    pub together: bool,
     /// The columns and counters that some expression reads.
     pub columns_read: BTreeSet<LocalId>,
     /// The second data set of a step and its columns, which are reached by its name.
@@ -119,6 +123,8 @@ impl<'c> Checker<'c> {
             indices: BTreeMap::new(),
             requirements: Vec::new(),
             columns: BTreeMap::new(),
+            measuring: false,
+            together: false,
             columns_read: BTreeSet::new(),
             beside: None,
             counters: BTreeMap::new(),
@@ -208,7 +214,9 @@ impl<'c> Checker<'c> {
         if let Some(near) = closest(name, known) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.kind.is_none() && !self.columns.is_empty() {
-            let names: Vec<String> = self.columns.values().map(|(_, n)| format!("`{n}`")).take(12).collect();
+            // By the names of their locals, which say the data set of those that are not the first's.
+            let names: Vec<String> =
+                self.columns.keys().map(|l| format!("`{}`", self.local(*l).name)).take(12).collect();
             error = error.note(format!("the columns in scope are {}", names.join(", ")));
         }
         self.fail(span, error)

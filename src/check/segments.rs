@@ -4,7 +4,7 @@ use super::globals::Global;
 use super::scope::Checker;
 use super::typed::Kind;
 use super::uses;
-use crate::source::Span;
+use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,7 @@ impl Checker<'_> {
         let mut found: Vec<(Span, String, bool)> = Vec::new();
         self.collect_applications(body, &mut found);
         let mut used: BTreeSet<String> = BTreeSet::new();
+        self.report_numbered(body, &found);
         for (span, name, _) in found.iter().filter(|f| f.2) {
             let mut segment = name.clone();
             let mut k = 1;
@@ -43,6 +44,28 @@ impl Checker<'_> {
             }
             used.insert(segment.clone());
             self.segments.insert(*span, segment);
+        }
+    }
+
+    /// An instance of a repetition has a number behind its name, which nothing else may have.
+    fn report_numbered(&mut self, body: &ast::Block, found: &[(Span, String, bool)]) {
+        let mut repeated: Vec<Span> = Vec::new();
+        body.for_each_expr(&mut |e| spans_repeated(e, &mut repeated));
+        let inside = |span: &Span| repeated.iter().any(|r| r.start <= span.start && span.end <= r.end);
+        for (span, name, _) in found.iter().filter(|(span, name, named)| *named && !name.is_empty() && inside(span)) {
+            let numbered = |other: &str| {
+                other
+                    .strip_prefix(name.as_str())
+                    .and_then(|rest| rest.strip_prefix('_'))
+                    .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
+            };
+            if let Some((place, other, _)) = found.iter().find(|(_, other, named)| *named && numbered(other)) {
+                let error = Diagnostic::new(codes::DUPLICATE_NAME, format!("`{other}` is the name of two instances"))
+                    .at(*place, "of this application")
+                    .at(*span, format!("and of one here, where the instances are numbered: `{name}_1`, …"))
+                    .help("give one of the equations another name");
+                self.report(error);
+            }
         }
     }
 
@@ -83,6 +106,15 @@ impl Checker<'_> {
                 out.push((span, name.to_string(), false));
             }
         });
+    }
+}
+
+/// The places of the repetitions in an expression.
+fn spans_repeated(e: &ast::Expr, out: &mut Vec<Span>) {
+    if let ast::ExprKind::For(repeat) = &e.kind {
+        out.push(repeat.body.span);
+    } else {
+        e.for_each_child(&mut |child| spans_repeated(child, out));
     }
 }
 

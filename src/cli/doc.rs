@@ -81,10 +81,10 @@ impl Library {
             (self.slice(option.name.span), default)
         });
         section(&mut out, "options", options);
-        let mut kept = (Vec::new(), Vec::new());
+        let mut kept = Kept::default();
         self.persistent(&definition.body, &mut kept);
-        section(&mut out, "parameters", kept.0.into_iter());
-        section(&mut out, "state", kept.1.into_iter());
+        section(&mut out, "parameters", kept.parameters.into_iter());
+        section(&mut out, "state", kept.state.into_iter());
         let _ = writeln!(out, "\n{}\n", self.place(definition.name.span));
         out.extend(self.slice(item.span).lines().map(|line| format!("    {line}").trim_end().to_string() + "\n"));
         if let Some((_, hidden)) = found.next() {
@@ -126,7 +126,7 @@ impl Library {
     }
 
     /// The parameters and the states that a block declares, in the blocks within it too.
-    fn persistent<'a>(&'a self, block: &'a Block, out: &mut (Vec<(&'a str, String)>, Vec<(&'a str, String)>)) {
+    fn persistent<'a>(&'a self, block: &'a Block, out: &mut Kept<'a>) {
         for statement in &block.statements {
             let about = |ty: Option<Span>, init: Span| {
                 let ty = ty.map_or(String::new(), |span| format!("{} ", self.slice(span)));
@@ -135,11 +135,11 @@ impl Library {
             };
             match &statement.kind {
                 StatementKind::Param { name, shape, init } => {
-                    out.0.push((self.slice(name.span), about(Some(shape.span), init.span)));
+                    out.parameters.push((self.slice(name.span), about(Some(shape.span), init.span)));
                 }
                 StatementKind::State { name, ty, init } => {
                     let ty = ty.as_ref().map(|t: &Type| t.span);
-                    out.1.push((self.slice(name.span), about(ty, init.span)));
+                    out.state.push((self.slice(name.span), about(ty, init.span)));
                 }
                 _ => {}
             }
@@ -155,6 +155,13 @@ impl Library {
         let file: FileId = span.file;
         format!("{}:{}", self.files.path(file).display(), self.files.line_column(span).0)
     }
+}
+
+/// What a definition keeps between steps: each name with its shape, how it starts and what it is.
+#[derive(Default)]
+struct Kept<'a> {
+    parameters: Vec<(&'a str, String)>,
+    state: Vec<(&'a str, String)>,
 }
 
 /// What an input without a type is, or its type.

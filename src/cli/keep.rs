@@ -236,17 +236,30 @@ pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Stan
     Ok((kept, standing, keeping))
 }
 
-/// Fails if the file that is given, or the one the run began with, is no longer the program of the run.
-fn same_program(kept: &Kept, file: Option<&Path>) -> Result<(), Failure> {
+/// Fails if the file that is given, or the one the run began with, is no longer the program of the run, or uses others.
+fn same_program(kept: &Kept, given: Option<&Path>) -> Result<(), Failure> {
     let original = kept.config.original(&kept.folder);
-    let shown = file.map_or_else(|| kept.config.file.clone(), |f| f.display().to_string());
-    // Without the original there is no other program that could be meant.
-    let Ok(now) = fs::read_to_string(file.unwrap_or(&original)) else { return Ok(()) };
-    let Some(line) = first_difference(kept.loaded.files.text(kept.loaded.user), &now) else { return Ok(()) };
-    let run = kept.folder.path().display();
-    let message = format!("{shown} is no longer the program of the run {run}: it has changed in line {line}");
-    let own = kept.source.file.display();
-    Err(Diagnostic::new(codes::RUN_CHANGED, message)
-        .help(format!("begin a new run, or go on with the program as it was: dlc run {own} --resume {run}"))
-        .into())
+    let program = given.unwrap_or(&original);
+    let sources = &kept.config.identity.sources;
+    // The copies stand to each other as the files did.
+    let up = sources.first().map_or(0, |s| Path::new(&s.path).components().count() - 1);
+    let root = (0..up).fold(program.parent().unwrap_or(Path::new("")).to_path_buf(), |path, _| path.join(".."));
+    for (k, (copy, stamp)) in kept.loaded.sources().into_iter().zip(sources).enumerate() {
+        let path = if k == 0 { program.to_path_buf() } else { root.join(&stamp.path) };
+        // Without the original there is no other program that could be meant.
+        let Ok(now) = fs::read_to_string(&path) else { continue };
+        let Some(line) = first_difference(kept.loaded.files.text(copy), &now) else { continue };
+        let shown = match (k, given) {
+            (0, None) => kept.config.file.clone(),
+            (0, Some(file)) => file.display().to_string(),
+            _ => stamp.path.clone(),
+        };
+        let run = kept.folder.path().display();
+        let message = format!("{shown} is no longer that of the run {run}: it has changed in line {line}");
+        let own = kept.source.file.display();
+        return Err(Diagnostic::new(codes::RUN_CHANGED, message)
+            .help(format!("begin a new run, or go on with the program as it was: dlc run {own} --resume {run}"))
+            .into());
+    }
+    Ok(())
 }

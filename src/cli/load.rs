@@ -1,8 +1,8 @@
 //! From a file's name to a checked program and its data.
 
 use super::failure::Failure;
-use super::modules;
 use super::options::Source;
+use super::{generate, modules};
 use crate::check::{self, Schemas, typed::Program};
 use crate::data::{self, FloatType, Table};
 use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
@@ -115,13 +115,19 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
     let mut errors = Vec::new();
-    let (mut tables, schemas, data_files) = read_data(&tree, source.directory(), float, &mut errors);
+    let (mut tables, mut schemas, mut data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
-    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
+    for (name, table) in generate::tables(&tree, &prelude, &modules, &source.set, float, &mut errors) {
+        schemas.insert(name.clone(), table.schema());
+        data_files.insert(name.clone(), Vec::new());
+        tables.insert(name, table);
+    }
     let used = modules.files.iter().map(|f| f.span.file).collect();
     let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
+    errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
         errors.extend(train::standardize(&program, &mut tables).err());
@@ -154,7 +160,7 @@ pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let mut errors = Vec::new();
-    let modules = modules::used(&mut files, &tree, source.directory(), &mut errors);
+    let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
     let used = modules.files.iter().map(|f| f.span.file).collect();
     let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
@@ -174,6 +180,9 @@ fn read_data(
     let (mut tables, mut schemas, mut files) = (BTreeMap::new(), Schemas::new(), BTreeMap::new());
     for item in &tree.items {
         let ItemKind::Data(declaration) = &item.kind else { continue };
+        if !declaration.columns.is_empty() {
+            continue;
+        }
         let table = data::source(declaration, directory).and_then(|source| {
             files.insert(declaration.name.text.clone(), source.files());
             source.read(float).map_err(|e| e.at(declaration.source.span))

@@ -11,6 +11,7 @@ mod eval;
 mod explain;
 mod failure;
 mod fmt;
+mod generate;
 mod grad;
 mod graph;
 mod keep;
@@ -20,6 +21,7 @@ mod new;
 mod options;
 mod predict;
 mod run;
+mod search;
 mod stages;
 mod test;
 

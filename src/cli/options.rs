@@ -72,7 +72,12 @@ pub struct Source {
 impl Source {
     /// The folder that the paths of data are relative to.
     pub fn directory(&self) -> &Path {
-        self.data.as_deref().or(self.file.parent()).unwrap_or(Path::new(""))
+        self.data.as_deref().unwrap_or(self.folder())
+    }
+
+    /// The folder of the file, which the paths of the files it uses are relative to.
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
     }
 }
 

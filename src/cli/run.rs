@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::keep::{self, Kept};
 use super::load::{Loaded, load_trainable};
 use super::options::{Compile, Run, Source, Vectors};
-use super::stages;
+use super::{search, stages};
 use crate::codegen::Cpu;
 use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
@@ -36,6 +36,9 @@ pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
     let file = options.file.clone().unwrap_or_default();
     let source = Source { file, set: options.set.clone(), data: None };
     let loaded = load_trainable(&source, FloatType::of(settings.dtype))?;
+    if let Some(search) = &loaded.program.search {
+        return search::execute(options, clock, &source, search, &settings);
+    }
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
     let keeping = keep::keeping(options, &source, &loaded, &settings)?;
     train(options, clock, &source, settings, loaded, init, None, keeping)
@@ -88,7 +91,7 @@ fn note(text: &str) {
 }
 
 /// Set by the first Ctrl-C, which lets the step be finished; the second ends the process.
-fn interrupted() -> &'static AtomicBool {
+pub fn interrupted() -> &'static AtomicBool {
     static INTERRUPTED: AtomicBool = AtomicBool::new(false);
     // Without a handler Ctrl-C ends the process, as it does everywhere.
     let _ = ctrlc::set_handler(|| {

@@ -52,7 +52,7 @@ impl Choice {
 /// The arrays of an `.npz` archive.
 pub(super) fn npz(path: &Path, choice: &Choice, float: FloatType) -> Result<Table, DataError> {
     // Floats keep their type until `Column::new` has told overflow from infinity.
-    let arrays = npz::read(path, None, &|name: &str| choice.wants(name))?;
+    let arrays = npz::read(path, None, |name: &str| choice.wants(name))?;
     Table::of(choice.take(arrays, path, float)?, &choice.targets)
 }
 
@@ -110,7 +110,7 @@ pub(super) fn encoded(path: &Path, forms: &[ArrayForm], float: FloatType) -> Res
     let length = opened.read(&mut start).map_err(|error| file::failed(path, &error))?;
     let known = |name: &str| forms.iter().any(|form| form.name == name);
     let arrays = match start[..length] {
-        [b'P', b'K', ..] => npz::read(path, None, &known)?,
+        [b'P', b'K', ..] => npz::read(path, None, known)?,
         [0x93, b'N', ..] => vec![(only(path, forms)?, npy::read(path, None)?)],
         [0x1f, 0x8b, ..] | [0, 0, ..] => vec![(only(path, forms)?, idx::read(path)?)],
         _ => safetensors::read_some(path, None, &known)?.tensors,

@@ -52,7 +52,7 @@ impl Selected {
     }
 
     /// The column as it was read.
-    pub(super) fn as_read(self) -> Self {
+    pub(super) fn unscaled(self) -> Self {
         Selected { standard: None, ..self }
     }
 }

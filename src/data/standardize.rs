@@ -127,7 +127,7 @@ impl Table {
     pub fn statistics(&self, name: &str, width: usize, rows: &Rows) -> Result<Standard, DataError> {
         /// Numbers taken at once.
         const BLOCK: usize = 1 << 16;
-        let selected = self.select(name)?.as_read();
+        let selected = self.select(name)?.unscaled();
         if selected.width() != width {
             let (shape, expected) = (vec![selected.width()], vec![width]);
             return Err(self.place().name(name).fail(Problem::OtherShape { shape, expected }));

@@ -67,7 +67,7 @@ impl<'p> Elaborator<'p> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         definition: &'p Definition,
         sizes: BTreeMap<Symbol, Size>,
@@ -218,7 +218,7 @@ fn unchanged(definition: &Definition, args: Vec<Value>) -> Value {
 }
 
 /// Where an application stands: the path of its instance and its chain of sites.
-struct Place {
-    path: Arc<str>,
-    chain: u64,
+pub(super) struct Place {
+    pub path: Arc<str>,
+    pub chain: u64,
 }

@@ -30,7 +30,9 @@ impl<'p> Elaborator<'p> {
         let theta: Vec<NodeId> = trained.iter().map(|k| next[k]).collect();
         let Some((definition, mut frame)) = self.average_frame(theta)? else { return Ok(()) };
         let value = self.block(&mut frame, &definition.body)?.expect("an average has a value").into_set();
-        self.report_states(&frame, definition);
+        for (path, node) in self.states_after(&frame, definition) {
+            self.builder.output(path.as_str(), OutputRole::Next, node);
+        }
         for ((_, path), node) in self.averaged().into_iter().zip(value) {
             let ty = self.builder.ty(node).clone();
             self.builder.input(&path, Role::State, ty);

@@ -81,6 +81,9 @@ impl<'p> Elaborator<'p> {
                 return Ok(self.choose(condition, then, otherwise));
             }
             ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
+            ExprKind::Members { value, count } => {
+                return self.members(frame, value, *count, expr.span).map(Value::Tensor);
+            }
             ExprKind::Draws { value, count } => return self.draws(frame, value, *count, expr.span).map(Value::Tensor),
             ExprKind::Call(call) => return self.call(frame, call, None, expr.span),
             ExprKind::Member { call, local } => return self.call(frame, call, Some(*local), expr.span),
@@ -139,11 +142,13 @@ impl<'p> Elaborator<'p> {
                 return value;
             }
             ExprKind::Commit(value) => {
-                let before = self.committed.take();
+                let before = self.committed.remove(&self.player);
                 if let ExprKind::Evaluate { at, .. } | ExprKind::EvaluateGrad { at, .. } = &value.kind {
-                    self.committed = Some(self.set(frame, at)?);
+                    let at = self.set(frame, at)?;
+                    let at = self.complete(&at, |_, here| here);
+                    self.committed.insert(self.player, at);
                 }
-                if before.is_some() && before != self.committed {
+                if before.is_some() && before.as_ref() != self.committed.get(&self.player) {
                     return Err(Diagnostic::new(codes::DUPLICATE_CLAUSE, "a rule commits to one evaluation")
                         .at(expr.span, "this is the second"));
                 }
@@ -181,6 +186,7 @@ impl<'p> Elaborator<'p> {
                 }
                 return Ok(Value::Set(members.into_iter().map(|k| self.point[k]).collect()));
             }
+            ExprKind::Map(map) => return self.mapped(frame, map, expr.span),
             ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
             ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
@@ -410,7 +416,7 @@ impl<'p> Elaborator<'p> {
         }
     }
 
-    fn reduce_set(&mut self, op: ReduceOp, set: &[NodeId]) -> NodeId {
+    pub(super) fn reduce_set(&mut self, op: ReduceOp, set: &[NodeId]) -> NodeId {
         let inner = if op == ReduceOp::Mean { ReduceOp::Sum } else { op };
         let mut total: Option<NodeId> = None;
         for x in set {

@@ -60,7 +60,7 @@ impl Elaborator<'_> {
         let backward = results.as_constant() == Some(least);
         if backward {
             let values = self.builder.permute(y, &y_order);
-            let values = self.builder.reshape(values, &shape(&[head, &[results.clone()]]));
+            let values = self.builder.reshape(values, &shape(&[head, std::slice::from_ref(&results)]));
             for k in 0..least {
                 let slice = Slice { axis: lead, start: Size::constant(k), len: Size::constant(1) };
                 let value = self.builder.push(slice, &[values]);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 const DEEPEST: usize = 2000;
 
 /// Expressions evaluated for one graph.
-const MOST: usize = 400_000;
+const MOST: usize = 250_000;
 
 /// Holds [`DEEPEST`] levels in builds without optimization.
 const STACK: usize = 256 << 20;

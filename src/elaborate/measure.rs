@@ -7,8 +7,8 @@
 use super::frame::{Frame, Value};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Axis, Call, Definition, Element, Expr, ExprKind, Kind, Train};
-use crate::ir::{OutputRole, Role};
-use crate::source::Diagnostic;
+use crate::ir::{NodeId, OutputRole, Role, Size, Type};
+use crate::source::{Diagnostic, Span};
 
 /// The rows that a graph of measures runs over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,8 +23,10 @@ pub(super) struct Gathering {
     rows: Rows,
     measure: String,
     names: Vec<String>,
-    /// Applications of metrics so far.
+    /// Applications of metrics so far, and values of members.
     metrics: usize,
+    /// The measure speaks of all members of an ensemble: it is computed of their values, and nothing else is gathered.
+    together: bool,
 }
 
 impl<'p> Elaborator<'p> {
@@ -40,7 +42,8 @@ impl<'p> Elaborator<'p> {
             self.next_state.clear();
             let mut frame = self.train_frame()?;
             let names = Vec::new();
-            self.gathering = Some(Gathering { rows, measure: measure.name.clone(), names, metrics: 0 });
+            let (name, together) = (measure.name.clone(), measure.together);
+            self.gathering = Some(Gathering { rows, measure: name, names, metrics: 0, together });
             let value = self.tensor(&mut frame, &measure.value)?;
             let gathering = self.gathering.take();
             let summarized = gathering.as_ref().is_some_and(|g| g.metrics > 0);
@@ -62,6 +65,7 @@ impl<'p> Elaborator<'p> {
         call: &'p Call,
     ) -> Result<Vec<Value>, Diagnostic> {
         let metric = frame.definition.is_none() && definition.kind == Kind::Metric;
+        let metric = metric && self.gathering.as_ref().is_some_and(|g| !g.together);
         let Some(mut gathering) = self.gathering.take_if(|_| metric) else {
             return call.args.iter().map(|a| self.expression(frame, a)).collect();
         };
@@ -94,6 +98,45 @@ impl<'p> Elaborator<'p> {
         Ok(args)
     }
 }
+
+impl<'p> Elaborator<'p> {
+    /// The value in every member: the runner gathers it member by member.
+    pub(super) fn members(
+        &mut self,
+        frame: &mut Frame<'p>,
+        value: &'p Expr,
+        count: u64,
+        span: Span,
+    ) -> Result<NodeId, Diagnostic> {
+        let (rows, name) = match &mut self.gathering {
+            Some(gathering) => {
+                gathering.metrics += 1;
+                let name = format!("{MEMBERS}{}.{}", gathering.measure, gathering.names.len() + 1);
+                gathering.names.push(name.clone());
+                (gathering.rows, name)
+            }
+            None => (Rows::Chunk, String::new()),
+        };
+        let stacked = |dims: Vec<Size>| std::iter::once(Size::constant(count)).chain(dims).collect::<Vec<Size>>();
+        if let (Rows::All, Some(ty)) = (rows, value.ty.tensor()) {
+            self.at(frame, span);
+            let ty = self.ty(frame, ty);
+            let ty = Type::new(ty.dtype, stacked(ty.dims));
+            return Ok(self.builder.input(&name, Role::Data, ty));
+        }
+        let node = self.tensor(frame, value)?;
+        if self.purpose == Purpose::Evaluate && self.gathering.is_some() {
+            self.builder.output(name.as_str(), OutputRole::Report, node);
+        }
+        self.at(frame, span);
+        let dims = self.builder.dims(node);
+        let axes: Vec<usize> = (1..=dims.len()).collect();
+        Ok(self.builder.broadcast(node, &axes, &stacked(dims)))
+    }
+}
+
+/// Before the name of what is gathered of every member of an ensemble.
+pub const MEMBERS: &str = "members.";
 
 /// Whether an argument has a value for every row of the batch that is worth keeping: a column is at hand as it is.
 fn by_rows(arg: &Expr) -> bool {

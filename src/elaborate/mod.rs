@@ -10,9 +10,11 @@ mod average;
 mod constraint;
 mod expression;
 mod frame;
+mod generated;
 mod instance;
 mod jacobian;
 mod limits;
+mod map;
 mod measure;
 mod objective;
 mod optimizer;
@@ -20,12 +22,14 @@ mod prediction;
 mod repetition;
 mod rows;
 
+pub use generated::generated;
 pub use prediction::{Prediction, predictions};
 
 use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
+pub use measure::MEMBERS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -244,8 +248,8 @@ struct Elaborator<'p> {
     next_state: BTreeMap<usize, NodeId>,
     /// The parameters applied since this was last emptied.
     applied: BTreeSet<usize>,
-    /// The point whose evaluation the rule commits to.
-    committed: Option<Vec<NodeId>>,
+    /// The point whose evaluation the rule of a player commits to.
+    committed: BTreeMap<usize, Vec<NodeId>>,
     /// Every evaluation of the objective in a step so far.
     evaluations: Vec<objective::Evaluation>,
     /// Every application of a net that gave a tensor, by the net's name.
@@ -279,7 +283,7 @@ impl<'p> Elaborator<'p> {
             state,
             next_state: BTreeMap::new(),
             applied: BTreeSet::new(),
-            committed: None,
+            committed: BTreeMap::new(),
             evaluations: Vec::new(),
             nets: Vec::new(),
             expansion: limits::Expansion::default(),

@@ -68,7 +68,7 @@ impl<'p> Elaborator<'p> {
     }
 
     /// A value for all that the player trains: what the rule gives for its own, and what `other` gives for the rest.
-    fn complete(&mut self, own: &[NodeId], other: impl Fn(&mut Self, NodeId) -> NodeId) -> Vec<NodeId> {
+    pub(super) fn complete(&mut self, own: &[NodeId], other: impl Fn(&mut Self, NodeId) -> NodeId) -> Vec<NodeId> {
         let all = self.players[self.player].clone();
         let value = |k: usize| match self.updated.iter().position(|u| *u == k) {
             Some(at) => own[at],
@@ -171,7 +171,7 @@ impl<'p> Elaborator<'p> {
     /// commits to, else the one at θ, else the only one, else a further one at θ.
     pub(super) fn reported(&mut self) -> Result<Evaluation, Diagnostic> {
         let player = self.player;
-        let theta = match self.committed.take() {
+        let theta = match self.committed.remove(&player) {
             Some(point) => point,
             None => self.players[player].iter().map(|k| self.point[*k]).collect(),
         };

@@ -32,35 +32,45 @@ impl<'p> Elaborator<'p> {
     /// Applies every rule and reports the next values of all that is trained and kept.
     pub(super) fn run_rules(&mut self) -> Result<(), Diagnostic> {
         let mut next: BTreeMap<usize, NodeId> = BTreeMap::new();
+        let mut states = Vec::new();
         for ruled in self.ruled()? {
             let (definition, mut frame) = self.rule_frame(&ruled)?;
             self.block(&mut frame, &definition.body)?;
             let roles = definition.optimizer.expect("checked to be an optimizer");
             let theta = self.local(&frame, roles.theta_next).into_set();
             next.extend(ruled.updated.iter().copied().zip(theta));
-            self.report_states(&frame, definition);
+            states.extend(self.states_after(&frame, definition));
         }
+        let mut losses = Vec::new();
         let mut kept: BTreeMap<usize, NodeId> = BTreeMap::new();
         for player in 0..self.players.len() {
             self.player = player;
             let evaluation = self.reported()?;
-            self.report_objective(player, evaluation.loss);
+            losses.push(evaluation.loss);
             // A layer that several players apply keeps what the first of them says.
             for (k, node) in evaluation.next_state {
                 kept.entry(k).or_insert(node);
             }
         }
         self.player = 0;
-        for (k, node) in kept {
-            let path = self.instances.layer_state[k].path.clone();
-            self.builder.output(path, OutputRole::Next, node);
-        }
         self.keep(&mut next)?;
+        // Parameters come first: what a number that is not finite is said to have reached.
         for (k, node) in &next {
             let path = self.instances.parameters[*k].path.clone();
             self.builder.output(path, OutputRole::Next, *node);
         }
-        self.run_average(&next)
+        for (k, node) in kept {
+            let path = self.instances.layer_state[k].path.clone();
+            self.builder.output(path, OutputRole::Next, node);
+        }
+        for (path, node) in states {
+            self.builder.output(path.as_str(), OutputRole::Next, node);
+        }
+        self.run_average(&next)?;
+        for (player, loss) in losses.into_iter().enumerate() {
+            self.report_objective(player, loss);
+        }
+        Ok(())
     }
 
     /// The rules of the step with what each updates, those of one definition numbered.
@@ -156,16 +166,15 @@ impl<'p> Elaborator<'p> {
         Ok(())
     }
 
-    /// Reports the values of a rule's states after the step.
-    pub(super) fn report_states(&mut self, frame: &Frame<'p>, definition: &'p Definition) {
+    /// The values of a rule's states after the step, by path.
+    pub(super) fn states_after(&self, frame: &Frame<'p>, definition: &'p Definition) -> Vec<(String, NodeId)> {
+        let mut states = Vec::new();
         for statement in &definition.body.statements {
             if let Statement::State(state) = statement {
-                let value = self.local(frame, state.next);
-                for (path, node) in self.state_members(frame, state, &value) {
-                    self.builder.output(path.as_str(), OutputRole::Next, node);
-                }
+                states.extend(self.state_members(frame, state, &self.local(frame, state.next)));
             }
         }
+        states
     }
 
     /// Binds a state of a rule, its next value being the same unless the rule assigns another.

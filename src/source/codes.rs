@@ -89,13 +89,17 @@ Write `a < b and b < c`.
     measure  EXPRESSION, NAME = EXPRESSION
     epochs   100
     steps    1000
+    evaluate every 50 steps
+    watch    NAME = DATA.PART loss, patience 5
     stop     when DATA.PART loss has not improved for 10 epochs
+    folds    5
+    ensemble 5
     phase    NAME { clauses }
 ";
     UNKNOWN_ITEM = 110, "not the start of an item",
 "A file is a list of definitions (`fn`, `layer`, `net`, `loss`, `penalty`, `constraint`,
 `optimizer`, `schedule`, `init`, `augment`, `metric`), `data` and `split` lines, constants
-(`name = expression`) and a `train` block. Expressions stand inside these.
+(`name = expression`), a `train` block and a `search`. Expressions stand inside these.
 ";
     MISSING_ELSE = 111, "a choice without its other half",
 "`if` and `when` are expressions, so both cases need a value:

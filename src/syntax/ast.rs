@@ -4,6 +4,10 @@
 //! nodes (the token list keeps them). Invariant: no tree is higher than [`MAX_HEIGHT`], so recursion over it
 //! is safe; after a parse with diagnostics the items in error are absent and the others complete.
 
+mod train;
+
+pub use train::*;
+
 use crate::source::Span;
 use std::fmt;
 
@@ -45,6 +49,7 @@ pub enum ItemKind {
     Split(Split),
     Standardize(Standardize),
     Train(Train),
+    Search(Search),
     Constant(Constant),
     Use(Use),
 }
@@ -371,74 +376,6 @@ impl Expr {
             _ => None,
         }
     }
-
-    /// Calls `visit` with each expression directly below this one, in the order of the text; through blocks,
-    /// but not into the sizes of types.
-    pub fn for_each_child<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
-        match &self.kind {
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Str(_) => {}
-            ExprKind::Name(_) | ExprKind::Next(_) | ExprKind::Shape(_) => {}
-            ExprKind::For(repeat) => {
-                visit(&repeat.from);
-                visit(&repeat.to);
-                repeat.carried.iter().for_each(|c| visit(&c.init));
-                repeat.body.for_each_expr(visit);
-            }
-            ExprKind::Marked { value, .. } => visit(value),
-            ExprKind::Unary { operand, .. } => visit(operand),
-            ExprKind::Binary { left, right, .. } => {
-                visit(left);
-                visit(right);
-            }
-            ExprKind::Call { callee, args, .. } => {
-                visit(callee);
-                args.iter().for_each(|arg| visit(&arg.value));
-            }
-            ExprKind::IndexReduce { body, .. } => visit(body),
-            ExprKind::Pipe { value, callee } => {
-                visit(value);
-                visit(callee);
-            }
-            ExprKind::Index { base, indices } => {
-                visit(base);
-                indices.iter().for_each(visit);
-            }
-            ExprKind::Field { base, .. } | ExprKind::Wildcard { base } | ExprKind::Transpose { base } => visit(base),
-            ExprKind::Tuple(parts) => parts.iter().for_each(visit),
-            ExprKind::If { condition, then, otherwise } => {
-                visit(condition);
-                then.for_each_expr(visit);
-                otherwise.for_each_expr(visit);
-            }
-            ExprKind::When { then, otherwise, .. } => {
-                then.for_each_expr(visit);
-                otherwise.for_each_expr(visit);
-            }
-        }
-    }
-}
-
-impl Block {
-    /// Calls `visit` with the right side of each equation and the result.
-    pub fn for_each_expr<'a>(&'a self, visit: &mut dyn FnMut(&'a Expr)) {
-        self.statements.iter().for_each(|statement| visit(statement.value()));
-        self.result.iter().for_each(|result| visit(result));
-    }
-}
-
-impl Statement {
-    /// The right side of the equation.
-    pub fn value(&self) -> &Expr {
-        match &self.kind {
-            StatementKind::Let { value, .. }
-            | StatementKind::LetTuple { value, .. }
-            | StatementKind::LetIndexed { value, .. }
-            | StatementKind::Next { value, .. }
-            | StatementKind::Param { init: value, .. }
-            | StatementKind::State { init: value, .. }
-            | StatementKind::Shared { layer: value, .. } => value,
-        }
-    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -488,41 +425,15 @@ pub enum BinaryOp {
     Pow,
 }
 
-impl UnaryOp {
-    pub fn symbol(self) -> &'static str {
-        match self {
-            UnaryOp::Neg => "-",
-            UnaryOp::Not => "not",
-        }
-    }
-}
-
-impl BinaryOp {
-    pub fn symbol(self) -> &'static str {
-        match self {
-            BinaryOp::Or => "or",
-            BinaryOp::And => "and",
-            BinaryOp::Lt => "<",
-            BinaryOp::Le => "<=",
-            BinaryOp::Gt => ">",
-            BinaryOp::Ge => ">=",
-            BinaryOp::Eq => "==",
-            BinaryOp::Ne => "!=",
-            BinaryOp::Add => "+",
-            BinaryOp::Sub => "-",
-            BinaryOp::Mul => "*",
-            BinaryOp::Div => "/",
-            BinaryOp::MatMul => "@",
-            BinaryOp::Pow => "^",
-        }
-    }
-}
-
 /// `data digits = csv("data/digits.csv", target: label)`; the source is a call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Data {
     pub name: Name,
+    /// The columns that a generator gives, `(x, y)`; empty for a reader.
+    pub columns: Vec<Name>,
     pub source: Expr,
+    /// `seed 3`, of a generator.
+    pub seed: Option<Expr>,
 }
 
 /// `split digits into train 70%, valid 15%, test 15% stratified by label, seed 7`.
@@ -564,121 +475,4 @@ pub struct Use {
 pub struct Constant {
     pub name: Name,
     pub value: Expr,
-}
-
-/// `train { clauses }`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Train {
-    pub keyword: Span,
-    pub clauses: Vec<Clause>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct Clause {
-    pub kind: ClauseKind,
-    pub span: Span,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum ClauseKind {
-    /// `minimize e over weights, classifier.hidden using sgd`, `maximize gain = e`.
-    Minimize(Player),
-    /// `on digits.train, batch 64 in order with unlabelled, batch 128`
-    On { rows: OnRows, beside: Option<OnRows> },
-    /// `using adam(lr: 1e-3)`, `using sgd for classifier.head`; `sets` is empty when not written.
-    Using { optimizer: Expr, sets: Vec<Expr> },
-    /// `augment x = e`, `augment (x, y) = e`: one name or more.
-    Augment { names: Vec<Name>, value: Expr },
-    /// `average ema(rho: 0.999)`
-    Average { rule: Expr },
-    /// `measure accuracy(y, label), top = e`
-    Measure { metrics: Vec<Metric> },
-    /// `epochs 100`
-    Epochs { count: Expr },
-    /// `steps 1000`
-    Steps { count: Expr },
-    /// `stop when digits.valid loss has not improved for 10 epochs`
-    Stop(Stop),
-    /// `watch plateau = digits.valid loss, patience 5`
-    Watch { name: Name, data: Path, metric: Name, patience: Expr },
-    /// `evaluate every 50 steps`
-    Evaluate { steps: Expr },
-    /// `folds 5`
-    Folds { count: Expr },
-    /// `ensemble 5`, `ensemble 5 resampled`
-    Ensemble { count: Expr, resampled: bool },
-    /// `keep norm(W over fan_in) <= 3 for weights`; `sets` is empty when not written.
-    Keep { constraint: Expr, sets: Vec<Expr> },
-    /// `phase hint { clauses }`
-    Phase { name: Name, clauses: Vec<Clause> },
-}
-
-/// `digits.valid loss has not improved for 10 epochs, then retrain on digits for as many steps`
-#[derive(Clone, PartialEq, Debug)]
-pub struct Stop {
-    pub data: Path,
-    pub metric: Name,
-    pub when: StopWhen,
-    pub then: Option<Then>,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum StopWhen {
-    /// `has not improved for 10 epochs`
-    NotImproved { patience: Expr, unit: StopUnit },
-    /// `< 0.1`
-    Below(Expr),
-    /// `> 0.99`
-    Above(Expr),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StopUnit {
-    Epochs,
-    Evaluations,
-}
-
-impl StopUnit {
-    pub fn word(self) -> &'static str {
-        match self {
-            StopUnit::Epochs => "epochs",
-            StopUnit::Evaluations => "evaluations",
-        }
-    }
-}
-
-/// What follows when training has stopped.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Then {
-    /// `retrain on digits for as many steps`
-    Retrain { data: Path, epochs: bool },
-    /// `continue on digits at most 50 epochs`
-    Continue { data: Path, most: Expr },
-}
-
-/// What one player of a step minimizes or maximizes.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Player {
-    /// `maximize` rather than `minimize`.
-    pub maximize: bool,
-    pub name: Option<Name>,
-    pub objective: Expr,
-    /// Empty when not written.
-    pub over: Vec<Expr>,
-    pub using: Option<Expr>,
-}
-
-/// `digits.train, batch 64 in order`; without `batch`, all rows at once.
-#[derive(Clone, PartialEq, Debug)]
-pub struct OnRows {
-    pub data: Path,
-    pub batch: Option<Expr>,
-    pub in_order: bool,
-}
-
-#[derive(Clone, PartialEq, Debug)]
-pub struct Metric {
-    pub name: Option<Name>,
-    pub value: Expr,
-    pub span: Span,
 }

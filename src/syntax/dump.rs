@@ -82,7 +82,13 @@ impl Dump<'_> {
                 return;
             }
             ItemKind::Data(data) => {
-                self.placed(format_args!("data {} = {}", data.name, expression(&data.source)), item.span);
+                let columns = match data.columns.as_slice() {
+                    [] => String::new(),
+                    columns => format!("({})", names(columns)),
+                };
+                let seed = data.seed.as_ref().map(|s| format!(" seed {}", expression(s))).unwrap_or_default();
+                let text = format!("data {}{columns} = {}{seed}", data.name, expression(&data.source));
+                self.placed(text, item.span);
             }
             ItemKind::Split(split) => {
                 self.placed(format_args!("split {}", split.data), item.span);
@@ -108,6 +114,16 @@ impl Dump<'_> {
             ItemKind::Use(used) => {
                 let alias = used.alias.as_ref().map(|name| format!(" as {name}")).unwrap_or_default();
                 self.placed(format_args!("use {:?}{alias}", used.path), item.span);
+            }
+            ItemKind::Search(search) => {
+                let random = search.random.as_ref().map(|n| format!(" {} random", expression(n))).unwrap_or_default();
+                let by = format!("{} {}", path(&search.data), search.metric);
+                self.placed(format_args!("search{random} by {by}"), item.span);
+                self.inside(|dump| {
+                    for range in &search.ranges {
+                        dump.line(format_args!("{} in {}", range.name, expressions(&range.values, ", ")));
+                    }
+                });
             }
             ItemKind::Train(train) => {
                 self.placed("train", item.span);

@@ -6,6 +6,7 @@
 //! a name means.
 
 pub mod ast;
+mod children;
 pub mod precedence;
 pub mod token;
 mod parse;

@@ -287,10 +287,13 @@ pub(super) fn with_greek(name: &str) -> String {
 
 /// The letter whose name a text begins with, and the rest of the text.
 fn spelled_letter(text: &str) -> Option<(char, &str)> {
-    let spelled =
-        "αβγδεζηθικλμνξοπρστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ".chars().filter_map(|letter| Some((letter, greek(letter)?)));
-    let names = spelled.chain([('∇', "nabla")]);
-    names.filter_map(|(letter, name)| Some((letter, text.strip_prefix(name)?))).min_by_key(|(_, rest)| rest.len())
+    // `∇` is a name of its own and begins none.
+    if text == "nabla" {
+        return Some(('∇', ""));
+    }
+    let letters = "αβγδεζηθικλμνξοπρστυφχψωΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩ".chars();
+    let spelled = letters.filter_map(|letter| Some((letter, text.strip_prefix(greek(letter)?)?)));
+    spelled.min_by_key(|(_, rest)| rest.len())
 }
 
 fn greek(letter: char) -> Option<&'static str> {
@@ -409,8 +412,8 @@ mod tests {
             assert_eq!(normalise(spelled), normalise(greek));
             assert_eq!(kinds(spelled), [TokenKind::Ident]);
         }
-        let (_, errors) = tokenize(FileId(0), "\\foo + \\1");
-        assert_eq!(errors.len(), 2);
+        let (_, errors) = tokenize(FileId(0), "\\foo + \\1 + \\nablam");
+        assert_eq!(errors.len(), 3);
     }
 
     #[test]

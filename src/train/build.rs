@@ -224,6 +224,7 @@ pub struct Engine {
     pub evaluate: Batched,
     /// `None` if no measure applies a metric.
     pub summary: Option<Batched>,
+    starts: Starts,
     /// From the graphs to machines ready to run.
     pub compile_time: Duration,
 }
@@ -261,7 +262,7 @@ impl Engine {
         let [init, own] = starts;
         let mut memory = Memory::new();
         let mut carried = Memory::new();
-        let mut init = match init {
+        let init = match init {
             Some(init) => {
                 let memory = if first { &mut memory } else { &mut carried };
                 Some(Batched::of(init?, 1.into(), settings, memory)?)
@@ -271,7 +272,7 @@ impl Engine {
         if !first {
             reserve(model, before.map_or(&carried, |(memory, _)| memory), &mut memory)?;
         }
-        let mut own = match own {
+        let own = match own {
             Some(own) => Some(Batched::of(own?, 1.into(), settings, &mut memory)?),
             None => None,
         };
@@ -282,17 +283,42 @@ impl Engine {
             None => None,
         };
         let compile_time = start.elapsed();
-        if let Some(init) = &mut init {
-            init.run(if first { &mut memory } else { &mut carried }, 1)?;
-        }
-        if let Some(own) = &mut own {
-            let (before, steps) = before.unwrap_or((&carried, 0));
-            carry(model, before, &mut memory)?;
-            own.set("step", steps as i64)?;
-            own.run(&mut memory, 1)?;
-        }
-        Ok(Engine { memory, step, evaluate, summary, compile_time })
+        let starts = Starts { init, own, carried, first };
+        let mut engine = Engine { memory, step, evaluate, summary, starts, compile_time };
+        engine.begin(model, before, settings.seed)?;
+        Ok(engine)
     }
+
+    /// Gives parameters and state the values from which the phase begins, as in [`Engine::new`], with this seed from now on.
+    pub fn begin(&mut self, model: &Model, before: Option<(&Memory, u64)>, seed: u64) -> Result<(), RuntimeError> {
+        let Starts { init, own, carried, first } = &mut self.starts;
+        let machines = [&mut self.step, &mut self.evaluate].into_iter().chain(&mut self.summary);
+        for machine in machines.chain(&mut *init).chain(&mut *own) {
+            machine.set("seed", seed as i64)?;
+        }
+        if let Some(init) = init.as_mut().filter(|_| before.is_none()) {
+            init.run(if *first { &mut self.memory } else { carried }, 1)?;
+        }
+        if let Some(own) = own {
+            let (before, steps) = before.unwrap_or((carried, 0));
+            carry(model, before, &mut self.memory)?;
+            own.set("step", steps as i64)?;
+            own.run(&mut self.memory, 1)?;
+        }
+        Ok(())
+    }
+}
+
+/// The machines that give a phase the values from which it begins.
+struct Starts {
+    /// Of the whole program, and of the first phase's optimizer.
+    init: Option<Batched>,
+    /// Of this phase's optimizer.
+    own: Option<Batched>,
+    /// What `init` works on if the phase has a memory of its own.
+    carried: Memory,
+    /// The phase is the first, and `init` works on its memory.
+    first: bool,
 }
 
 /// Makes room for what outlives phases.

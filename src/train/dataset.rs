@@ -18,6 +18,10 @@ pub struct Dataset<'t> {
     table: &'t Table,
     /// Name and rows of every part, in the order of the split; one part if there is none.
     pub parts: Vec<(String, data::Rows)>,
+    /// The rows of the whole, if these are not all.
+    whole: Option<data::Rows>,
+    /// What training sees of a part (or of the whole) in place of its rows.
+    sample: Option<(Option<usize>, data::Rows)>,
 }
 
 impl<'t> Dataset<'t> {
@@ -37,7 +41,7 @@ impl<'t> Dataset<'t> {
             let parts = table.split(&shares, stratified, seed).map_err(|e| e.at(span))?;
             shares.into_iter().map(|share| share.name).zip(parts).collect()
         };
-        Ok(Dataset { name: declared.name.clone(), table, parts })
+        Ok(Dataset { name: declared.name.clone(), table, parts, whole: None, sample: None })
     }
 
     /// How many rows there are in all.
@@ -48,19 +52,45 @@ impl<'t> Dataset<'t> {
     /// All rows of a table, undivided.
     pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
         let parts = vec![(WHOLE.to_owned(), table.all_rows())];
-        Dataset { name: name.to_owned(), table, parts }
+        Dataset { name: name.to_owned(), table, parts, whole: None, sample: None }
     }
 
     /// Every row.
     pub fn all(&self) -> data::Rows {
-        self.table.all_rows()
+        self.whole.clone().unwrap_or_else(|| self.table.all_rows())
     }
 
     /// The rows that `rows` names: a part, or all.
     pub fn rows(&self, rows: Rows) -> data::Rows {
         match rows.part {
             Some(part) => self.parts[part].1.clone(),
-            None => self.table.all_rows(),
+            None => self.all(),
+        }
+    }
+
+    /// The rows that training on `rows` sees.
+    pub fn trained(&self, rows: Rows) -> data::Rows {
+        match &self.sample {
+            Some((part, sample)) if *part == rows.part => sample.clone(),
+            _ => self.rows(rows),
+        }
+    }
+
+    /// Lets training on `rows` see a sample of them.
+    pub fn sample(&mut self, rows: Rows, sample: data::Rows) {
+        self.sample = Some((rows.part, sample));
+    }
+
+    /// Leaves only these rows of what `rows` names.
+    pub fn narrow(&mut self, rows: Rows, to: data::Rows) {
+        match rows.part {
+            Some(part) => self.parts[part].1 = to,
+            None => {
+                self.whole = Some(to.clone());
+                if self.parts.len() == 1 {
+                    self.parts[0].1 = to;
+                }
+            }
         }
     }
 

@@ -80,6 +80,18 @@ pub enum Event {
     Then(Then),
     /// A phase has ended that is not the last.
     PhaseDone(PhaseEnd),
+    /// One of several runs of the program begins: the events up to the next one are about it.
+    Run {
+        kind: RunKind,
+        number: u64,
+        of: u64,
+    },
+    /// It has ended.
+    RunDone {
+        kind: RunKind,
+        number: u64,
+        metrics: Named<Metrics>,
+    },
     /// Always the last.
     Done {
         #[serde(flatten)]
@@ -90,6 +102,23 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         peak_rss_mb: Option<f64>,
     },
+}
+
+/// Why there are several runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    Fold,
+    Member,
+}
+
+impl RunKind {
+    pub fn name(self) -> &'static str {
+        match self {
+            RunKind::Fold => "fold",
+            RunKind::Member => "member",
+        }
+    }
 }
 
 /// What a phase goes on with after its stop.
@@ -139,8 +168,11 @@ pub struct PhaseEnd {
     pub steps: u64,
     /// Since the start of training.
     pub seconds: f64,
-    /// By part.
+    /// By part; of several runs, their means.
     pub metrics: Named<Metrics>,
+    /// The standard deviations of several runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<Named<Metrics>>,
 }
 
 /// What is known before the first step of a phase.
@@ -189,7 +221,7 @@ mod tests {
         let parts = ["train", "valid", "test"];
         let named = parts.map(|part| (part.to_string(), metrics(&[("loss", 0.25), ("accuracy", 0.5)])));
         let metrics = Named(named.to_vec());
-        let end = PhaseEnd { phase: None, epochs: 2, steps: 10, seconds: 0.5, metrics };
+        let end = PhaseEnd { phase: None, epochs: 2, steps: 10, seconds: 0.5, metrics, deviation: None };
         let done = Event::Done { end, first_step_ms: None, peak_rss_mb: None };
         let part = r#"{"loss":0.25,"accuracy":0.5}"#;
         assert_eq!(

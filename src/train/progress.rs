@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::event::{Action, Event, Named, PhaseEnd, Start, StopReason, Then};
+use super::event::{Action, Event, Named, PhaseEnd, RunKind, Start, StopReason, Then};
 use super::metrics::{Measured, Metrics};
 
 /// Where a run's events go.
@@ -20,12 +20,16 @@ pub struct Reporter {
     steps_per_epoch: u64,
     /// Evaluations told in the phase that runs.
     evaluations: u64,
+    /// The last results that were told.
+    results: Option<Named<Metrics>>,
 }
 
 enum Style {
     Json,
     Line(ProgressBar),
     Plain,
+    /// Nothing is told.
+    Quiet,
 }
 
 /// How the progress line looks.
@@ -52,6 +56,16 @@ impl Reporter {
         Reporter::new(Box::new(io::stdout()), Box::new(io::stderr()), Style::Json)
     }
 
+    /// Tells nothing, and keeps the results.
+    pub fn quiet() -> Self {
+        Reporter::new(Box::new(io::sink()), Box::new(io::sink()), Style::Quiet)
+    }
+
+    /// The results of the run that has ended.
+    pub fn results(&self) -> Option<&Named<Metrics>> {
+        self.results.as_ref()
+    }
+
     /// For people: a progress line if standard error is a terminal.
     pub fn human() -> Self {
         let style = if io::stderr().is_terminal() { Style::Line(ProgressBar::no_length()) } else { Style::Plain };
@@ -59,11 +73,17 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0 }
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0, results: None }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
     pub fn report(&mut self, event: &Event) -> io::Result<()> {
+        if let Event::Done { end, .. } = event {
+            self.results = Some(end.metrics.clone());
+        }
+        if let Style::Quiet = self.style {
+            return Ok(());
+        }
         if let Style::Json = self.style {
             serde_json::to_writer(&mut self.out, event)?;
             self.out.write_all(b"\n")?;
@@ -79,6 +99,8 @@ impl Reporter {
             }
             Event::Evaluation { phase, steps, metrics, .. } => self.evaluation(phase.as_deref(), *steps, metrics),
             Event::Then(then) => self.then(then),
+            Event::Run { kind, number, of } => self.run(*kind, *number, *of),
+            Event::RunDone { kind, number, metrics } => self.run_done(*kind, *number, metrics),
             Event::PhaseDone(end) => self.end(end),
             Event::Done { end, .. } => self.end(end),
         }
@@ -102,14 +124,30 @@ impl Reporter {
 
     fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
         self.clear();
-        let PhaseEnd { phase, epochs, steps, seconds, metrics } = end;
+        let PhaseEnd { phase, epochs, steps, seconds, metrics, deviation } = end;
         let of = prefix(phase.as_deref());
         writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
         if let Some(phase) = phase {
             writeln!(self.out, "{phase}")?;
         }
         self.out.write_all(table(metrics).as_bytes())?;
+        if let Some(deviation) = deviation {
+            write!(self.out, "standard deviation\n{}", table(deviation))?;
+        }
         self.out.flush()
+    }
+
+    /// One of several runs begins.
+    fn run(&mut self, kind: RunKind, number: u64, of: u64) -> io::Result<()> {
+        self.clear();
+        writeln!(self.err, "{} {number} of {of}", kind.name())
+    }
+
+    /// One of several runs has ended.
+    fn run_done(&mut self, kind: RunKind, number: u64, metrics: &Named<Metrics>) -> io::Result<()> {
+        self.clear();
+        let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
+        writeln!(self.err, "{} {number}  {}", kind.name(), parts.join("  "))
     }
 
     /// A line of its own only where there is no progress line, and not for each of very many.
@@ -129,13 +167,10 @@ impl Reporter {
     fn then(&mut self, then: &Then) -> io::Result<()> {
         self.epochs = then.epochs;
         let line = following(then);
-        match &mut self.style {
-            Style::Line(bar) => {
-                bar.finish_and_clear();
-                *bar = ProgressBar::no_length();
-                bar.set_style(style());
-            }
-            _ => {}
+        if let Style::Line(bar) = &mut self.style {
+            bar.finish_and_clear();
+            *bar = ProgressBar::no_length();
+            bar.set_style(style());
         }
         writeln!(self.err, "{line}")
     }
@@ -368,6 +403,7 @@ mod tests {
                 steps: epochs * 20,
                 seconds: 1.234,
                 metrics: Named(vec![("train".into(), metrics(0.00012, 1.0)), ("test".into(), metrics(0.5, 0.97))]),
+                deviation: None,
             },
             first_step_ms: Some(31.0),
             peak_rss_mb: None,

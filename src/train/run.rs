@@ -4,16 +4,17 @@
 //! is a function of program, data and seed; threads change its time only.
 
 use super::build::{BuildError, Settings};
-use super::event::{Event, Named, PhaseEnd, Start, StopReason, Then};
+use super::event::{Event, Named, PhaseEnd, RunKind, Start, StopReason, Then};
 use super::metrics::Metrics;
 use super::progress::Reporter;
 use super::record::{Keeper, Row, Sight, Standing};
+use super::repetition::{Part, mean_and_deviation};
 use super::session::{Session, Source};
-use super::state::Stage;
+use super::state::{Snapshot, Stage, copy};
 use super::stopping::Verdict;
 use super::trace::Diverged;
 use super::watching::Look;
-use crate::check::typed::{Duration as Length, Program};
+use crate::check::typed::{Duration as Length, Program, Repetition};
 use crate::data::{DataError, Table};
 use crate::ir::{Op, Role, Tensor};
 use crate::runtime::RuntimeError;
@@ -103,7 +104,12 @@ pub fn run(
     reporter: &mut Reporter,
 ) -> Result<Ended, RunError> {
     let source = Source::new(program, tables, &request.settings)?;
+    let repeated = program.train.as_ref().is_some_and(|t| t.repetition.is_some());
     let session = match standing {
+        Some(_) if repeated => {
+            let why = "a run of folds or of an ensemble is not taken up in its midst: begin a new one";
+            return Err(RunError::Init(why.into()));
+        }
         Some(standing) => Session::resumed(source, standing)?,
         None => Session::start(source, 0, &request.init)?,
     };
@@ -136,6 +142,10 @@ impl Run<'_> {
         if !self.request.init.is_empty() {
             self.save(&session)?;
         }
+        let repetition = session.source.program.train.as_ref().and_then(|t| t.repetition);
+        if let Some(repetition) = repetition {
+            return self.repeat(session, repetition);
+        }
         let phases = session.source.model.phases.len();
         loop {
             let reason = self.phase(&mut session)?;
@@ -152,6 +162,66 @@ impl Run<'_> {
             self.reporter.report(&Event::PhaseDone(end))?;
             session = session.next_phase()?;
         }
+    }
+
+    /// All phases once for each fold or member; each phase is compiled once.
+    fn repeat(&mut self, first: Session, repetition: Repetition) -> Result<Ended, RunError> {
+        let (phases, of) = (first.source.model.phases.len(), repetition.count());
+        let kind = match repetition {
+            Repetition::Folds { .. } => RunKind::Fold,
+            Repetition::Ensemble { .. } => RunKind::Member,
+        };
+        let seed = self.request.settings.seed;
+        let mut sessions = vec![first];
+        let (mut results, mut members): (Vec<Vec<(String, Metrics)>>, Vec<Snapshot>) = (Vec::new(), Vec::new());
+        let mut reason = StopReason::Finished;
+        for number in 0..of {
+            self.reporter.report(&Event::Run { kind, number: number + 1, of })?;
+            for phase in 0..phases {
+                if phase == sessions.len() {
+                    sessions.push(sessions[phase - 1].open_next()?);
+                }
+                let (before, rest) = sessions.split_at_mut(phase);
+                let before = before.last().map(|s| (&s.engine.memory, s.progress.global_step));
+                let session = &mut rest[0];
+                session.begin_part(Part { repetition, number }, seed, before, &self.request.init)?;
+                reason = self.phase(session)?;
+                if reason == StopReason::Interrupted {
+                    let steps = session.progress.global_step;
+                    self.keeper.summary(&json!({ "ended": reason, "steps": steps, "seconds": self.seconds() }))?;
+                    return Ok(Ended::Interrupted { steps });
+                }
+                if self.left || phase + 1 == phases {
+                    break;
+                }
+                let end = self.end(session)?;
+                self.reporter.report(&Event::PhaseDone(end))?;
+            }
+            let Some(last) = sessions.last_mut() else { break };
+            let metrics = last.evaluate_parts()?;
+            self.reporter.report(&Event::RunDone { kind, number: number + 1, metrics: Named(metrics.clone()) })?;
+            results.push(metrics);
+            if kind == RunKind::Member {
+                members.push(copy(&last.engine.memory));
+            }
+            // Steps that are bounded are those of each run.
+            self.left = false;
+        }
+        let Some(last) = sessions.last_mut() else { return Ok(Ended::Finished) };
+        let (mut metrics, deviation) = mean_and_deviation(&results);
+        if kind == RunKind::Member {
+            metrics = Named(last.evaluate_members(&members)?);
+        }
+        let end = PhaseEnd {
+            phase: last.phase().name.clone(),
+            epochs: last.progress.epoch,
+            steps: last.steps(),
+            seconds: self.seconds(),
+            metrics,
+            deviation: Some(deviation),
+        };
+        self.conclude(last, reason, end)?;
+        Ok(Ended::Finished)
     }
 
     /// From where a phase stands to its end.
@@ -278,6 +348,7 @@ impl Run<'_> {
             steps: session.steps(),
             seconds: self.seconds(),
             metrics: Named(metrics),
+            deviation: None,
         })
     }
 

@@ -157,6 +157,22 @@ impl<'t> Session<'t> {
         Ok(session)
     }
 
+    /// Stands before the first step of the phase, after so many steps of the phases before.
+    pub(super) fn begin_again(&mut self, global_step: u64) {
+        let progress = Progress { phase: self.progress.phase, global_step, ..Progress::default() };
+        self.progress = fresh(self.train, progress);
+        self.best = None;
+        self.turn_to_stage();
+        self.begin();
+    }
+
+    /// The phase after this one, which stays as it is.
+    pub fn open_next(&self) -> Result<Session<'t>, RunError> {
+        let global_step = self.progress.global_step;
+        let progress = Progress { phase: self.progress.phase + 1, global_step, ..Progress::default() };
+        Session::open(self.source.clone(), progress, Some(&self.engine.memory))
+    }
+
     /// Takes note of the tensors that the phase begins from.
     fn begin(&mut self) {
         self.trace = Trace::of(&self.progress, &self.engine.memory);
@@ -164,7 +180,7 @@ impl<'t> Session<'t> {
         self.beginning = again.then(|| copy(&self.engine.memory));
     }
 
-    fn open(source: Source<'t>, mut progress: Progress, before: Option<&Memory>) -> Result<Session<'t>, RunError> {
+    fn open(source: Source<'t>, progress: Progress, before: Option<&Memory>) -> Result<Session<'t>, RunError> {
         let settings = &source.settings;
         let phase = progress.phase;
         let train = source.train(phase)?;
@@ -200,12 +216,7 @@ impl<'t> Session<'t> {
         let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
         let trace = Trace::new(&engine.memory);
-        progress.stop = train.stop.as_ref().and_then(|s| match s.when {
-            StopWhen::NotImproved { patience, .. } => Some(Patience::new(patience)),
-            _ => None,
-        });
-        progress.watches = train.watches.iter().map(|w| Plateau::new(w.patience)).collect();
-        progress.means = Means::new(train.players.iter().map(|p| p.name.clone()));
+        let progress = fresh(train, progress);
         let (best, beginning) = (None, None);
         Ok(Session { source, engine, dataset, batches, progress, best, beginning, train, feed, second, losses, trace })
     }
@@ -219,7 +230,7 @@ impl<'t> Session<'t> {
 
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
-        let rows = self.dataset.rows(self.stage_rows());
+        let rows = self.dataset.trained(self.stage_rows());
         self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();
@@ -307,33 +318,26 @@ impl<'t> Session<'t> {
     }
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
-    /// rows at once.
+    /// rows at once. Of an ensemble, it counts as if all members were as this one.
     pub fn evaluate(&mut self, rows: &Rows) -> Result<Metrics, RunError> {
-        let (train, phase) = (self.train, self.progress.phase);
+        let (means, gathered) = self.chunks(rows)?;
+        let repetition = self.source.program.train.as_ref().and_then(|t| t.repetition);
+        self.summarize(rows, &means, &gathered, repetition.map_or(1, |r| r.count() as usize))
+    }
+
+    /// Means over chunks, and what is gathered of them for all rows at once.
+    pub(super) fn chunks(&mut self, rows: &Rows) -> Result<(Metrics, Vec<Gathered>), RunError> {
+        let phase = &self.source.model.phases[self.progress.phase];
+        let mut gathered: Vec<Gathered> = phase.gathered.iter().map(|name| Gathered::new(name)).collect();
+        let beside = self.beside();
         let engine = &mut self.engine;
-        let (step, epoch, watches) = (self.progress.step, self.progress.epoch, &self.progress.watches);
-        let sizes = |rows: usize, beside: &Option<Vec<usize>>| Sizes {
-            rows: rows as u64,
-            beside: beside.as_ref().map_or(1, |rows| rows.len() as u64),
-        };
-        // Of the second data set every chunk sees the same batch.
-        let beside = self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()));
-        let fill = |batched: &mut Batched, rows: &[usize]| -> Result<(), RunError> {
-            Feed::new(&self.dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
-            if let (Some(second), Some(rows)) = (&self.second, &beside) {
-                Feed::new(&second.dataset, batched, train, true)?.fill(&mut batched.machine, rows)?;
-            }
-            Ok(batched.count(step, epoch, watches)?)
-        };
-        let players = train.players.iter().map(|p| p.name.clone());
-        let names: Vec<String> = players.chain(train.measures.iter().map(|m| m.name.clone())).collect();
+        let names = self.train.players.iter().map(|p| &p.name).chain(self.train.measures.iter().map(|m| &m.name));
         let reported: Vec<(String, OutputId)> =
-            names.iter().filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
-        let mut gathered: Vec<Gathered> =
-            self.source.model.phases[phase].gathered.iter().map(|name| Gathered::new(name)).collect();
+            names.filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
         let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
         for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
-            fill(&mut engine.evaluate, &chunk)?;
+            fill(&mut engine.evaluate, self.train, &self.dataset, &self.second, &beside, &chunk)?;
+            engine.evaluate.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
             engine.evaluate.set("step", number as i64)?;
             engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
             let machine = &engine.evaluate.machine;
@@ -342,26 +346,44 @@ impl<'t> Session<'t> {
                 tensor.take(machine);
             }
         }
-        let means = means.means();
-        let mut metrics = Metrics::default();
+        Ok((means.means(), gathered))
+    }
+
+    /// The means, and the metrics of what has been gathered; what is gathered of members stands for so many of them.
+    pub(super) fn summarize(
+        &mut self,
+        rows: &Rows,
+        means: &Metrics,
+        gathered: &[Gathered],
+        members: usize,
+    ) -> Result<Metrics, RunError> {
+        let beside = self.beside();
+        let engine = &mut self.engine;
         let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
         if let Some(summary) = &mut summary {
-            fill(summary, &rows.first(rows.len()))?;
-            for tensor in &gathered {
-                tensor.give(&mut summary.machine)?;
+            fill(summary, self.train, &self.dataset, &self.second, &beside, &rows.first(rows.len()))?;
+            summary.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
+            for tensor in gathered {
+                tensor.give(&mut summary.machine, members)?;
             }
             summary.run(&mut engine.memory, sizes(rows.len(), &beside))?;
         }
-        for name in names {
-            let whole = summary.as_ref().and_then(|s| s.machine.read(&name));
-            let value = match (means.get(&name), whole) {
+        let mut metrics = Metrics::default();
+        for name in self.train.players.iter().map(|p| &p.name).chain(self.train.measures.iter().map(|m| &m.name)) {
+            let whole = summary.as_ref().and_then(|s| s.machine.read(name));
+            let value = match (means.get(name), whole) {
                 (Some(mean), _) => mean.clone(),
                 (None, Some(whole)) => Measured::from(whole),
                 (None, None) => Measured::Number(f64::NAN),
             };
-            metrics.0.push((name, value));
+            metrics.0.push((name.clone(), value));
         }
         Ok(metrics)
+    }
+
+    /// The rows of the second data set that every chunk sees in evaluation: the first batch of its part.
+    fn beside(&self) -> Option<Vec<usize>> {
+        self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()))
     }
 
     /// Loss and measures over every part of the data.
@@ -369,6 +391,17 @@ impl<'t> Session<'t> {
         let parts = self.dataset.parts.clone();
         parts.into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
     }
+}
+
+/// The state of a phase that has looked at nothing yet.
+fn fresh(train: &Train, mut progress: Progress) -> Progress {
+    progress.stop = train.stop.as_ref().and_then(|s| match s.when {
+        StopWhen::NotImproved { patience, .. } => Some(Patience::new(patience)),
+        _ => None,
+    });
+    progress.watches = train.watches.iter().map(|w| Plateau::new(w.patience)).collect();
+    progress.means = Means::new(train.players.iter().map(|p| p.name.clone()));
+    progress
 }
 
 /// Before the name of a tensor from which a phase began, among those of a checkpoint.
@@ -384,13 +417,33 @@ fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
     Batches::new(rows, size as usize, order)
 }
 
+/// Fills the inputs of a machine that evaluates.
+fn fill(
+    batched: &mut Batched,
+    train: &Train,
+    dataset: &Dataset,
+    second: &Option<Second>,
+    beside: &Option<Vec<usize>>,
+    rows: &[usize],
+) -> Result<(), RunError> {
+    Feed::new(dataset, batched, train, false)?.fill(&mut batched.machine, rows)?;
+    if let (Some(second), Some(rows)) = (second, beside) {
+        Feed::new(&second.dataset, batched, train, true)?.fill(&mut batched.machine, rows)?;
+    }
+    Ok(())
+}
+
+fn sizes(rows: usize, beside: &Option<Vec<usize>>) -> Sizes {
+    Sizes { rows: rows as u64, beside: beside.as_ref().map_or(1, |rows| rows.len() as u64) }
+}
+
 /// The seed of the order of rows: each phase has orders of its own.
 fn shuffling(seed: u64, phase: usize) -> u64 {
     seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Replaces the starting value of a parameter or of a layer's state.
-fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+pub(super) fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
     let known = || model.parameters.iter().chain(&model.layer_state);
     let Some(parameter) = known().find(|p| &*p.path == path) else {
         let names: Vec<&str> = known().map(|p| &*p.path).collect();

@@ -138,9 +138,8 @@ fn a_run_whose_program_or_data_has_changed_is_refused() {
     fs::write(path.join("digits.dl"), program.replace("dropout(0.5)", "dropout(0.4)")).unwrap();
     let line = program.lines().position(|l| l.contains("dropout")).unwrap() + 1;
     for args in [&["--resume", "runs/a"][..], &["digits.dl", "--resume", "runs/a"], &["digits.dl", "--resume"]] {
-        let changed = format!(
-            "error[E0604]: digits.dl is no longer the program of the run runs/a: it has changed in line {line}"
-        );
+        let changed =
+            format!("error[E0604]: digits.dl is no longer that of the run runs/a: it has changed in line {line}");
         resume(args).fails(1, &[&changed, "dlc run runs/a/model.dl --resume runs/a"]);
     }
     resume(&["runs/a/model.dl", "--resume", "runs/a"]).fine();
@@ -159,6 +158,32 @@ fn a_run_whose_program_or_data_has_changed_is_refused() {
         .fails(1, &["error[E0604]", "data/digits.csv has", &had, "--init runs/a/best.safetensors"]);
     fs::write(path.join("data/digits.csv"), &data).unwrap();
     resume(&["--resume", "runs/a"]).fine();
+}
+
+#[test]
+fn the_files_a_program_uses_are_kept_with_it() {
+    let folder = digits();
+    let path = folder.path();
+    fs::create_dir(path.join("nets")).unwrap();
+    let program =
+        fs::read_to_string(path.join("digits.dl")).unwrap().replace("relu", "bent").replace("data/d", "../data/d");
+    fs::write(path.join("nets/m.dl"), format!("use \"../bent.dl\"\n{program}")).unwrap();
+    let bent = "fn bent(x: [..]) -> [..] = max(x, 0.1*x)\n";
+    fs::write(path.join("bent.dl"), bent).unwrap();
+    dlc(path, &["run", "nets/m.dl", "--max-steps", "30"]).fine();
+    assert_eq!(fs::read_to_string(path.join("runs/m/bent.dl")).unwrap(), bent);
+    assert!(path.join("runs/m/nets/model.dl").exists());
+    fs::write(path.join("bent.dl"), bent.replace("0.1", "0.2")).unwrap();
+    let resume = |most: &str| dlc(path, &["run", "--resume", "runs/m", "--max-steps", most]);
+    resume("40").fails(1, &["error[E0604]: bent.dl is no longer that of the run runs/m: it has changed in line 1"]);
+    fs::remove_file(path.join("bent.dl")).unwrap();
+    resume("40").fine();
+    fs::remove_dir_all(path.join("nets")).unwrap();
+    fs::write(path.join("bent.dl"), bent).unwrap();
+    fs::remove_file(path.join("runs/m/bent.dl")).unwrap();
+    dlc(path, &["predict", "runs/m", "--data", "data/digits.csv"]).fails(1, &["bent.dl"]);
+    fs::write(path.join("runs/m/bent.dl"), bent).unwrap();
+    dlc(path, &["predict", "runs/m", "--data", "data/digits.csv"]).fine();
 }
 
 #[test]

@@ -8,6 +8,11 @@ use std::time::Instant;
 
 const MEMORY: usize = 256 << 20;
 
+/// Builds without optimization take a tenth of each length, which is as much to them.
+const fn scaled(length: usize) -> usize {
+    if cfg!(debug_assertions) { length / 10 } else { length }
+}
+
 /// Attacks one after the other, and those that got through.
 struct Siege {
     _alone: MutexGuard<'static, ()>,
@@ -53,7 +58,7 @@ fn program(items: &str, body: &str) -> String {
 #[test]
 fn nesting() {
     let mut siege = Siege::begin();
-    const DEEP: usize = 1_000_000;
+    const DEEP: usize = scaled(1_000_000);
     for (open, close) in [
         ("(", ")"),
         ("[", "]"),
@@ -80,7 +85,7 @@ fn nesting() {
         ("", "[i]"),
         ("(a, ", ")"),
     ] {
-        let deep = DEEP.min((2 << 20) / (open.len() + close.len()) - 40);
+        let deep = DEEP.min(scaled(2 << 20) / (open.len() + close.len()) - 40);
         let text = format!("fn f(x, y) = {}x{}\n", open.repeat(deep), close.repeat(deep));
         siege.attack(&format!("{open}x{close}"), &text);
         let text = format!("fn f(x, y) {{ a = {}x{}; a }}\n", open.repeat(DEEP / 20), close.repeat(DEEP / 20));
@@ -89,7 +94,7 @@ fn nesting() {
     for (open, close) in
         [("[", "]"), ("(", ")"), ("index(", ")"), ("[N] -> ", ""), ("([N], ", ") -> [N]"), ("[N: ", "]")]
     {
-        let deep = DEEP.min((2 << 20) / (open.len() + close.len()) - 40);
+        let deep = DEEP.min(scaled(2 << 20) / (open.len() + close.len()) - 40);
         siege.attack(
             &format!("{open}N{close}"),
             &format!("fn f(x: {}[N]{}) = x\n", open.repeat(deep), close.repeat(deep)),
@@ -102,7 +107,7 @@ fn nesting() {
 #[test]
 fn doubling() {
     let mut siege = Siege::begin();
-    const MANY: usize = 10_000;
+    const MANY: usize = scaled(10_000);
     let chain = |step: &dyn Fn(usize) -> String, first: &str, last: &str| {
         format!("a0 = {first}\n{}{last}", lines(MANY, |k| format!("a{} = {}", k + 1, step(k))))
     };
@@ -150,7 +155,7 @@ fn doubling() {
 #[test]
 fn applications() {
     let mut siege = Siege::begin();
-    const MANY: usize = 10_000;
+    const MANY: usize = scaled(10_000);
     let functions = |n: usize, body: &dyn Fn(usize) -> String| {
         format!("fn f0(x) = x + x\n{}", lines(n, |k| format!("fn f{}(x) = {}", k + 1, body(k))))
     };
@@ -257,7 +262,7 @@ fn constants() {
 #[test]
 fn many() {
     let mut siege = Siege::begin();
-    const MANY: usize = 100_000;
+    const MANY: usize = scaled(100_000);
     siege.attack("functions", &lines(MANY, |k| format!("fn f{k}(x)=x")));
     siege.attack("functions that apply each other", &lines(MANY / 2, |k| format!("fn f{}(x) = f{k}(x)", k + 1)));
     siege.attack("functions of one name", &lines(MANY, |_| "fn f(x)=x".to_string()));
@@ -316,7 +321,7 @@ fn many() {
     siege.attack("pipes", &format!("fn f(x) = x{}\n", " |> exp".repeat(MANY)));
     siege.attack(
         "parameters",
-        &program("", &format!("{}dense(x, 10)", lines(MANY / 4, |k| format!("param p{k}: [] = 0")))),
+        &program("", &format!("{}dense(x, 10)", lines(MANY / 10, |k| format!("param p{k}: [] = 0")))),
     );
     siege.attack(
         "layers",
@@ -340,7 +345,7 @@ fn many() {
         "é",
         "f(x)\n",
     ] {
-        siege.attack(&format!("{text:?}"), &text.repeat((2 << 20) / text.len()));
+        siege.attack(&format!("{text:?}"), &text.repeat(scaled(2 << 20) / text.len()));
     }
     siege.end();
 }

@@ -86,6 +86,41 @@ fn elastic_net_thresholds_and_shrinks() {
     assert!((run.measure("loss") - data - 2.0 * (0.25 * 10.0 + 0.75 * 10.0)).abs() < 1e-12);
 }
 
+/// A price of the constraint ½‖w‖² ≤ k that climbs while it is violated settles at the multiplier of Karush, Kuhn and Tucker: the
+/// minimum with L2 penalty of that price lies on the boundary, and where the constraint does not bind the price is 0.
+#[test]
+fn a_multiplier_settles_at_the_boundary_or_at_zero() {
+    for (bound, binds) in [(0.5, true), (5.0, false)] {
+        let program = format!(
+            "net at(e: [N, 5]) -> [N] {{
+                param w: [5] = zeros
+                e @ w
+            }}
+            net price() -> [] {{
+                param a: [] = 1
+                a
+            }}
+            train {{
+                minimize 0.5 * sum(h * (at(e) - best)^2) + price() * (l2(at) - {bound}) over at using sgd(lr: 0.1)
+                maximize slack = price() * (l2(at) - {bound}) over price using sgd(lr: 0.1)
+                keep     price >= 0
+                on       d in order
+                steps    2000
+                measure  excess = l2(at) - {bound}, price = price(),
+                         error = max(abs(at(e) - h / (h + price()) * best))
+            }}"
+        );
+        let run = quadratic().run(&program, "f64");
+        assert!(run.measure("error") < 1e-9, "{}", run.measure("error"));
+        if binds {
+            assert!(run.measure("excess").abs() < 1e-9 && run.measure("price") > 0.5);
+        } else {
+            assert!(run.measure("excess") < -1.0);
+            assert_eq!(run.measure("price"), 0.0);
+        }
+    }
+}
+
 /// The solution of a symmetric positive definite system, by elimination.
 fn solve(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     let n = b.len();

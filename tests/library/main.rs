@@ -11,3 +11,5 @@ mod models;
 mod noise;
 mod rules;
 mod run;
+mod training;
+mod sparsity;

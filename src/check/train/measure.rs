@@ -13,7 +13,10 @@ impl Checker<'_> {
         let reported: Vec<&str> = players.iter().map(|p| p.name.as_str()).chain(["loss"]).collect();
         let mut out: Vec<Measure> = Vec::new();
         for metric in metrics {
+            (self.measuring, self.together) = (true, false);
             let value = self.measured(&metric.value);
+            let together = self.together;
+            self.measuring = false;
             let derived = uses::applied_name(&metric.value).map_or("measure", |(name, _)| name);
             let base = metric.name.as_ref().map_or(derived, |n| n.text.as_str());
             let taken = |name: &str| reported.contains(&name) || out.iter().any(|m| m.name == name);
@@ -30,7 +33,7 @@ impl Checker<'_> {
                 k += 1;
                 name = format!("{base}_{k}");
             }
-            out.push(Measure { name, value });
+            out.push(Measure { name, together, value });
         }
         out
     }

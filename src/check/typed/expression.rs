@@ -44,6 +44,7 @@ impl Expr {
             | ExprKind::SetOf(value)
             | ExprKind::Evaluating(value)
             | ExprKind::Draws { value, .. }
+            | ExprKind::Members { value, .. }
             | ExprKind::Reshape(value)
             | ExprKind::Peek(value)
             | ExprKind::Commit(value)
@@ -82,6 +83,10 @@ impl Expr {
             ExprKind::Call(call) | ExprKind::Member { call, .. } => {
                 call.args.iter().for_each(&mut *visit);
                 call.options.iter().flatten().for_each(visit);
+            }
+            ExprKind::Map(map) => {
+                visit(&map.set);
+                map.options.iter().flatten().for_each(visit);
             }
             ExprKind::Function(function) => function.options.iter().flatten().for_each(visit),
             ExprKind::Init(init) => init.options.iter().flatten().for_each(visit),
@@ -216,6 +221,12 @@ pub enum ExprKind {
         count: u64,
     },
 
+    /// The value in every member of the ensemble, along a new first axis; only in measures.
+    Members {
+        value: Box<Expr>,
+        count: u64,
+    },
+
     Call(Box<Call>),
     /// The value of an equation at the top of the callee's body, in an application of it.
     Member {
@@ -283,10 +294,24 @@ pub enum ExprKind {
         op: ReduceOp,
         value: Box<Expr>,
     },
+    /// A definition applied to each tensor of a set.
+    Map(Box<Map>),
     /// Parameters by name; only in `train`.
     Selection(Selection),
     /// One parameter, a tensor.
     Parameter(ParameterPath),
+}
+
+/// A definition of one float tensor, bound anew to each tensor of a set, see `match_axes`.
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub def: DefId,
+    pub set: Expr,
+    /// One for every option of the definition; `None`: its default.
+    pub options: Vec<Option<Expr>>,
+    pub site: SiteId,
+    /// The values are numbers, and the value is their sum; else they are the tensors of a set.
+    pub total: bool,
 }
 
 /// A parameter by its path: below the instance that is written, or a net's own.

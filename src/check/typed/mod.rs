@@ -58,6 +58,7 @@ pub struct Program {
     pub constants: Vec<Constant>,
     pub data: Vec<DataSet>,
     pub train: Option<Training>,
+    pub search: Option<Search>,
 }
 
 impl Program {

@@ -50,6 +50,37 @@ pub struct Watch {
     pub patience: u64,
 }
 
+/// The program is run once for each of several settings of its constants.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub span: Span,
+    /// How many settings are drawn; `None`: all combinations.
+    pub random: Option<u64>,
+    pub ranges: Vec<Range>,
+    /// The part that decides, by its name, and what is measured on it.
+    pub part: String,
+    pub metric: String,
+    /// More of it is better.
+    pub grows: bool,
+}
+
+/// A constant and what it may be.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Range {
+    pub name: String,
+    /// Values are whole numbers.
+    pub integer: bool,
+    pub choices: Choices,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum Choices {
+    /// At least one.
+    Values(Vec<f64>),
+    /// Between two numbers; `log`: their logarithms are.
+    Between { low: f64, high: f64, log: bool },
+}
+
 /// Why a program is run more than once.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Repetition {

@@ -159,6 +159,8 @@ pub struct Requirement {
 #[derive(Clone, Debug)]
 pub struct Measure {
     pub name: String,
+    /// It speaks of all members of an ensemble.
+    pub together: bool,
     pub value: Expr,
 }
 

@@ -102,7 +102,7 @@ impl Walk {
             Some(Comma | Colon | Dot | Not | If | Then | Else | When | Over | For) => true,
             Some(_) => matches!(self.before, Before::Loose | Before::Tight | Before::Prefix),
         };
-        let begins = continues_line(first) || matches!(first, Then | Else | Over | For | Arrow | Assign | LeftBrace);
+        let begins = continues_line(first) || matches!(first, Then | Else | Over | Arrow | Assign | LeftBrace);
         self.last.is_some() && !matches!(self.last, Some(LeftBrace | Semicolon)) && (unfinished || begins)
     }
 

@@ -12,6 +12,9 @@ use crate::syntax::token::TokenKind;
 
 const OPTIONS_HELP: &str = "inputs come first, options after `;`: `layer dense(x: [.., I], O; init = he_normal)`";
 
+/// An item takes many times the memory of the shortest text for one.
+const MOST_ITEMS: usize = 200_000;
+
 impl Parser<'_> {
     pub(super) fn items(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
@@ -19,6 +22,11 @@ impl Parser<'_> {
             while self.accept(TokenKind::Semicolon).is_some() {}
             self.joined = false;
             if self.is(TokenKind::End) {
+                return items;
+            }
+            if items.len() >= MOST_ITEMS {
+                let (message, help) = (format!("a file holds at most {MOST_ITEMS} items"), "the rest was not read");
+                self.error(codes::FILE_TOO_LARGE, &message, self.span(), "one too many", help);
                 return items;
             }
             let (from, doc, start) = (self.place(), self.doc(), self.span());
@@ -44,6 +52,7 @@ impl Parser<'_> {
         let next_is_name = self.kind_at(1) == TokenKind::Ident;
         match self.text() {
             "train" => self.kind_at(1) == TokenKind::LeftBrace,
+            "search" => matches!(self.kind_at(1), TokenKind::LeftBrace | TokenKind::Int),
             "data" | "split" => next_is_name,
             "use" => matches!(self.kind_at(1), TokenKind::Str | TokenKind::Ident),
             word => next_is_name && Kind::ALL.iter().any(|kind| kind.keyword() == word),
@@ -88,6 +97,7 @@ impl Parser<'_> {
             "split" => self.split().map(ItemKind::Split),
             "standardize" => self.standardize().map(ItemKind::Standardize),
             "train" => self.train().map(ItemKind::Train),
+            "search" => self.search().map(ItemKind::Search),
             "use" => self.used().map(ItemKind::Use),
             _ => {
                 let message = format!("expected an item, found {}", self.found());
@@ -207,13 +217,30 @@ impl Parser<'_> {
         self.advance();
         let help = "data is declared `data digits = csv(\"digits.csv\", target: label)`";
         let name = self.expect_name("a name", help)?;
+        let mut columns = Vec::new();
+        if self.is(TokenKind::LeftParen) {
+            let help = "generated data is declared `data moons(x, y) = two_moons(400, noise: 0.1) seed 3`";
+            let open = self.open(TokenKind::LeftParen, help)?;
+            columns.push(self.expect_name("the name of a column", help)?);
+            while self.accept(TokenKind::Comma).is_some() && self.is(TokenKind::Ident) {
+                columns.push(self.expect_name("the name of a column", help)?);
+            }
+            self.close(&open, "`,`", help)?;
+        }
         self.expect(TokenKind::Assign, help)?;
         let source = self.expression()?;
+        let seed = match self.is_word("seed") && self.kind_at(1) == TokenKind::Int && !columns.is_empty() {
+            true => {
+                self.advance();
+                Some(self.expression()?)
+            }
+            false => None,
+        };
         if !matches!(source.kind, ExprKind::Call { .. }) {
             let (message, label) = ("data comes from a reader", "expected a call such as `csv(…)`");
             return Err(self.error(codes::UNEXPECTED_TOKEN, message, source.span, label, help));
         }
-        Ok(Data { name, source })
+        Ok(Data { name, columns, source, seed })
     }
 
     fn split(&mut self) -> Parsed<Split> {

@@ -10,6 +10,7 @@ mod cursor;
 mod expression;
 mod item;
 mod repeat;
+mod search;
 mod statement;
 mod stopping;
 mod train;

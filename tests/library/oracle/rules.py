@@ -1,12 +1,13 @@
 """Ten steps of every update rule of the library, on a quadratic and on a small net.
 
 Writes ../figures/rules.json: the data and the starting parameters of both problems, and for each rule, written as in a `using`
-clause, the parameters after ten steps as transcribed.py has them. Where PyTorch has a rule of the same meaning, the transcription
+clause, the parameters after ten steps as transcribed.py has them and the objective there, or at their average. Where PyTorch has a rule of the same meaning, the transcription
 is held against it to 1e-12.
 
     python rules.py             (needs numpy and torch)
 """
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -57,9 +58,15 @@ def net_gradient(theta):
     return np.concatenate([(X.T @ back).ravel(), back.sum(0), (h.T @ r).ravel(), r.sum(0)])
 
 
+def net_loss(theta):
+    W, c, V, d = parts(theta)
+    return ((np.tanh(X @ W + c) @ V + d - Y) ** 2).mean()
+
+
+# Start, gradient and objective of each.
 PROBLEMS = {
-    "bowl": (w0, lambda w: A @ w - b),
-    "net": (np.concatenate([v.ravel() for v in net0.values()]), net_gradient),
+    "bowl": (w0, lambda w: A @ w - b, lambda w: w @ A @ w / 2 - b @ w),
+    "net": (np.concatenate([v.ravel() for v in net0.values()]), net_gradient, net_loss),
 }
 
 O = torch.optim
@@ -94,16 +101,14 @@ RULES = [
 ]
 
 
-def last(rule, problem):
-    (function, options), (start, grad) = rule, PROBLEMS[problem]
+def run(rule, problem):
+    (function, options), (start, grad, _) = rule, PROBLEMS[problem]
     points = function(start, grad, **options)
-    for _ in range(STEPS):
-        point = next(points)
-    return point
+    return [next(points) for _ in range(STEPS)]
 
 
 def torch_last(rule, problem):
-    (kind, options), (start, grad) = rule, PROBLEMS[problem]
+    (kind, options), (start, grad, _) = rule, PROBLEMS[problem]
     p = torch.tensor(start, requires_grad=True)
     optimizer = kind([p], **options)
     for _ in range(STEPS):
@@ -112,22 +117,82 @@ def torch_last(rule, problem):
     return p.detach().numpy()
 
 
-def tensor(a):
-    return {"dims": list(a.shape), "values": a.ravel().tolist()}
+def scheduled(lr):
+    """Gradient descent whose rate is a function of the step."""
+
+    def rule(p, grad):
+        for k in range(STEPS):
+            p = p - lr(k) * grad(p)
+            yield p
+
+    return rule, {}
+
+
+def cosine(k, start, end, tau):
+    return end + (start - end) * (1 + math.cos(math.pi * min(k / tau, 1))) / 2
+
+
+# Rates by the step.
+RULES += [(f"sgd(lr: {text})", scheduled(lr), None) for text, lr in [
+    ("linear(step, start: 0.2, end: 0.02, tau: 6)", lambda k: 0.2 - 0.18 * min(k / 6, 1)),
+    ("stepwise(step, start: 0.2, factor: 0.5, every: 3)", lambda k: 0.2 * 0.5 ** (k // 3)),
+    ("exponential(step, start: 0.2, factor: 0.5, every: 3)", lambda k: 0.2 * 0.5 ** (k / 3)),
+    ("inverse_time(step, start: 0.2, decay: 0.5)", lambda k: 0.2 / (1 + 0.5 * k)),
+    ("cosine(step, start: 0.2, end: 0.02, tau: 7)", lambda k: cosine(k, 0.2, 0.02, 7)),
+    ("cosine_restarts(step, start: 0.2, end: 0.02, tau: 4)", lambda k: cosine(k % 4, 0.2, 0.02, 4)),
+    ("0.2 * warm_up(step, tau: 5)", lambda k: 0.2 * min((k + 1) / 5, 1)),
+    ("one_cycle(step, peak: 0.2, tau: 9, rise: 1/3)",
+     lambda k: cosine(k, 0.2 / 25, 0.2, 3) if k < 3 else cosine(k - 3, 0.2, 0.2 / 10000, 6)),
+]]
+# What evaluation sees in the place of the parameters, of all points so far and the start.
+AVERAGES = [
+    ("polyak", lambda points, _: np.mean(points, 0)),
+    ("polyak(after: 4)", lambda points, _: np.mean(points[4:], 0)),
+    ("ema(rho: 0.8)", lambda points, start: 0.8**STEPS * start + weighted(points, 0.8)),
+    ("unbiased_ema(rho: 0.8)", lambda points, _: weighted(points, 0.8) / (1 - 0.8**STEPS)),
+]
+
+
+def weighted(points, rho):
+    return sum((1 - rho) * rho ** (STEPS - 1 - k) * p for k, p in enumerate(points))
+
+
+def found(problem, point):
+    tensors = zip(SHAPES, parts(point)) if problem == "net" else [("bowl.w", point)]
+    return {name: v.ravel().tolist() for name, v in tensors}
 
 
 figures = []
 for text, rule, peer in RULES:
-    for problem in PROBLEMS:
-        point = last(rule, problem)
+    figures.append({"rule": text})
+    for problem, (_, _, objective) in PROBLEMS.items():
+        point = run(rule, problem)[-1]
         if peer:
             error = np.abs(point - torch_last(peer, problem)).max()
             assert error < 1e-12, (text, problem, error)
-        if problem == "bowl":
-            figures.append({"rule": text, "bowl": {"bowl.w": point.tolist()}})
-        else:
-            found = {name: v.ravel().tolist() for name, v in zip(SHAPES, parts(point))}
-            figures[-1] |= {"net": found}
+        figures[-1][problem] = found(problem, point) | {"loss": [objective(point)]}
+for text, average in AVERAGES:
+    figures.append({"rule": f"momentum(lr: 0.03)\n    average  {text}"})
+    for problem, (start, _, objective) in PROBLEMS.items():
+        points = run((momentum, dict(lr=0.03)), problem)
+        figures[-1][problem] = found(problem, points[-1]) | {"loss": [objective(average(points, start))]}
+
+# One rule for some parameters and another for the rest: both see the gradient at all of them.
+start, gradient, objective = PROBLEMS["net"]
+first, point = sum(v.size for v in list(net0.values())[:2]), start
+here = lambda part: lambda _: gradient(point)[part]
+rules = [(slice(0, first), momentum, dict(lr=0.1)), (slice(first, None), adam, dict(lr=0.05))]
+movers = [(part, rule(start[part], here(part), **options)) for part, rule, options in rules]
+for _ in range(STEPS):
+    moved = [(part, next(points)) for part, points in movers]
+    point = np.concatenate([p for _, p in moved])
+figures.append({"rule": "momentum(lr: 0.1) for net.hidden\n    using    adam(lr: 0.05)",
+                "net": found("net", point) | {"loss": [objective(point)]}})
+
+
+def tensor(a):
+    return {"dims": list(a.shape), "values": a.ravel().tolist()}
+
 
 path = pathlib.Path(__file__).parent.parent / "figures" / "rules.json"
 path.write_text(json.dumps({
