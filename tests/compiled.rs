@@ -2,7 +2,7 @@
 //!
 //! 1,000 random graphs, or 10,000 with `DLC_FULL=1`.
 
-use dlc::codegen::{self, compile};
+use dlc::codegen::{self, Cpu, compile};
 use dlc::ir::random_graph::{RandomGraph, Style, random_graph};
 use dlc::ir::{Bindings, Builder, DType, Data, Graph, Op, OutputRole, Role, Symbol, Tensor, Type, interpret};
 use dlc::runtime::{Machine, Memory};
@@ -38,8 +38,29 @@ fn fill(machine: &mut Machine, memory: &mut Memory, inputs: &Inputs) {
     }
 }
 
+/// Every width of vectors this CPU has, the widest also on several threads that share the smallest kernels.
+fn emitters() -> Vec<codegen::Options> {
+    let all = [(Cpu::Portable, 1), (Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::native(), 3)];
+    let some = |(cpu, threads)| codegen::Options {
+        cpu,
+        threads,
+        wide_from: 0,
+        shared_from: 0,
+        verify: true,
+        ..Default::default()
+    };
+    all.into_iter().filter(|(cpu, _)| cpu.is_available()).map(some).collect()
+}
+
 /// Schedules, compiles and runs a graph; `None` if the schedule does not take it.
-fn run(graph: &Graph, inputs: &Inputs, capacity: &Bindings, bindings: &Bindings, loops: bool) -> Option<Vec<Tensor>> {
+fn run(
+    graph: &Graph,
+    inputs: &Inputs,
+    capacity: &Bindings,
+    bindings: &Bindings,
+    loops: bool,
+    emitter: &codegen::Options,
+) -> Option<Vec<Tensor>> {
     let mut options = schedule::Options::new(capacity.clone());
     if loops {
         options.small_product = u64::MAX;
@@ -49,8 +70,7 @@ fn run(graph: &Graph, inputs: &Inputs, capacity: &Bindings, bindings: &Bindings,
         Err(ScheduleError::Unsupported { .. }) => return None,
         Err(error) => panic!("{error}"),
     };
-    let options = codegen::Options { verify: true, ..codegen::Options::default() };
-    let compiled = compile(&program, &options).unwrap_or_else(|e| panic!("{e}\n{program}"));
+    let compiled = compile(&program, emitter).unwrap_or_else(|e| panic!("{e}\n{program}"));
     let mut memory = Memory::new();
     let mut machine = Machine::new(compiled, &mut memory).unwrap();
     fill(&mut machine, &mut memory, inputs);
@@ -87,12 +107,14 @@ fn check(
     tolerance: Option<f64>,
 ) -> bool {
     let expected = interpret(graph, &|name| inputs.get(name).cloned(), bindings).unwrap();
-    let Some(got) = run(graph, inputs, capacity, bindings, loops) else { return false };
-    for ((output, got), expected) in graph.outputs().iter().zip(&got).zip(&expected) {
-        if let Some(difference) = difference(got, expected, tolerance) {
-            let options = schedule::Options::new(capacity.clone());
-            let program = schedule(graph, &options).unwrap();
-            panic!("{}: {difference}\nwith {bindings:?}\n{graph}\n{program}", output.name);
+    for emitter in emitters() {
+        let Some(got) = run(graph, inputs, capacity, bindings, loops, &emitter) else { return false };
+        for ((output, got), expected) in graph.outputs().iter().zip(&got).zip(&expected) {
+            if let Some(difference) = difference(got, expected, tolerance) {
+                let options = schedule::Options::new(capacity.clone());
+                let program = schedule(graph, &options).unwrap();
+                panic!("{}: {difference}\nwith {bindings:?} and {emitter:?}\n{graph}\n{program}", output.name);
+            }
         }
     }
     true

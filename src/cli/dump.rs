@@ -90,7 +90,8 @@ fn machines(options: &Dump) -> Result<String, Failure> {
             text += &program.to_string();
             continue;
         }
-        let how = codegen::Options { threads: settings.threads, text: true, ..codegen::Options::default() };
+        let (cpu, threads) = (settings.cpu, settings.threads);
+        let how = codegen::Options { cpu, threads, text: true, ..codegen::Options::default() };
         let compiled = codegen::compile(&program, &how).map_err(Failure::message)?;
         text += if options.after == "clif" { compiled.clif() } else { compiled.asm() };
     }

@@ -111,7 +111,7 @@ impl Kept {
             source.set.push((name.clone(), value));
         }
         let dtype = if dtype == "f64" { Precision::F64 } else { Precision::F32 };
-        let settings = settings(&Compile { dtype, threads, off: off.clone() }, *seed)?;
+        let settings = settings(&Compile { dtype, threads, cpu: None, off: off.clone() }, *seed)?;
         let loaded = match data {
             Some(data) => load_encoded(&source, data)?,
             None => load_trainable(&source, FloatType::of(settings.dtype))?,

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+use crate::codegen::Cpu;
 use crate::ir::DType;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -99,9 +100,30 @@ pub struct Compile {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
 
+    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
+    #[arg(long, value_enum)]
+    pub cpu: Option<Vectors>,
+
     /// Switch an optimization pass off; may be repeated.
     #[arg(long, value_name = "PASS")]
     pub off: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Vectors {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+impl Vectors {
+    pub fn cpu(self) -> Cpu {
+        match self {
+            Vectors::Portable => Cpu::Portable,
+            Vectors::Avx2 => Cpu::Avx2,
+            Vectors::Avx512 => Cpu::Avx512,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -136,6 +158,10 @@ pub struct Run {
     /// Threads for large products; never changes results. By default, as many as the machine has cores.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+
+    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
+    #[arg(long, value_enum)]
+    pub cpu: Option<Vectors>,
 
     /// Switch an optimization pass off; may be repeated.
     #[arg(long, value_name = "PASS")]

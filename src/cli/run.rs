@@ -3,8 +3,9 @@
 use super::failure::Failure;
 use super::keep::{self, Kept};
 use super::load::{Loaded, load_trainable};
-use super::options::{Compile, Run, Source};
+use super::options::{Compile, Run, Source, Vectors};
 use super::{search, stages};
+use crate::codegen::Cpu;
 use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
 use crate::runtime::memory::ProcessClock;
@@ -29,7 +30,8 @@ pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
         }
         return train(options, clock, &source, settings, loaded, Vec::new(), standing, keeping);
     }
-    let compile = Compile { dtype: options.dtype, threads: options.threads, off: options.off.clone() };
+    let compile =
+        Compile { dtype: options.dtype, threads: options.threads, cpu: options.cpu, off: options.off.clone() };
     let settings = settings(&compile, options.seed)?;
     let file = options.file.clone().unwrap_or_default();
     let source = Source { file, set: options.set.clone(), data: None };
@@ -109,6 +111,7 @@ pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
     Ok(Settings {
         dtype: compile.dtype.dtype(),
         threads: compile.threads.map_or_else(cores, usize::from),
+        cpu: compile.cpu.map_or_else(Cpu::native, Vectors::cpu),
         seed,
         off: compile.off.iter().cloned().collect(),
     })

@@ -5,6 +5,7 @@ use super::load::{Loaded, load_trainable};
 use super::options::Test;
 use super::run::failure;
 use super::{print, stages};
+use crate::codegen::Cpu;
 use crate::data::FloatType;
 use crate::ir::DType;
 use crate::train::gradient_check::Options;
@@ -16,7 +17,8 @@ pub fn execute(options: &Test) -> Result<(), Failure> {
     let loaded = load_trainable(&options.source, FloatType::F64)?;
     let (model, loaded) = stages::model(loaded, DType::F64)?;
     let Loaded { files, program, tables, .. } = loaded;
-    let settings = Settings { dtype: DType::F64, threads: 1, seed: options.seed, off: BTreeSet::new() };
+    let settings =
+        Settings { dtype: DType::F64, threads: 1, cpu: Cpu::native(), seed: options.seed, off: BTreeSet::new() };
     let how = Options { seed: options.seed, tolerance: options.tolerance, ..Options::default() };
     let mut passed = true;
     for (k, heading) in stages::phases(&model, &options.phases)? {

@@ -4,6 +4,8 @@
 
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
+#[cfg(target_arch = "x86_64")]
+use super::step::emit_wide;
 use super::step::{emit_product, emit_step};
 use super::table::TableLayout;
 use super::{CodegenError, Options, product, target};
@@ -12,6 +14,7 @@ use crate::schedule::kernel::{Expr, Index, Kernel};
 use crate::schedule::program::{Buffer, Program, ProgramOutput, Work};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{AbiParam, Signature, UserFuncName, types};
+use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use std::fmt::Write;
@@ -49,6 +52,9 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
+/// The name of the function that shares a kernel among threads.
+const SHARE: &str = "dlc_share";
+
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
@@ -64,10 +70,18 @@ struct Emitted {
 /// If the machine is not supported, gives no memory, or the program breaks a rule of kernel IR.
 pub fn compile(program: &Program, options: &Options) -> Result<Compiled, CodegenError> {
     check(program)?;
+    if !options.cpu.is_available() {
+        return Err(CodegenError::Cpu(format!("this CPU has no vectors of {:?}", options.cpu)));
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = options.cpu.simd() {
+        super::wide::product::prepare(simd, options.threads)?;
+    }
     let isa = target::native(options.verify)?;
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
+        (SHARE, super::share::share as *const u8),
     ];
     let mut module = module(isa, &symbols)?;
     let layout = TableLayout::new(program);
@@ -189,6 +203,36 @@ impl<M: Module> Writer<'_, M> {
         self.module.declare_function(name, linkage, &self.signature).map_err(refused)
     }
 
+    /// Defines the wide code of a kernel, if there is any.
+    #[cfg(target_arch = "x86_64")]
+    fn wide(
+        &mut self,
+        number: usize,
+        program: &Program,
+        kernel: &Kernel,
+        layout: &TableLayout,
+        options: &Options,
+    ) -> Result<Option<FuncId>, CodegenError> {
+        use super::wide::kernel::{Refusal, emit};
+        let Some(simd) = options.cpu.simd() else { return Ok(None) };
+        let code = match emit(program, kernel, layout, simd) {
+            Ok(code) => code,
+            Err(Refusal::NotCovered) => return Ok(None),
+            Err(Refusal::Broken(why)) => return Err(CodegenError::Internal(why)),
+        };
+        let mut signature = self.signature.clone();
+        signature.params.push(AbiParam::new(types::I64));
+        signature.call_conv = CallConv::SystemV;
+        let id = self.module.declare_function(&format!("wide_{number}"), Linkage::Local, &signature);
+        let id = id.map_err(refused)?;
+        self.module.define_function_bytes(id, 64, &code, &[]).map_err(refused)?;
+        self.code_bytes += code.len();
+        if self.text {
+            let _ = writeln!(self.asm, "; wide_{number}: {} bytes for {simd:?}", code.len());
+        }
+        Ok(Some(id))
+    }
+
     /// Compiles the function in the context.
     fn define(&mut self, id: FuncId, title: &str) -> Result<(), CodegenError> {
         if self.text {
@@ -235,15 +279,36 @@ fn emit<M: Module>(
     for (number, step) in program.steps.iter().enumerate() {
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
         writer.clear(id);
-        match &step.work {
-            Work::Kernel(kernel) => {
+        #[cfg(target_arch = "x86_64")]
+        let wide = match &step.work {
+            Work::Kernel(kernel) if program.cost(step).total() >= options.wide_from => {
+                writer.wide(number, program, kernel, layout, options)?
+            }
+            _ => None,
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let wide: Option<FuncId> = None;
+        match (&step.work, wide) {
+            #[cfg(target_arch = "x86_64")]
+            (Work::Kernel(kernel), Some(wide)) => {
+                let shares = options.threads > 1 && program.cost(step).total() >= options.shared_from;
+                let wide = writer.module.declare_func_in_func(wide, &mut writer.context.func);
+                let mut of_team = writer.module.make_signature();
+                of_team.params.extend([AbiParam::new(types::I64); 4]);
+                let team = writer.module.declare_function(SHARE, Linkage::Import, &of_team).map_err(refused)?;
+                let team = writer.module.declare_func_in_func(team, &mut writer.context.func);
+                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                let share = shares.then_some((team, options.threads));
+                emit_wide(builder, kernel, layout, wide, share, config)?;
+            }
+            (Work::Kernel(kernel), _) => {
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                 Emitter::new(builder, program, kernel, layout)?.run()?.finalize(config);
             }
-            Work::Product(product) => {
+            (Work::Product(product), _) => {
                 let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
-                emit_product(builder, program, product, layout, library, options.threads, config)?;
+                emit_product(builder, program, product, layout, library, options, config)?;
             }
         }
         writer.define(id, &step.name)?;

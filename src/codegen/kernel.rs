@@ -255,7 +255,10 @@ impl<'a, 'f> Emitter<'a, 'f> {
 }
 
 /// Calls `f` with every size the kernel mentions.
-fn visit_sizes(kernel: &Kernel, f: &mut impl FnMut(&Size) -> Result<(), CodegenError>) -> Result<(), CodegenError> {
+pub(super) fn visit_sizes(
+    kernel: &Kernel,
+    f: &mut impl FnMut(&Size) -> Result<(), CodegenError>,
+) -> Result<(), CodegenError> {
     fn index(i: &Index, f: &mut impl FnMut(&Size) -> Result<(), CodegenError>) -> Result<(), CodegenError> {
         f(&i.offset)?;
         i.terms.iter().try_for_each(|(_, s)| f(s))?;

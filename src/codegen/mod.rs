@@ -14,21 +14,71 @@ mod lanes;
 mod loops;
 mod product;
 mod reduce;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod share;
 mod sizes;
 mod step;
 mod table;
 mod target;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod team;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use compiled::{Compiled, Interface, compile};
 pub use table::TableLayout;
 
 use std::fmt;
 
+/// Which vectors code may use.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Cpu {
+    /// The vectors Cranelift knows: 128 bits. Products are the library's.
+    Portable,
+    /// 256 bits.
+    Avx2,
+    /// 512 bits.
+    Avx512,
+}
+
+impl Cpu {
+    /// The widest that this CPU has.
+    pub fn native() -> Cpu {
+        [Cpu::Avx512, Cpu::Avx2].into_iter().find(|c| c.is_available()).unwrap_or(Cpu::Portable)
+    }
+
+    /// Whether this CPU has such vectors.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = self.simd() {
+            return simd.is_available();
+        }
+        self == Cpu::Portable
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn simd(self) -> Option<wide::Simd> {
+        match self {
+            Cpu::Portable => None,
+            Cpu::Avx2 => Some(wide::Simd::Avx2),
+            Cpu::Avx512 => Some(wide::Simd::Avx512),
+        }
+    }
+}
+
 /// How to compile.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
+    /// Which vectors to use; the CPU must have them.
+    pub cpu: Cpu,
     /// How many threads may share a large matrix product; changes time, never results.
     pub threads: usize,
+    /// Operations and elements moved from which a kernel is worth wide vectors: below, entering and leaving their code costs
+    /// more than they save.
+    pub wide_from: u64,
+    /// Operations and elements moved from which a kernel is shared among threads: below, waking them costs more than they
+    /// save.
+    pub shared_from: u64,
     /// Whether Cranelift's verifier runs on every function.
     pub verify: bool,
     /// Whether to keep the functions' text, for `clif` and `asm`.
@@ -37,7 +87,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { threads: 1, verify: cfg!(debug_assertions), text: false }
+        Options {
+            cpu: Cpu::native(),
+            threads: 1,
+            wide_from: 256,
+            shared_from: 1 << 17,
+            verify: cfg!(debug_assertions),
+            text: false,
+        }
     }
 }
 
@@ -74,4 +131,4 @@ impl fmt::Display for CodegenError {
 impl std::error::Error for CodegenError {}
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,26 @@ pub struct Shape {
     pub accumulate: usize,
     /// How many threads may share a large product.
     pub threads: usize,
+    /// Who multiplies: [`LIBRARY`], or the emitted kernels of a width.
+    pub emitter: usize,
+}
+
+/// Values of [`Shape::emitter`].
+pub const LIBRARY: usize = 0;
+#[cfg(target_arch = "x86_64")]
+const AVX2: usize = 1;
+#[cfg(target_arch = "x86_64")]
+const AVX512: usize = 2;
+
+/// Who multiplies `f32` matrices with these vectors.
+pub fn emitter(cpu: super::Cpu) -> usize {
+    match cpu {
+        #[cfg(target_arch = "x86_64")]
+        super::Cpu::Avx2 => AVX2,
+        #[cfg(target_arch = "x86_64")]
+        super::Cpu::Avx512 => AVX512,
+        _ => LIBRARY,
+    }
 }
 
 /// # Safety
@@ -68,6 +88,22 @@ unsafe fn product<T: Copy + 'static>(shape: &Shape, out: *mut T, lhs: *const T, 
 /// # Safety
 /// `shape` must be valid; for the rest see `product`: every element reached must be accessible, and `out` apart from the operands.
 pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use super::wide::{Simd, product};
+        // SAFETY: passed on from the caller.
+        let of = unsafe { &*shape };
+        let simd = match of.emitter {
+            AVX512 => Some(Simd::Avx512),
+            AVX2 => Some(Simd::Avx2),
+            _ => None,
+        };
+        // A shape whose result has gaps between columns stays with the library.
+        if let Some(Ok(kernels)) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
+            // SAFETY: passed on from the caller.
+            return unsafe { product::product(kernels, of, out, lhs, rhs) };
+        }
+    }
     // SAFETY: passed on from the caller.
     unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
 }
@@ -107,6 +143,7 @@ mod tests {
             rhs: strides(k, n),
             accumulate: 0,
             threads: 1,
+            emitter: LIBRARY,
         }
     }
 

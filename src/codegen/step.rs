@@ -3,11 +3,13 @@
 //! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step allocates
 //! nothing and decides nothing; sizes come from the table.
 
-use super::CodegenError;
 use super::product::Shape;
+use super::share::{Span, is_independent, shared_loop};
 use super::sizes::{Sizes, fixed};
 use super::table::TableLayout;
+use super::{CodegenError, Options};
 use crate::ir::Size;
+use crate::schedule::kernel::Kernel;
 use crate::schedule::program::{Operand, Product, Program, element_bytes};
 use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
@@ -32,6 +34,45 @@ pub(super) fn emit_step(builder: &mut FunctionBuilder, functions: &[FuncRef]) {
     builder.ins().return_(&[]);
 }
 
+/// Emits the call of a kernel's wide code, by the team of threads where it is given with their number.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(super) fn emit_wide(
+    mut builder: FunctionBuilder,
+    kernel: &Kernel,
+    layout: &TableLayout,
+    wide: FuncRef,
+    share: Option<(FuncRef, usize)>,
+    config: TargetFrontendConfig,
+) -> Result<(), CodegenError> {
+    let table = enter(&mut builder);
+    let mut sizes = Sizes::new(layout, table);
+    let axis = shared_loop(kernel);
+    let one = Size::constant(1);
+    let extent = axis.map_or(&one, |l| kernel.extent(l.axis));
+    sizes.prepare(&mut builder, extent)?;
+    let extent = sizes.get(&mut builder, extent)?;
+    match share.filter(|_| axis.is_some_and(|l| is_independent(kernel, l))) {
+        Some((team, threads)) => {
+            let function = builder.ins().func_addr(types::I64, wide);
+            let threads = builder.ins().iconst(types::I64, threads as i64);
+            builder.ins().call(team, &[function, table, extent, threads]);
+        }
+        None => {
+            let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Span>() as u32, 3);
+            let slot = builder.create_sized_stack_slot(slot);
+            let zero = builder.ins().iconst(types::I64, 0);
+            builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, start) as i32);
+            builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
+            let span = builder.ins().stack_addr(types::I64, slot, 0);
+            builder.ins().call(wide, &[table, span]);
+        }
+    }
+    builder.ins().return_(&[]);
+    builder.seal_all_blocks();
+    builder.finalize(config);
+    Ok(())
+}
+
 /// Emits one product as loops over its outer batch axes around calls of the library; the last batch axis is the
 /// library's.
 pub(super) fn emit_product(
@@ -40,7 +81,7 @@ pub(super) fn emit_product(
     product: &Product,
     layout: &TableLayout,
     library: FuncRef,
-    threads: usize,
+    options: &Options,
     config: TargetFrontendConfig,
 ) -> Result<(), CodegenError> {
     let table = enter(&mut builder);
@@ -49,7 +90,7 @@ pub(super) fn emit_product(
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Shape>() as u32, 3);
     let slot = emitter.builder.create_sized_stack_slot(slot);
     let shape = emitter.builder.ins().stack_addr(types::I64, slot, 0);
-    emitter.fill(shape, product, threads)?;
+    emitter.fill(shape, product, options)?;
     let mut bases = Vec::new();
     for operand in [&product.out, &product.lhs, &product.rhs] {
         bases.push(emitter.start(program, layout, table, operand)?);
@@ -88,7 +129,7 @@ impl ProductEmitter<'_, '_, '_> {
         Ok(())
     }
 
-    fn fill(&mut self, shape: Value, product: &Product, threads: usize) -> Result<(), CodegenError> {
+    fn fill(&mut self, shape: Value, product: &Product, options: &Options) -> Result<(), CodegenError> {
         let last = product.batch.last();
         let (one, none) = (Size::constant(1), Size::constant(0));
         self.put(shape, offset_of!(Shape, batch), last.map_or(&one, |b| &b.extent))?;
@@ -106,7 +147,8 @@ impl ProductEmitter<'_, '_, '_> {
             }
         }
         self.put(shape, offset_of!(Shape, accumulate), &Size::constant(u64::from(product.accumulate)))?;
-        self.put(shape, offset_of!(Shape, threads), &Size::constant(threads as u64))
+        self.put(shape, offset_of!(Shape, emitter), &Size::constant(super::product::emitter(options.cpu) as u64))?;
+        self.put(shape, offset_of!(Shape, threads), &Size::constant(options.threads as u64))
     }
 
     /// The address of an operand's first element.

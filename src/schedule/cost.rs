@@ -16,6 +16,13 @@ pub struct Cost {
     pub written: u64,
 }
 
+impl Cost {
+    /// Operations and 4-byte elements moved together: about proportional to the time.
+    pub fn total(&self) -> u64 {
+        self.flops.saturating_add(self.read.saturating_add(self.written) / 4)
+    }
+}
+
 impl Program {
     /// The cost of a step at capacity.
     pub fn cost(&self, step: &Step) -> Cost {

@@ -5,7 +5,7 @@
 use super::model::shown;
 use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
-use crate::codegen::{self, CodegenError, Compiled};
+use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
 use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Symbol};
 use crate::optimize::{self, OptimizeError};
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 pub struct Settings {
     pub dtype: DType,
     pub threads: usize,
+    /// Which vectors code may use.
+    pub cpu: Cpu,
     pub seed: u64,
     /// Optimization passes left out.
     pub off: BTreeSet<String>,
@@ -149,7 +151,7 @@ pub fn schedule_of(
 /// Compiles a graph for batches of up to so many rows.
 fn compile(graph: &Graph, sizes: Sizes, settings: &Settings) -> Result<Compiled, BuildError> {
     let program = schedule_of(graph, sizes, settings)?;
-    let options = codegen::Options { threads: settings.threads, ..codegen::Options::default() };
+    let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
     Ok(codegen::compile(&program, &options)?)
 }
 

@@ -6,7 +6,7 @@
 mod elementwise;
 mod reductions;
 
-use super::{Options, compile};
+use super::{Cpu, Options, compile};
 use crate::ir::{Bindings, DType, Origin, Size, Symbol};
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Loop, Stmt, Store, Value, ValueId};
 use crate::schedule::program::{Buffer, BufferId, Place, Program, Step, Work, element_bytes};
@@ -15,7 +15,7 @@ use crate::schedule::program::{Buffer, BufferId, Place, Program, Step, Work, ele
 pub(super) struct Guarded {
     pages: *mut u8,
     mapped: usize,
-    start: *mut u8,
+    pub start: *mut u8,
 }
 
 impl Guarded {
@@ -113,9 +113,33 @@ pub(super) fn rows(n: u64) -> Bindings {
     Bindings::from([(Symbol::new("N"), n)])
 }
 
-/// Runs a program on buffers given as 8-byte words of raw memory; gives what they hold afterwards.
+/// Whether two buffers of 32-bit elements hold the same, whatever the payloads of NaN.
+fn same_words(a: &[u8], b: &[u8]) -> bool {
+    let word = |w: &[u8; 4]| {
+        let bits = u32::from_le_bytes(*w);
+        if f32::from_bits(bits).is_nan() { f32::NAN.to_bits() } else { bits }
+    };
+    a.as_chunks::<4>().0.iter().map(word).eq(b.as_chunks::<4>().0.iter().map(word))
+}
+
+/// Runs a program on buffers given as 8-byte words of raw memory, with every width of vectors this CPU has; gives what they
+/// hold afterwards.
 pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let compiled = compile(program, &Options { verify: true, ..Options::default() }).unwrap();
+    let portable = run_on(program, contents, Cpu::Portable, 1);
+    let widths = [(Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::native(), 3)];
+    for (cpu, threads) in widths.into_iter().filter(|(cpu, _)| cpu.is_available()) {
+        let wide = run_on(program, contents, cpu, threads);
+        for (k, (a, b)) in portable.iter().zip(&wide).enumerate() {
+            assert!(same_words(a, b), "buffer {k} with {cpu:?} and {threads} threads: {b:?} for {a:?}");
+        }
+    }
+    portable
+}
+
+fn run_on(program: &Program, contents: &[Vec<u8>], cpu: Cpu, threads: usize) -> Vec<Vec<u8>> {
+    let compiled =
+        compile(program, &Options { verify: true, cpu, threads, wide_from: 0, shared_from: 0, ..Options::default() })
+            .unwrap();
     let mut out = Vec::new();
     for front in [false, true] {
         let memory: Vec<Guarded> = contents.iter().map(|c| Guarded::new(c.len(), front)).collect();

@@ -1,0 +1,341 @@
+//! A function before its registers are chosen: instructions on any number of vectors, on general registers and labels.
+//!
+//! Input: what a lowering appends. Output: position-independent code. Invariants: a vector is defined once, except an
+//! accumulator, which [`Inst::Assign`] and [`Inst::Merge`] change; constants lie behind the code and need no register.
+
+use super::Simd;
+use super::encode::Encoder;
+use super::writer::{Address, Binary, Unary, Writer};
+use iced_x86::code_asm::{qword_ptr, r12, r13, r14, r15, rax, rbp, rbx, rsp};
+use iced_x86::{IcedError, Register};
+use std::collections::BTreeMap;
+
+/// A vector.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct V(pub u32);
+
+/// Where a 64-bit number is: in a register, in a slot of the frame, or in the instruction.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Number {
+    Register(Register),
+    Slot(usize),
+    Constant(i64),
+}
+
+/// A place in the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Label(pub usize);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    Less,
+    LessEqual,
+    GreaterEqual,
+    Greater,
+    Equal,
+}
+
+#[derive(Clone, Debug)]
+pub enum Inst {
+    Binary(Binary, V, V, V),
+    Unary(Unary, V, V),
+    /// `a · b + c`.
+    Fma(V, V, V, V),
+    /// `mask`, `a` where it holds, `b` elsewhere.
+    Select(V, V, V, V),
+    Shift {
+        left: bool,
+        to: V,
+        from: V,
+        by: u32,
+    },
+    /// Rotates to the left; for the wider vectors only.
+    Rotate {
+        to: V,
+        from: V,
+        by: u32,
+    },
+    Load {
+        to: V,
+        from: Address,
+        masked: bool,
+    },
+    Broadcast {
+        to: V,
+        from: Address,
+    },
+    /// The low 32 bits of a general register in every lane.
+    Splat {
+        to: V,
+        from: Register,
+    },
+    /// The elements at `base + 4 · index`.
+    Gather {
+        to: V,
+        base: Register,
+        index: V,
+        masked: bool,
+    },
+    Store {
+        to: Address,
+        from: V,
+        masked: bool,
+    },
+    StoreFirst {
+        to: Address,
+        from: V,
+    },
+    Assign(V, V),
+    /// Assigns in the lanes of the tail.
+    Merge(V, V),
+    /// The upper half of so many lanes in the lower one.
+    Upper(V, V, usize),
+    Spread(V, V),
+    /// Sets the tail mask to the lanes below the number in `rcx`, less `skip`.
+    Mask {
+        skip: i64,
+    },
+    Put(Register, Number),
+    Keep(usize, Register),
+    LoadNumber(Register, Address),
+    AddressOf(Register, Address),
+    Add(Register, Number),
+    Subtract(Register, Number),
+    Multiply(Register, Number),
+    Compare(Register, Number),
+    Jump(Condition, Label),
+    Place(Label),
+    /// Between these, code may run again.
+    LoopStart,
+    LoopEnd,
+}
+
+/// Registers for what cannot stay in one: two operands and a result.
+const SCRATCH: usize = 3;
+
+pub struct Code {
+    pub simd: Simd,
+    insts: Vec<Inst>,
+    vectors: u32,
+    labels: usize,
+    slots: usize,
+    /// Vectors of constants by their words, in order of their numbers.
+    constants: BTreeMap<Vec<u32>, V>,
+    pool: Vec<Vec<u32>>,
+    of_pool: BTreeMap<V, usize>,
+}
+
+/// Where a vector is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Home {
+    Register(usize),
+    Spilled(usize),
+    Pool(usize),
+    Unused,
+}
+
+impl Code {
+    pub fn new(simd: Simd) -> Code {
+        Code {
+            simd,
+            insts: Vec::new(),
+            vectors: 0,
+            labels: 0,
+            slots: 1,
+            constants: BTreeMap::new(),
+            pool: Vec::new(),
+            of_pool: BTreeMap::new(),
+        }
+    }
+
+    pub fn push(&mut self, inst: Inst) {
+        self.insts.push(inst);
+    }
+
+    pub fn vector(&mut self) -> V {
+        self.vectors += 1;
+        V(self.vectors - 1)
+    }
+
+    pub fn label(&mut self) -> Label {
+        self.labels += 1;
+        Label(self.labels - 1)
+    }
+
+    /// A slot of 8 bytes in the frame.
+    pub fn slot(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    /// The constant with these words, one per lane.
+    pub fn constant(&mut self, words: Vec<u32>) -> V {
+        if let Some(v) = self.constants.get(&words) {
+            return *v;
+        }
+        let v = self.vector();
+        self.of_pool.insert(v, self.pool.len());
+        self.pool.push(words.clone());
+        self.constants.insert(words, v);
+        v
+    }
+
+    pub fn splat(&mut self, word: u32) -> V {
+        let lanes = self.simd.lanes();
+        self.constant(vec![word; lanes])
+    }
+
+    pub fn binary(&mut self, op: Binary, a: V, b: V) -> V {
+        let to = self.vector();
+        self.push(Inst::Binary(op, to, a, b));
+        to
+    }
+
+    pub fn unary(&mut self, op: Unary, a: V) -> V {
+        let to = self.vector();
+        self.push(Inst::Unary(op, to, a));
+        to
+    }
+
+    pub fn select(&mut self, mask: V, a: V, b: V) -> V {
+        let to = self.vector();
+        self.push(Inst::Select(to, mask, a, b));
+        to
+    }
+
+    /// Vectors an instruction defines or changes, and those it reads.
+    pub(super) fn uses(inst: &Inst) -> (Option<V>, [Option<V>; 3]) {
+        match inst {
+            Inst::Binary(_, to, a, b) => (Some(*to), [Some(*a), Some(*b), None]),
+            Inst::Unary(_, to, a) | Inst::Upper(to, a, _) | Inst::Spread(to, a) => (Some(*to), [Some(*a), None, None]),
+            Inst::Fma(to, a, b, c) | Inst::Select(to, a, b, c) => (Some(*to), [Some(*a), Some(*b), Some(*c)]),
+            Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
+            Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
+            Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
+            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } => (None, [Some(*from), None, None]),
+            Inst::Assign(to, a) | Inst::Merge(to, a) => (Some(*to), [Some(*to), Some(*a), None]),
+            _ => (None, [None; 3]),
+        }
+    }
+
+    /// Gives every vector a register as long as there are enough; those of least use stay in memory.
+    fn allocate(&self) -> (Vec<Home>, usize) {
+        let count = self.vectors as usize;
+        let mut loops: Vec<(usize, usize)> = Vec::new();
+        let mut open = Vec::new();
+        // Constants stand before everything, at 0.
+        for (at, inst) in (1..).zip(&self.insts) {
+            match inst {
+                Inst::LoopStart => open.push(at),
+                Inst::LoopEnd => loops.extend(open.pop().map(|start| (start, at))),
+                _ => {}
+            }
+        }
+        let (mut first, mut last, mut weight) = (vec![usize::MAX; count], vec![0; count], vec![0.0f64; count]);
+        for v in self.of_pool.keys() {
+            first[v.0 as usize] = 0;
+        }
+        let mut around: Vec<usize> = Vec::new();
+        for (at, inst) in (1..).zip(&self.insts) {
+            match inst {
+                Inst::LoopStart => around.push(at),
+                Inst::LoopEnd => drop(around.pop()),
+                _ => {}
+            }
+            let (to, from) = Code::uses(inst);
+            for v in from.into_iter().flatten().chain(to) {
+                let v = v.0 as usize;
+                first[v] = first[v].min(at);
+                last[v] = last[v].max(at);
+                weight[v] += 10f64.powi(around.len().min(6) as i32);
+                // What was there before a loop is there until its end.
+                let outermost = around.iter().find(|start| first[v] < **start);
+                if let Some((_, end)) = outermost.and_then(|start| loops.iter().find(|(s, _)| s == start)) {
+                    last[v] = last[v].max(*end);
+                }
+            }
+        }
+        let mut homes = vec![Home::Unused; count];
+        let mut order: Vec<usize> = (0..count).filter(|v| weight[*v] > 0.0).collect();
+        order.sort_by_key(|v| (first[*v], *v));
+        let usable = self.simd.registers() - SCRATCH - 1;
+        let mut free: Vec<usize> = (0..usable).rev().collect();
+        let mut active: Vec<usize> = Vec::new();
+        let mut spills = 0;
+        let mut spill = |v: usize| match self.of_pool.get(&V(v as u32)) {
+            Some(k) => Home::Pool(*k),
+            None => {
+                spills += 1;
+                Home::Spilled(spills - 1)
+            }
+        };
+        for v in order {
+            active.retain(|a| {
+                let lives = last[*a] > first[v];
+                if let (false, Home::Register(r)) = (lives, homes[*a]) {
+                    free.push(r);
+                }
+                lives
+            });
+            if let Some(register) = free.pop() {
+                homes[v] = Home::Register(register);
+                active.push(v);
+                continue;
+            }
+            let least = active.iter().copied().min_by(|a, b| weight[*a].total_cmp(&weight[*b]).then(a.cmp(b)));
+            match least {
+                Some(other) if weight[other] < weight[v] => {
+                    homes[v] = homes[other];
+                    homes[other] = spill(other);
+                    active.retain(|a| *a != other);
+                    active.push(v);
+                }
+                _ => homes[v] = spill(v),
+            }
+        }
+        (homes, spills)
+    }
+
+    /// The machine code: a function of the C convention of Unix whose arguments stay in `rdi` and `rsi`.
+    pub fn finish(self) -> Result<Vec<u8>, IcedError> {
+        let (homes, spills) = self.allocate();
+        let bytes = self.simd.bytes();
+        let vectors_at = (self.slots * 8).next_multiple_of(64);
+        let frame = (vectors_at + spills * bytes).next_multiple_of(64);
+        let mut writer = Writer::new(self.simd)?;
+        let labels = (0..self.labels).map(|_| writer.asm.create_label()).collect();
+        let mut pool = writer.asm.create_label();
+        let saved = [rbx, rbp, r12, r13, r14, r15];
+        for register in saved {
+            writer.asm.push(register)?;
+        }
+        writer.asm.mov(rax, rsp)?;
+        writer.asm.sub(rsp, frame as i32)?;
+        writer.asm.and(rsp, -64)?;
+        writer.asm.mov(qword_ptr(rsp), rax)?;
+        writer.asm.lea(r15, qword_ptr(pool))?;
+        let mask_at = (self.pool.len() * bytes) as i64;
+        let mut encoder = Encoder { w: writer, homes, labels, vectors_at: vectors_at as i64, mask_at };
+        for (v, k) in &self.of_pool {
+            if let Home::Register(register) = encoder.homes[v.0 as usize] {
+                encoder.w.load(register, Address::at(Register::R15, (k * bytes) as i64))?;
+            }
+        }
+        for inst in &self.insts {
+            encoder.encode(inst)?;
+        }
+        let mut writer = encoder.w;
+        writer.asm.mov(rsp, qword_ptr(rsp))?;
+        for register in saved.into_iter().rev() {
+            writer.asm.pop(register)?;
+        }
+        writer.asm.vzeroupper()?;
+        writer.asm.ret()?;
+        writer.asm.set_label(&mut pool)?;
+        let words: Vec<u32> = self.pool.concat();
+        let mask = (0..16).map(|k| if k < 8 { u32::MAX } else { 0 });
+        let words: Vec<u32> = words.into_iter().chain(mask).collect();
+        writer.asm.dd(&words)?;
+        writer.asm.assemble(0)
+    }
+}

@@ -1,0 +1,58 @@
+//! The wide emitter: vectors of 512 or 256 bits, for x86-64 CPUs that have them.
+//!
+//! Input: the same kernel IR and products as the portable emitter's. Output: machine code for those it covers; the others
+//! stay with the portable emitter. Invariant: bits equal the portable emitter's wherever the order of operations is the
+//! same; products are chains of fused multiply-adds in ascending `k`, in blocks whose size no CPU and no thread changes.
+
+mod code;
+mod encode;
+mod expressions;
+pub(super) mod kernel;
+mod lanes;
+mod micro;
+mod pack;
+pub(super) mod product;
+mod reduce;
+mod writer;
+
+/// The width of vectors.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Simd {
+    Avx2,
+    Avx512,
+}
+
+impl Simd {
+    /// Bytes of a vector.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Simd::Avx2 => 32,
+            Simd::Avx512 => 64,
+        }
+    }
+
+    /// Floats of a vector.
+    pub const fn lanes(self) -> usize {
+        self.bytes() / 4
+    }
+
+    /// Vector registers there are.
+    pub const fn registers(self) -> usize {
+        match self {
+            Simd::Avx2 => 16,
+            Simd::Avx512 => 32,
+        }
+    }
+
+    pub fn is_available(self) -> bool {
+        match self {
+            Simd::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Simd::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+            }
+        }
+    }
+}

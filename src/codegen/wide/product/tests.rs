@@ -1,0 +1,178 @@
+//! Products against the definition, bit for bit, with every operand flush against memory that cannot be accessed.
+
+use super::*;
+use crate::codegen::tests::{Guarded, numbers};
+
+fn widths() -> Vec<&'static Kernels> {
+    [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available()).map(|s| kernels(s).unwrap()).collect()
+}
+
+/// How a matrix lies in memory.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Layout {
+    Rows,
+    Columns,
+}
+
+fn strides(layout: Layout, rows: usize, columns: usize) -> [isize; 3] {
+    match layout {
+        Layout::Rows => [(rows * columns) as isize, columns as isize, 1],
+        Layout::Columns => [(rows * columns) as isize, 1, rows as isize],
+    }
+}
+
+/// The promised order: chains of `DEPTH` fused multiply-adds, their sums added in order.
+fn expected(shape: &Shape, lhs: &[f32], rhs: &[f32], out: &mut [f32]) {
+    let at = |s: &[isize; 3], b: usize, r: usize, c: usize| b * s[0] as usize + r * s[1] as usize + c * s[2] as usize;
+    for b in 0..shape.batch {
+        for i in 0..shape.m {
+            for j in 0..shape.n {
+                let place = at(&shape.out, b, i, j);
+                let mut total = (shape.accumulate != 0).then(|| out[place]);
+                for start in (0..shape.k.max(1)).step_by(DEPTH) {
+                    let chain = (start..shape.k.min(start + DEPTH))
+                        .fold(0.0f32, |sum, l| lhs[at(&shape.lhs, b, i, l)].mul_add(rhs[at(&shape.rhs, b, l, j)], sum));
+                    total = Some(total.map_or(chain, |t| t + chain));
+                }
+                out[place] = total.unwrap_or(0.0);
+            }
+        }
+    }
+}
+
+fn guarded(content: &[f32], front: bool) -> Guarded {
+    let memory = Guarded::new(content.len() * 4, front);
+    // SAFETY: the memory has the content's length.
+    unsafe { std::ptr::copy_nonoverlapping(content.as_ptr(), memory.start.cast(), content.len()) };
+    memory
+}
+
+fn check(kernels: &Kernels, [batch, m, n, k]: [usize; 4], layouts: [Layout; 2], accumulate: usize, threads: usize) {
+    let shape = Shape {
+        batch,
+        m,
+        n,
+        k,
+        out: strides(Layout::Rows, m, n),
+        lhs: strides(layouts[0], m, k),
+        rhs: strides(layouts[1], k, n),
+        accumulate,
+        threads,
+        emitter: 0,
+    };
+    let (lhs, rhs) = (numbers(batch * m * k, 1), numbers(batch * k * n, 2));
+    let mut wanted = numbers(batch * m * n, 3);
+    let before = wanted.clone();
+    expected(&shape, &lhs, &rhs, &mut wanted);
+    for front in [false, true] {
+        let (l, r, o) = (guarded(&lhs, front), guarded(&rhs, front), guarded(&before, front));
+        // SAFETY: the memories hold what the shape reaches.
+        let got = unsafe {
+            product(kernels, &shape, o.start.cast(), l.start.cast(), r.start.cast());
+            std::slice::from_raw_parts(o.start.cast::<f32>(), wanted.len())
+        };
+        for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
+            assert_eq!(got.to_bits(), wanted.to_bits(), "{shape:?} {layouts:?} at {place}: {got} for {wanted}");
+        }
+    }
+}
+
+#[test]
+fn every_size_and_layout_is_the_promised_chain() {
+    let sizes = [0, 1, 2, 3, 5, 7, 8, 9, 13, 14, 15, 16, 17, 29, 31, 32, 33, 47, 64, 65, 67];
+    for kernels in widths() {
+        let mut turn = 0;
+        for m in sizes {
+            for n in sizes {
+                turn += 1;
+                let k = sizes[(turn * 7) % sizes.len()];
+                let layouts = [Layout::Rows, Layout::Columns];
+                let layouts = [layouts[turn % 2], layouts[turn / 2 % 2]];
+                check(kernels, [1 + turn % 2, m, n, k], layouts, turn / 4 % 2, 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn deep_and_wide_products_are_the_promised_chain_on_any_number_of_threads() {
+    for kernels in widths() {
+        for (turn, [m, n, k]) in
+            [[130, 70, 300], [3, 1100, 520], [700, 10, 257], [200, 550, 33]].into_iter().enumerate()
+        {
+            for threads in [1, 2, 3, 8] {
+                let layouts = if turn % 2 == threads % 2 {
+                    [Layout::Rows, Layout::Columns]
+                } else {
+                    [Layout::Columns, Layout::Rows]
+                };
+                check(kernels, [1, m, n, k], layouts, turn % 2, threads);
+            }
+        }
+    }
+}
+
+/// Prints GFLOP/s beside the library's; run by hand with `--release --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn speed() {
+    use std::time::Instant;
+    let cases = [
+        ([128, 512, 784], [Layout::Rows, Layout::Rows]),
+        ([128, 512, 512], [Layout::Rows, Layout::Columns]),
+        ([512, 512, 128], [Layout::Columns, Layout::Rows]),
+        ([784, 512, 128], [Layout::Columns, Layout::Rows]),
+        ([64, 128, 64], [Layout::Rows, Layout::Rows]),
+        ([64, 128, 64], [Layout::Columns, Layout::Rows]),
+        ([64, 10, 128], [Layout::Rows, Layout::Rows]),
+        ([64, 128, 10], [Layout::Rows, Layout::Columns]),
+        ([128, 10, 64], [Layout::Columns, Layout::Rows]),
+        ([256, 10, 20000], [Layout::Rows, Layout::Rows]),
+        ([20000, 10, 256], [Layout::Columns, Layout::Rows]),
+        ([1024, 1024, 1024], [Layout::Rows, Layout::Rows]),
+        ([1, 512, 512], [Layout::Rows, Layout::Rows]),
+        ([1000, 1, 512], [Layout::Rows, Layout::Rows]),
+    ];
+    for ([m, n, k], layouts) in cases {
+        let mut shape = Shape {
+            batch: 1,
+            m,
+            n,
+            k,
+            out: strides(Layout::Rows, m, n),
+            lhs: strides(layouts[0], m, k),
+            rhs: strides(layouts[1], k, n),
+            accumulate: 0,
+            threads: 1,
+            emitter: 0,
+        };
+        let (lhs, rhs) = (numbers(m * k, 1), numbers(k * n, 2));
+        let mut out = vec![0.0f32; m * n];
+        let flops = 2.0 * (m * n * k) as f64;
+        let mut row = String::new();
+        for threads in [1, 2] {
+            shape.threads = threads;
+            let mut time = |f: &mut dyn FnMut(*mut f32)| {
+                let repeats = (2e7 / flops).ceil() as usize;
+                let mut best = f64::INFINITY;
+                for _ in 0..15 {
+                    let start = Instant::now();
+                    (0..repeats).for_each(|_| f(out.as_mut_ptr()));
+                    best = best.min(start.elapsed().as_secs_f64() / repeats as f64);
+                }
+                flops / best / 1e9
+            };
+            for kernels in widths() {
+                // SAFETY: the vectors hold what the shape reaches.
+                let speed = time(&mut |out| unsafe { product(kernels, &shape, out, lhs.as_ptr(), rhs.as_ptr()) });
+                row += &format!(" {:>7.1}", speed);
+            }
+            // SAFETY: as above.
+            let speed = time(&mut |out| unsafe {
+                crate::codegen::product::product_f32(&shape, out, lhs.as_ptr(), rhs.as_ptr())
+            });
+            row += &format!(" lib {speed:>7.1} |");
+        }
+        println!("{m:>5} {n:>5} {k:>5} {:?}: {row}", layouts);
+    }
+}

@@ -1,0 +1,427 @@
+//! Machine instructions by meaning, for either width of vectors.
+//!
+//! Input: physical registers by number, addresses. Output: position-independent code. Invariant: an operation gives the same
+//! bits in every lane under both widths.
+
+use super::Simd;
+use iced_x86::code_asm::CodeAssembler;
+use iced_x86::{Code, IcedError, Instruction, MemoryOperand, Register};
+
+/// `base + index · scale + displacement`, in bytes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Address {
+    pub base: Register,
+    pub index: Register,
+    pub scale: u32,
+    pub displacement: i64,
+}
+
+impl Address {
+    pub fn base(base: Register) -> Address {
+        Address::at(base, 0)
+    }
+
+    pub fn at(base: Register, displacement: i64) -> Address {
+        Address { base, index: Register::None, scale: 1, displacement }
+    }
+
+    pub fn scaled(base: Register, index: Register, scale: u32) -> Address {
+        Address { base, index, scale, displacement: 0 }
+    }
+
+    pub fn operand(self) -> MemoryOperand {
+        let size = u32::from(self.displacement != 0);
+        MemoryOperand::new(self.base, self.index, self.scale, self.displacement, size, false, Register::None)
+    }
+}
+
+/// Where the last operand of an instruction is: a vector register, or a vector in memory.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Operand {
+    Register(usize),
+    Memory(Address),
+}
+
+/// Operations of two vectors; comparisons give -1 or 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binary {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    /// `a` if `a < b`, else `b`.
+    Min,
+    /// `a` if `a > b`, else `b`.
+    Max,
+    Less,
+    LessEqual,
+    Equal,
+    Unordered,
+    And,
+    Or,
+    Xor,
+    IntAdd,
+    IntSub,
+    IntMul,
+    IntMin,
+    IntMax,
+    IntEqual,
+    IntGreater,
+}
+
+/// Operations of one vector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unary {
+    Move,
+    Sqrt,
+    Floor,
+    FromInt,
+    /// Towards zero; the least integer where it does not fit.
+    Truncate,
+    IntAbs,
+}
+
+impl Binary {
+    /// Whether the operands may change places.
+    pub fn commutes(self) -> bool {
+        use Binary::*;
+        matches!(self, Add | Mul | Equal | Unordered | And | Or | Xor | IntAdd | IntMul | IntMin | IntMax | IntEqual)
+    }
+
+    /// The predicate of a comparison of floats.
+    fn predicate(self) -> Option<u32> {
+        match self {
+            Binary::Less => Some(1),
+            Binary::LessEqual => Some(2),
+            Binary::Equal => Some(0),
+            Binary::Unordered => Some(3),
+            _ => None,
+        }
+    }
+
+    fn code(self, simd: Simd) -> Code {
+        use Code::*;
+        let (wide, narrow) = match self {
+            Binary::Add => (EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vaddps_ymm_ymm_ymmm256),
+            Binary::Sub => (EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vsubps_ymm_ymm_ymmm256),
+            Binary::Mul => (EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vmulps_ymm_ymm_ymmm256),
+            Binary::Div => (EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er, VEX_Vdivps_ymm_ymm_ymmm256),
+            Binary::Min => (EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae, VEX_Vminps_ymm_ymm_ymmm256),
+            Binary::Max => (EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae, VEX_Vmaxps_ymm_ymm_ymmm256),
+            Binary::And => (EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32, VEX_Vpand_ymm_ymm_ymmm256),
+            Binary::Or => (EVEX_Vpord_zmm_k1z_zmm_zmmm512b32, VEX_Vpor_ymm_ymm_ymmm256),
+            Binary::Xor => (EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32, VEX_Vpxor_ymm_ymm_ymmm256),
+            Binary::IntAdd => (EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32, VEX_Vpaddd_ymm_ymm_ymmm256),
+            Binary::IntSub => (EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32, VEX_Vpsubd_ymm_ymm_ymmm256),
+            Binary::IntMul => (EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, VEX_Vpmulld_ymm_ymm_ymmm256),
+            Binary::IntMin => (EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpminsd_ymm_ymm_ymmm256),
+            Binary::IntMax => (EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxsd_ymm_ymm_ymmm256),
+            Binary::IntEqual => (EVEX_Vpcmpeqd_kr_k1_zmm_zmmm512b32, VEX_Vpcmpeqd_ymm_ymm_ymmm256),
+            Binary::IntGreater => (EVEX_Vpcmpgtd_kr_k1_zmm_zmmm512b32, VEX_Vpcmpgtd_ymm_ymm_ymmm256),
+            Binary::Less | Binary::LessEqual | Binary::Equal | Binary::Unordered => {
+                (EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae, VEX_Vcmpps_ymm_ymm_ymmm256_imm8)
+            }
+        };
+        if simd == Simd::Avx512 { wide } else { narrow }
+    }
+}
+
+impl Simd {
+    fn pick(self, wide: Code, narrow: Code) -> Code {
+        if self == Simd::Avx512 { wide } else { narrow }
+    }
+
+    fn vector(self, number: usize) -> Register {
+        let first = if self == Simd::Avx512 { Register::ZMM0 } else { Register::YMM0 };
+        first + number as u32
+    }
+}
+
+/// The mask register of the last columns or positions, and one for comparisons.
+const TAIL: Register = Register::K1;
+const SCRATCH: Register = Register::K2;
+
+pub struct Writer {
+    pub asm: CodeAssembler,
+    pub simd: Simd,
+}
+
+impl Writer {
+    pub fn new(simd: Simd) -> Result<Writer, IcedError> {
+        Ok(Writer { asm: CodeAssembler::new(64)?, simd })
+    }
+
+    /// Returns to the caller and gives the code.
+    pub fn finish(mut self) -> Result<Vec<u8>, IcedError> {
+        self.asm.vzeroupper()?;
+        self.asm.ret()?;
+        self.asm.assemble(0)
+    }
+
+    pub fn push(&mut self, instruction: Instruction) -> Result<(), IcedError> {
+        self.asm.add_instruction(instruction)
+    }
+
+    fn two(&mut self, code: Code, dst: usize, a: Operand) -> Result<(), IcedError> {
+        let dst = self.simd.vector(dst);
+        let instruction = match a {
+            Operand::Register(a) => Instruction::with2(code, dst, self.simd.vector(a))?,
+            Operand::Memory(a) => Instruction::with2(code, dst, a.operand())?,
+        };
+        self.push(instruction)
+    }
+
+    fn three(&mut self, code: Code, dst: usize, a: usize, b: Operand) -> Result<(), IcedError> {
+        let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+        let instruction = match b {
+            Operand::Register(b) => Instruction::with3(code, dst, a, self.simd.vector(b))?,
+            Operand::Memory(b) => Instruction::with3(code, dst, a, b.operand())?,
+        };
+        self.push(instruction)
+    }
+
+    pub fn clear(&mut self, dst: usize) -> Result<(), IcedError> {
+        self.binary(Binary::Xor, dst, dst, Operand::Register(dst))
+    }
+
+    pub fn load(&mut self, dst: usize, address: Address) -> Result<(), IcedError> {
+        let code = self.simd.pick(Code::EVEX_Vmovups_zmm_k1z_zmmm512, Code::VEX_Vmovups_ymm_ymmm256);
+        self.two(code, dst, Operand::Memory(address))
+    }
+
+    /// Loads the lanes of the tail mask, zeros elsewhere. `mask` is the register that holds the mask of narrow vectors.
+    pub fn load_masked(&mut self, dst: usize, address: Address, mask: usize) -> Result<(), IcedError> {
+        let dst = self.simd.vector(dst);
+        let instruction = if self.simd == Simd::Avx512 {
+            let mut load = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, dst, address.operand())?;
+            load.set_op_mask(TAIL);
+            load.set_zeroing_masking(true);
+            load
+        } else {
+            Instruction::with3(Code::VEX_Vmaskmovps_ymm_ymm_m256, dst, self.simd.vector(mask), address.operand())?
+        };
+        self.push(instruction)
+    }
+
+    pub fn store(&mut self, address: Address, a: usize) -> Result<(), IcedError> {
+        let code = self.simd.pick(Code::EVEX_Vmovups_zmmm512_k1z_zmm, Code::VEX_Vmovups_ymmm256_ymm);
+        let instruction = Instruction::with2(code, address.operand(), self.simd.vector(a))?;
+        self.push(instruction)
+    }
+
+    pub fn store_masked(&mut self, address: Address, a: usize, mask: usize) -> Result<(), IcedError> {
+        let a = self.simd.vector(a);
+        let instruction = if self.simd == Simd::Avx512 {
+            let mut store = Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, address.operand(), a)?;
+            store.set_op_mask(TAIL);
+            store
+        } else {
+            Instruction::with3(Code::VEX_Vmaskmovps_m256_ymm_ymm, address.operand(), self.simd.vector(mask), a)?
+        };
+        self.push(instruction)
+    }
+
+    /// Stores the first lane.
+    pub fn store_first(&mut self, address: Address, a: usize) -> Result<(), IcedError> {
+        let first = Register::XMM0 + a as u32;
+        let code = if a < 16 { Code::VEX_Vmovss_m32_xmm } else { Code::EVEX_Vmovss_m32_k1_xmm };
+        let instruction = Instruction::with2(code, address.operand(), first)?;
+        self.push(instruction)
+    }
+
+    /// One element of memory in every lane.
+    pub fn broadcast(&mut self, dst: usize, address: Address) -> Result<(), IcedError> {
+        let code = self.simd.pick(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Code::VEX_Vbroadcastss_ymm_m32);
+        self.two(code, dst, Operand::Memory(address))
+    }
+
+    /// A 32-bit general register in every lane.
+    pub fn splat(&mut self, dst: usize, number: Register) -> Result<(), IcedError> {
+        let vector = self.simd.vector(dst);
+        if self.simd == Simd::Avx512 {
+            let instruction = Instruction::with2(Code::EVEX_Vpbroadcastd_zmm_k1z_r32, vector, number)?;
+            return self.push(instruction);
+        }
+        let first = Register::XMM0 + dst as u32;
+        let moved = Instruction::with2(Code::VEX_Vmovd_xmm_rm32, first, number)?;
+        self.push(moved)?;
+        let spread = Instruction::with2(Code::VEX_Vpbroadcastd_ymm_xmmm32, vector, first)?;
+        self.push(spread)
+    }
+
+    pub fn binary(&mut self, op: Binary, dst: usize, a: usize, b: Operand) -> Result<(), IcedError> {
+        let code = op.code(self.simd);
+        let compares = op.predicate().is_some() || matches!(op, Binary::IntEqual | Binary::IntGreater);
+        if !compares {
+            return self.three(code, dst, a, b);
+        }
+        let (wide, target) =
+            (self.simd == Simd::Avx512, if self.simd == Simd::Avx512 { SCRATCH } else { self.simd.vector(dst) });
+        let a = self.simd.vector(a);
+        let instruction = match (op.predicate(), b) {
+            (None, Operand::Register(b)) => Instruction::with3(code, target, a, self.simd.vector(b))?,
+            (None, Operand::Memory(b)) => Instruction::with3(code, target, a, b.operand())?,
+            (Some(p), Operand::Register(b)) => Instruction::with4(code, target, a, self.simd.vector(b), p)?,
+            (Some(p), Operand::Memory(b)) => Instruction::with4(code, target, a, b.operand(), p)?,
+        };
+        self.push(instruction)?;
+        if wide {
+            let spread = Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, self.simd.vector(dst), SCRATCH)?;
+            self.push(spread)?;
+        }
+        Ok(())
+    }
+
+    pub fn add(&mut self, dst: usize, a: usize, b: usize) -> Result<(), IcedError> {
+        self.binary(Binary::Add, dst, a, Operand::Register(b))
+    }
+
+    pub fn unary(&mut self, op: Unary, dst: usize, a: Operand) -> Result<(), IcedError> {
+        use Code::*;
+        let code = match op {
+            Unary::Move => self.simd.pick(EVEX_Vmovups_zmm_k1z_zmmm512, VEX_Vmovups_ymm_ymmm256),
+            Unary::Sqrt => self.simd.pick(EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er, VEX_Vsqrtps_ymm_ymmm256),
+            Unary::FromInt => self.simd.pick(EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er, VEX_Vcvtdq2ps_ymm_ymmm256),
+            Unary::Truncate => self.simd.pick(EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae, VEX_Vcvttps2dq_ymm_ymmm256),
+            Unary::IntAbs => self.simd.pick(EVEX_Vpabsd_zmm_k1z_zmmm512b32, VEX_Vpabsd_ymm_ymmm256),
+            Unary::Floor => {
+                // Downwards, without a flag for what was inexact.
+                let code = self.simd.pick(EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae, VEX_Vroundps_ymm_ymmm256_imm8);
+                let dst = self.simd.vector(dst);
+                let instruction = match a {
+                    Operand::Register(a) => Instruction::with3(code, dst, self.simd.vector(a), 9)?,
+                    Operand::Memory(a) => Instruction::with3(code, dst, a.operand(), 9)?,
+                };
+                return self.push(instruction);
+            }
+        };
+        self.two(code, dst, a)
+    }
+
+    /// `dst = dst + a · b`.
+    pub fn fma(&mut self, dst: usize, a: usize, b: usize) -> Result<(), IcedError> {
+        let code =
+            self.simd.pick(Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256);
+        self.three(code, dst, a, Operand::Register(b))
+    }
+
+    /// `dst = dst · a + b`.
+    pub fn multiply_add(&mut self, dst: usize, a: usize, b: Operand) -> Result<(), IcedError> {
+        let code =
+            self.simd.pick(Code::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er, Code::VEX_Vfmadd213ps_ymm_ymm_ymmm256);
+        self.three(code, dst, a, b)
+    }
+
+    /// `dst = dst + a · element`, the element of memory in every lane; for the wider vectors only.
+    pub fn fma_broadcast(&mut self, dst: usize, a: usize, element: Address) -> Result<(), IcedError> {
+        let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+        let mut fma = Instruction::with3(Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er, dst, a, element.operand())?;
+        fma.set_is_broadcast(true);
+        self.push(fma)
+    }
+
+    /// Bit by bit the function `table` of the bits of `dst`, `a` and `b`; for the wider vectors only.
+    pub fn ternary(&mut self, dst: usize, a: usize, b: Operand, table: u32) -> Result<(), IcedError> {
+        let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+        let code = Code::EVEX_Vpternlogd_zmm_k1z_zmm_zmmm512b32_imm8;
+        let instruction = match b {
+            Operand::Register(b) => Instruction::with4(code, dst, a, self.simd.vector(b), table)?,
+            Operand::Memory(b) => Instruction::with4(code, dst, a, b.operand(), table)?,
+        };
+        self.push(instruction)
+    }
+
+    /// `a` where the mask is set, else `b`; for the narrower vectors only.
+    pub fn select(&mut self, dst: usize, mask: usize, a: usize, b: usize) -> Result<(), IcedError> {
+        let [dst, mask, a, b] = [dst, mask, a, b].map(|r| self.simd.vector(r));
+        let instruction = Instruction::with4(Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm, dst, b, a, mask)?;
+        self.push(instruction)
+    }
+
+    /// The elements at `base + 4 · index`, all or those of the tail mask; `free` is a register that may change.
+    pub fn gather(
+        &mut self,
+        dst: usize,
+        base: Register,
+        index: usize,
+        mask: Option<usize>,
+        free: usize,
+    ) -> Result<(), IcedError> {
+        let from = MemoryOperand::new(base, self.simd.vector(index), 4, 0, 0, false, Register::None);
+        if self.simd == Simd::Avx512 {
+            let all = match mask {
+                Some(_) => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
+                None => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
+            };
+            self.push(all)?;
+            let vector = self.simd.vector(dst);
+            self.clear(dst)?;
+            let mut gather = Instruction::with2(Code::EVEX_Vgatherdps_zmm_k1_vm32z, vector, from)?;
+            gather.set_op_mask(SCRATCH);
+            return self.push(gather);
+        }
+        match mask {
+            Some(mask) => self.unary(Unary::Move, free, Operand::Register(mask))?,
+            None => self.binary(Binary::IntEqual, free, free, Operand::Register(free))?,
+        }
+        self.clear(dst)?;
+        let code = Code::VEX_Vgatherdps_ymm_vm32y_ymm;
+        let gather = Instruction::with3(code, self.simd.vector(dst), from, self.simd.vector(free))?;
+        self.push(gather)
+    }
+
+    /// `a` in the lanes of the tail mask; elsewhere `dst` stays.
+    pub fn merge(&mut self, dst: usize, a: usize, mask: usize) -> Result<(), IcedError> {
+        if self.simd == Simd::Avx512 {
+            let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+            let mut merged = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, dst, a)?;
+            merged.set_op_mask(TAIL);
+            return self.push(merged);
+        }
+        self.select(dst, mask, a, dst)
+    }
+
+    /// Shifts integers; zeros come in.
+    pub fn shift(&mut self, left: bool, dst: usize, a: usize, by: u32) -> Result<(), IcedError> {
+        use Code::*;
+        let code = match left {
+            true => self.simd.pick(EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8, VEX_Vpslld_ymm_ymm_imm8),
+            false => self.simd.pick(EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8, VEX_Vpsrld_ymm_ymm_imm8),
+        };
+        let instruction = Instruction::with3(code, self.simd.vector(dst), self.simd.vector(a), by)?;
+        self.push(instruction)
+    }
+
+    /// Rotates integers, for the wider vectors only.
+    pub fn rotate(&mut self, dst: usize, a: usize, by: u32) -> Result<(), IcedError> {
+        let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+        let instruction = Instruction::with3(Code::EVEX_Vprold_zmm_k1z_zmmm512b32_imm8, dst, a, by)?;
+        self.push(instruction)
+    }
+
+    /// The second half of a vector of `lanes` floats, in the first lanes of `dst`.
+    pub fn upper(&mut self, dst: usize, a: usize, lanes: usize) -> Result<(), IcedError> {
+        use Code::*;
+        let (x, y, z) = (Register::XMM0, Register::YMM0, Register::ZMM0);
+        let (d, s) = (dst as u32, a as u32);
+        let wide = self.simd == Simd::Avx512;
+        let instruction = match (lanes, wide) {
+            (16, _) => Instruction::with3(EVEX_Vextractf64x4_ymmm256_k1z_zmm_imm8, y + d, z + s, 1)?,
+            (8, true) => Instruction::with3(EVEX_Vextractf32x4_xmmm128_k1z_ymm_imm8, x + d, y + s, 1)?,
+            (8, false) => Instruction::with3(VEX_Vextractf128_xmmm128_ymm_imm8, x + d, y + s, 1)?,
+            (4, true) => Instruction::with3(EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8, z + d, z + s, 0b1110)?,
+            (4, false) => Instruction::with3(VEX_Vpermilps_ymm_ymmm256_imm8, y + d, y + s, 0b1110)?,
+            (_, true) => Instruction::with3(EVEX_Vpermilps_zmm_k1z_zmmm512b32_imm8, z + d, z + s, 0b01)?,
+            (_, false) => Instruction::with3(VEX_Vpermilps_ymm_ymmm256_imm8, y + d, y + s, 0b01)?,
+        };
+        self.push(instruction)
+    }
+
+    /// The first lane in every lane.
+    pub fn spread(&mut self, dst: usize, a: usize) -> Result<(), IcedError> {
+        let first = Register::XMM0 + a as u32;
+        let code = self.simd.pick(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Code::VEX_Vbroadcastss_ymm_xmm);
+        let instruction = Instruction::with2(code, self.simd.vector(dst), first)?;
+        self.push(instruction)
+    }
+}
