@@ -131,15 +131,7 @@ pub fn block<'a>(b: &'a Block, visit: &mut dyn FnMut(Use<'a>)) {
 }
 
 pub fn statement<'a>(s: &'a Statement, visit: &mut dyn FnMut(Use<'a>)) {
-    match &s.kind {
-        StatementKind::Let { value, .. }
-        | StatementKind::LetTuple { value, .. }
-        | StatementKind::LetIndexed { value, .. }
-        | StatementKind::Next { value, .. }
-        | StatementKind::Param { init: value, .. }
-        | StatementKind::State { init: value, .. }
-        | StatementKind::Shared { layer: value, .. } => expression(value, visit),
-    }
+    expression(s.value(), visit);
 }
 
 /// Everything the body and the defaults of the options mention.

@@ -123,12 +123,16 @@ pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnosti
     })
 }
 
-fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
-    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
-    let first = phases.first().ok_or_else(|| {
-        Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
-            .help("add `train { minimize …  on …  using …  epochs … }`")
-    })?;
+/// The parameters that each player of a phase trains, as indices.
+type Players = Vec<Vec<usize>>;
+
+/// The graph of starting values with everything that the phases apply, and for each phase what each of its players trains.
+fn instantiated<'p>(
+    program: &'p Program,
+    first: &'p Train,
+    phases: &'p [Train],
+    options: Options,
+) -> Result<(Elaborator<'p>, Vec<Players>), Diagnostic> {
     let mut init = Elaborator::new(program, first, options, Purpose::Start, Instances::default());
     let mut applied = Vec::new();
     for train in phases {
@@ -138,6 +142,16 @@ fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
     for (train, applied) in phases.iter().zip(&applied) {
         trained.push(init.instances.trained(train, applied)?);
     }
+    Ok((init, trained))
+}
+
+fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
+    let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
+    let first = phases.first().ok_or_else(|| {
+        Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
+            .help("add `train { minimize …  on …  using …  epochs … }`")
+    })?;
+    let (mut init, trained) = instantiated(program, first, phases, options)?;
     init.turn_to(first, trained[0].clone());
     init.start_rules()?;
     let (init, instances) = init.finish();

@@ -3,7 +3,6 @@
 //! Input: a program without errors. Output: for each net the graph of one of its applications as evaluation makes it: the one
 //! that reads the fewest columns, since a net is trained on more than it needs to predict, and of these the first.
 
-use super::instance::Instances;
 use super::measure::Rows;
 use super::{Elaborator, Options, Purpose, limits};
 use crate::check::typed::{Program, Train};
@@ -34,15 +33,7 @@ pub fn predictions(program: &Program, phase: usize, options: Options) -> Result<
 fn all(program: &Program, last: usize, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
     let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
     let Some(first) = phases.first() else { return Ok(Vec::new()) };
-    let mut init = Elaborator::new(program, first, options, Purpose::Start, Instances::default());
-    let mut applied = Vec::new();
-    for train in phases {
-        applied.push(init.instantiate(train)?);
-    }
-    let mut trained = Vec::new();
-    for (train, applied) in phases.iter().zip(&applied) {
-        trained.push(init.instances.trained(train, applied)?);
-    }
+    let (init, trained) = super::instantiated(program, first, phases, options)?;
     let (_, instances) = init.finish();
     let mut found: Vec<Prediction> = Vec::new();
     for (phase, (train, trained)) in phases.iter().zip(trained).enumerate().take(last + 1).rev() {
