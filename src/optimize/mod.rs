@@ -24,7 +24,7 @@ pub struct Pass {
     pub name: &'static str,
     /// One line for the user.
     pub about: &'static str,
-    /// Whether leaving it out gives the same bits.
+    /// Whether it keeps the bits of every output. Without it a reordering pass may still order another sum.
     pub exact: bool,
     /// Whether it defines the meaning of a program, so that it cannot be left out.
     pub mandatory: bool,

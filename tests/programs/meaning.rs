@@ -78,8 +78,12 @@ fn passes_keep_the_meaning(program: &RandomProgram, words: &[u32]) -> Result<(),
     let pass = optional[first % optional.len()];
     let all: Vec<&str> = optional.iter().map(|p| p.name).collect();
     let expected = run(&[]);
-    let bound = if pass.exact { &Bound::Bits } else { &within };
-    same(&model.phases[0].step, &run(&[pass.name]), &expected, bound, &format!("without {}", pass.name))?;
+    same(&model.phases[0].step, &run(&[pass.name]), &expected, &within, &format!("without {}", pass.name))?;
+    if pass.exact {
+        // By itself: beside it a reordering pass may find other sums.
+        let others: Vec<&str> = all.iter().copied().filter(|name| *name != pass.name).collect();
+        same(&model.phases[0].step, &run(&others), &run(&all), &Bound::Bits, &format!("with {} alone", pass.name))?;
+    }
     same(&model.phases[0].step, &run(&all), &expected, &within, "without optional passes")
 }
 
