@@ -1,7 +1,7 @@
 //! `search`: which constants are tried, and what decides among them.
 
 use super::globals::Globals;
-use super::typed::{Choices, ExprKind, Kind, Range, Search, Training};
+use super::typed::{Choices, ExprKind, HELD_OUT, Kind, Range, Repetition, Rows, Search, Training};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
 
@@ -26,9 +26,14 @@ pub fn check(
     let ranges: Vec<Option<Range>> =
         search.ranges.iter().map(|range| check_range(globals, range, random.is_some(), errors)).collect();
     let ranges = ranges.into_iter().collect::<Option<Vec<Range>>>()?;
-    let (span, rows) = (search.keyword, globals.rows(&search.data, errors)?);
     // An error in `train` is reported there.
-    let last = train?.phases.last()?;
+    let training = train?;
+    let last = training.phases.last()?;
+    let (span, held_out) = (search.keyword, held_out(globals, search, training));
+    let rows = match held_out {
+        Some(rows) => rows,
+        None => globals.rows(&search.data, errors)?,
+    };
     if rows.data != last.on.data {
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase is about other data");
         errors.push(error.at(search.data.span, "this decides").at(last.on.span, "this is what it trains on"));
@@ -36,6 +41,7 @@ pub fn check(
     }
     let set = &globals.data[rows.data.0 as usize];
     let part = match rows.part {
+        _ if held_out.is_some() => HELD_OUT.to_owned(),
         Some(part) => set.parts[part].name.clone(),
         None if set.parts.is_empty() => "train".to_owned(),
         None => {
@@ -70,6 +76,14 @@ pub fn check(
         }
     };
     Some(Search { span, random, ranges, part, metric, grows })
+}
+
+/// `digits.fold`, the rows that the runs of a cross-validation are kept from.
+fn held_out(globals: &Globals, search: &ast::Search, train: &Training) -> Option<Rows> {
+    let [set, part] = search.data.parts.as_slice() else { return None };
+    let folds = matches!(train.repetition, Some(Repetition::Folds { .. })) && part.text == HELD_OUT;
+    let data = globals.data_named(set, &mut Vec::new()).filter(|_| folds)?;
+    Some(Rows { data, part: None, span: search.data.span })
 }
 
 fn check_range(globals: &Globals, range: &ast::Range, random: bool, errors: &mut Vec<Diagnostic>) -> Option<Range> {

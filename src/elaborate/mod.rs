@@ -23,7 +23,7 @@ mod repetition;
 mod rows;
 
 pub use generated::generated;
-pub use prediction::{Prediction, predictions};
+pub use prediction::{Prediction, Predictions, predictions};
 
 use crate::check::typed::{Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
