@@ -2,7 +2,10 @@
 //! rule finds the minimum of a bowl and of a valley.
 
 use super::run::{Folder, arrays, compare, figures, numbers};
+use safetensors::SafeTensors;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Command;
 
 const BOWL: &str = "
 net bowl(x: [N, 5]) -> [N] {
@@ -122,16 +125,89 @@ fn rules_find_the_bottom_of_a_bowl_and_of_a_valley() {
     assert!(failures.is_empty(), "{failures}");
 }
 
+/// The names of the library's rules.
+fn names() -> Vec<&'static str> {
+    let lines = dlc::check::LIBRARY.iter().flat_map(|(_, text)| text.lines());
+    let rules: Vec<_> =
+        lines.filter_map(|line| line.strip_prefix("optimizer ")).filter_map(|line| line.split('(').next()).collect();
+    assert!(rules.len() > 15, "the rules were not found");
+    rules
+}
+
+/// Each parameter is written by one kernel, which writes what the rule keeps of it too: one pass over both. (The change that
+/// fista keeps is that of the parameter itself, and is copied.)
+#[test]
+fn an_update_is_one_pass_over_each_parameter() {
+    let figures = figures("rules");
+    let folder = Folder::new(&arrays(&figures["net"]["columns"]));
+    let path = folder.path("program.dl");
+    for rule in names() {
+        fs::write(&path, format!("data d = safetensors(\"data.safetensors\")\n{}", NET.replace("RULE", rule))).unwrap();
+        let text = told(&["dump", "--after", "schedule", "program.dl"], &folder);
+        let mut buffers = BTreeMap::new();
+        let mut writers: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
+        let mut kernel = 0;
+        for line in text.lines().map(str::trim_start) {
+            let word = line.split([' ', '[', ':']).next().unwrap_or("");
+            if line.ends_with("updated") {
+                buffers.insert(word, line.split(' ').nth(1).unwrap().trim_end_matches(':'));
+            } else if line.contains(" reads ") {
+                kernel += 1;
+            } else if line.contains("] = ") && buffers.contains_key(word) {
+                writers.entry(buffers[word]).or_default().insert(kernel);
+            }
+        }
+        for parameter in ["net.hidden.W", "net.hidden.b", "net.out.W", "net.out.b"] {
+            let kernels = writers.get(parameter).unwrap_or_else(|| panic!("{rule} does not write {parameter}\n{text}"));
+            assert_eq!(kernels.len(), 1, "{rule}: {parameter} is written by several kernels\n{text}");
+            let with_state = rule != "fista";
+            for (name, others) in
+                writers.iter().filter(|(name, _)| with_state && name.ends_with(&format!(".{parameter}")))
+            {
+                assert_eq!(kernels, others, "{rule}: {name} is not written along with {parameter}\n{text}");
+            }
+        }
+    }
+}
+
+/// What a rule keeps is kept: a run that is stopped and resumed equals the uninterrupted one to the bit.
+#[test]
+fn every_rule_survives_a_checkpoint() {
+    let figures = figures("rules");
+    let folder = Folder::new(&arrays(&figures["net"]["columns"]));
+    let path = folder.path("program.dl");
+    for rule in names() {
+        fs::write(&path, format!("data d = safetensors(\"data.safetensors\")\n{}", NET.replace("RULE", rule))).unwrap();
+        let kept = |name: &str| fs::read(folder.path(&format!("runs/{name}/last.safetensors"))).unwrap();
+        told(&["run", "--overwrite", "--name", "whole", "program.dl"], &folder);
+        told(&["run", "--overwrite", "--name", "stopped", "--max-steps", "4", "program.dl"], &folder);
+        let four = kept("stopped");
+        told(&["run", "--resume", "runs/stopped"], &folder);
+        assert!(four != kept("stopped"), "{rule} is not resumed");
+        let parameters = |bytes: &[u8]| {
+            let tensors = SafeTensors::deserialize(bytes).unwrap();
+            let tensors = tensors.tensors().into_iter().map(|(name, t)| (name, t.data().to_vec()));
+            tensors.collect::<BTreeMap<String, Vec<u8>>>()
+        };
+        assert!(parameters(&kept("whole")) == parameters(&kept("stopped")), "{rule}");
+    }
+}
+
+/// What `dlc` writes in a folder.
+fn told(arguments: &[&str], folder: &Folder) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
+    let output = command.args(arguments).current_dir(folder.path("")).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// A rule that is added to the library without figures shows here.
 #[test]
 fn every_rule_of_the_library_has_figures() {
     let figures = figures("rules");
     let rules = figures["rules"].as_array().unwrap().iter().map(|c| c["rule"].as_str().unwrap());
     let known: BTreeSet<&str> = rules.map(|r| r.split('(').next().unwrap()).collect();
-    for (_, text) in dlc::check::LIBRARY {
-        for line in text.lines().filter_map(|line| line.strip_prefix("optimizer ")) {
-            let name = line.split('(').next().unwrap();
-            assert!(known.contains(name), "{name} has no figures");
-        }
+    for name in names() {
+        assert!(known.contains(name), "{name} has no figures");
     }
 }
