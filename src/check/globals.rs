@@ -3,6 +3,7 @@
 
 use super::constant::{self, Value};
 use super::modules::{self, Modules, Used};
+use super::schema::Schemas;
 use super::typed::{
     Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Rows, Standardized, Type,
 };
@@ -21,6 +22,9 @@ pub struct Globals<'a> {
     user_file: FileId,
     /// The constants of the user's file.
     pub constants: Vec<Constant>,
+    /// Those of the user's file that have to be computed: definitions without inputs.
+    pub computed: BTreeMap<&'a str, DefId>,
+    pub schemas: &'a Schemas,
     /// Those of the files it uses.
     module_constants: BTreeMap<FileId, Vec<Constant>>,
     /// Constants whose value is in error.
@@ -35,6 +39,8 @@ pub struct Globals<'a> {
 pub enum Global<'g> {
     Definition(DefId),
     Constant(&'g Constant),
+    /// A constant that is computed.
+    Computed(DefId),
     /// Reported already.
     Error,
 }
@@ -44,9 +50,12 @@ impl<'a> Globals<'a> {
         prelude: &[&'a ast::File],
         modules: &'a Modules,
         user: &'a ast::File,
+        computed: &'a [ast::Definition],
+        schemas: &'a Schemas,
         settings: &[(String, f64)],
         errors: &mut Vec<Diagnostic>,
     ) -> Globals<'a> {
+        let computed: BTreeMap<Span, &'a ast::Definition> = computed.iter().map(|d| (d.name.span, d)).collect();
         let mut globals = Globals {
             definitions: Vec::new(),
             prelude: BTreeMap::new(),
@@ -54,6 +63,8 @@ impl<'a> Globals<'a> {
             used: BTreeMap::new(),
             user_file: user.span.file,
             constants: Vec::new(),
+            computed: BTreeMap::new(),
+            schemas,
             module_constants: BTreeMap::new(),
             poisoned: BTreeSet::new(),
             data: Vec::new(),
@@ -93,7 +104,16 @@ impl<'a> Globals<'a> {
                         {
                             errors.push(duplicate(&c.name, first));
                         }
-                        constants.entry(file.span.file).or_default().insert(&c.name.text, c);
+                        match computed.get(&c.name.span) {
+                            None => {
+                                constants.entry(file.span.file).or_default().insert(&c.name.text, c);
+                            }
+                            Some(d) => {
+                                let id = DefId(globals.definitions.len() as u32);
+                                globals.definitions.push((d, &item.doc));
+                                globals.computed.insert(&c.name.text, id);
+                            }
+                        }
                     }
                     ItemKind::Use(_) => {}
                     ItemKind::Data(_)
@@ -147,7 +167,13 @@ impl<'a> Globals<'a> {
     ) -> Vec<Constant> {
         let mut given: BTreeMap<String, Value> = BTreeMap::new();
         for (name, value) in settings {
-            if items.contains_key(name.as_str()) {
+            if file == self.user_file
+                && let Some(id) = self.computed.get(name.as_str())
+            {
+                let message = format!("`{name}` is computed, so it cannot be set");
+                let place = self.definitions[id.0 as usize].0.body.span;
+                errors.push(Diagnostic::new(codes::NOT_A_CONSTANT, message).at(place, "by this"));
+            } else if items.contains_key(name.as_str()) {
                 let integer = value.fract() == 0.0 && value.abs() < 9e15;
                 given.insert(name.clone(), Value { number: *value, integer });
             } else {
@@ -433,8 +459,10 @@ impl<'a> Globals<'a> {
         let constants = if file == self.user_file { Some(&self.constants) } else { self.module_constants.get(&file) };
         // They are in the order of their names.
         let constants = constants?;
-        let place = constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
-        Some(Global::Constant(&constants[place]))
+        if let Ok(place) = constants.binary_search_by(|c| c.name.as_str().cmp(name)) {
+            return Some(Global::Constant(&constants[place]));
+        }
+        self.computed.get(name).filter(|_| file == self.user_file).map(|id| Global::Computed(*id))
     }
 
     /// Every name that [`Globals::find`] knows, sorted.
@@ -445,6 +473,7 @@ impl<'a> Globals<'a> {
             names.extend(files.filter_map(|file| self.own.get(file)).flat_map(|own| own.keys().copied()));
             if from == self.user_file {
                 names.extend(self.constants.iter().map(|c| c.name.as_str()));
+                names.extend(self.computed.keys());
             }
         }
         names.sort_unstable();
@@ -489,6 +518,8 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         derivative: None,
         optimizer: None,
         members: Vec::new(),
+        columns: Vec::new(),
+        requirements: Vec::new(),
     }
 }
 

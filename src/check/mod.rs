@@ -13,6 +13,7 @@ mod arrange;
 mod block;
 mod builtin;
 mod column;
+mod computed;
 mod constant;
 mod definition;
 mod derivative;
@@ -92,7 +93,8 @@ fn check_files(
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
+    let computed = computed::definitions(user);
+    let globals = Globals::collect(prelude, modules, user, &computed, schemas, settings, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {
@@ -110,6 +112,8 @@ fn check_files(
                 .help("most of them tend to follow from the first few"),
         );
     }
-    let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train, search };
+    let computed = globals.computed.values().copied().collect();
+    let program =
+        typed::Program { definitions, constants: globals.constants, computed, data: globals.data, train, search };
     (program, errors)
 }

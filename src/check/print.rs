@@ -508,6 +508,8 @@ impl Printer<'_> {
                 self.options(out, map.def, &map.options, "(", ")")?;
                 write!(out, "{}", if map.total { ", summed" } else { "" })
             }
+            ExprKind::Computed(def) => write!(out, "{}", self.program.definition(*def).name),
+            ExprKind::Start(value) => unary(out, "start", value),
             ExprKind::Parameter(path) => {
                 let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
                 let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();

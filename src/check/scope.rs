@@ -4,7 +4,7 @@ use super::globals::{Global, Globals};
 use super::shape::Names;
 use super::typed::{
     Axis, Definition, Element, Expr, ExprKind, Kind, Local, LocalId, Member, Origin, PackVar, Requirement, SiteId,
-    TensorType, Type,
+    TensorType, Type, WholeColumn,
 };
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
@@ -73,6 +73,8 @@ pub struct Checker<'c> {
     /// Index variables in scope with what they stand for once known.
     pub indices: BTreeMap<String, super::indexed::IndexVariable>,
     pub requirements: Vec<Requirement>,
+    /// In a computed constant: the columns it reads.
+    pub whole: Option<Vec<WholeColumn>>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
     /// Within `measure`.
@@ -122,6 +124,7 @@ impl<'c> Checker<'c> {
             resolving: false,
             indices: BTreeMap::new(),
             requirements: Vec::new(),
+            whole: None,
             columns: BTreeMap::new(),
             measuring: false,
             together: false,

@@ -61,6 +61,7 @@ impl Checker<'_> {
                     let element = if c.integer { Element::Int } else { Element::Float };
                     super::scope::number(c.value, element, e.span)
                 }
+                Global::Computed(id) => self.computed(id, e.span),
                 Global::Error => poison(e.span),
                 Global::Definition(_) => {
                     let error = Diagnostic::new(codes::WRONG_KIND, format!("`{e}` is a definition, not a value"))
@@ -69,6 +70,9 @@ impl Checker<'_> {
                     self.fail(e.span, error)
                 }
             };
+        }
+        if self.whole.is_some() {
+            return self.whole_column(e);
         }
         if self.kind.is_none() {
             if let ast::ExprKind::Field { base, name } = &e.kind

@@ -33,9 +33,8 @@ pub fn tables(
         return Vec::new();
     }
     let mut program = tree.clone();
-    program
-        .items
-        .retain(|item| matches!(item.kind, ItemKind::Definition(_) | ItemKind::Constant(_) | ItemKind::Use(_)));
+    // Nothing is known of the data that constants may be computed from: what uses them has no errors yet.
+    program.items.retain(|item| !matches!(item.kind, ItemKind::Standardize(_) | ItemKind::Search(_) | ItemKind::Train(_)));
     for data in &made {
         program.items.push(ast::Item {
             doc: Vec::new(),

@@ -4,7 +4,7 @@ use super::frame::{Closure, Frame, Value, mix};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instance, Kind, LocalId, Type};
 use crate::ir::primitive::{Concat, Custom};
-use crate::ir::{NodeId, Size, Symbol};
+use crate::ir::{NodeId, Role, Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,6 +88,13 @@ impl<'p> Elaborator<'p> {
         };
         self.open(span);
         self.at(&frame, span);
+        for column in &definition.columns {
+            if let Some(ty) = definition.local(column.local).ty.tensor() {
+                let ty = self.ty(&frame, ty);
+                let node = self.builder.input(&column.input, Role::Data, ty);
+                self.bind(&mut frame, column.local, Value::Tensor(node));
+            }
+        }
         for (input, arg) in definition.inputs.iter().zip(args) {
             if let InputKind::Value(local) = input.kind {
                 self.bind(&mut frame, local, arg);

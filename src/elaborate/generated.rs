@@ -42,7 +42,7 @@ fn graph(program: &Program, name: &str, options: Options) -> Result<Graph, Diagn
 }
 
 /// A phase in which nothing happens.
-fn no_training(span: Span) -> Train {
+pub(super) fn no_training(span: Span) -> Train {
     Train {
         name: None,
         span,

@@ -5,6 +5,7 @@
 
 mod build;
 pub mod checkpoint;
+pub mod constants;
 mod dataset;
 pub mod divergence;
 mod event;

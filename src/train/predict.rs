@@ -80,7 +80,7 @@ pub fn measure(
     weights: &Snapshot,
     whole: bool,
 ) -> Result<Vec<(String, Metrics)>, RunError> {
-    let mut session = Session::start(Source::new(program, tables, settings)?, phase, &[])?;
+    let mut session = Session::start(Source::trained(program, tables, settings, weights)?, phase, &[])?;
     for (name, tensor) in weights {
         if session.engine.memory.find(name).is_some() {
             session.engine.memory.write(name, tensor)?;

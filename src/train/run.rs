@@ -367,7 +367,8 @@ fn sight<'s>(session: &'s Session) -> Sight<'s> {
         Op::Input(input) if input.role == Role::State => Some(input.name.to_string()),
         _ => None,
     });
-    let lasting = model.parameters.iter().chain(&model.layer_state).map(|p| p.path.to_string());
+    let lasting = model.parameters.iter().chain(&model.layer_state).chain(&model.constants.tensors);
+    let lasting = lasting.map(|p| p.path.to_string());
     let weights = lasting.chain(evaluated).collect();
     let (best, tables) = (session.best.as_ref(), session.source.tables);
     Sight { progress: &session.progress, tensors, best, weights, tables }

@@ -5,6 +5,7 @@
 //! [`Session::best`] are all that the rest of the phase depends on.
 
 use super::build::{Batched, Engine, Settings, Sizes};
+use super::constants;
 use super::dataset::{Dataset, Feed, second_set, training_set};
 use super::divergence;
 use super::gather::Gathered;
@@ -34,6 +35,8 @@ pub struct Source<'t> {
     pub tables: &'t BTreeMap<String, Table>,
     pub settings: Settings,
     pub model: Arc<Model>,
+    /// The values of what is computed before training.
+    pub constants: Arc<Snapshot>,
 }
 
 impl<'t> Source<'t> {
@@ -44,7 +47,20 @@ impl<'t> Source<'t> {
         settings: &Settings,
     ) -> Result<Source<'t>, RunError> {
         let model = Arc::new(model(program, settings.dtype)?);
-        Ok(Source { program, tables, settings: settings.clone(), model })
+        let constants = Arc::new(constants::computed(program, &model, tables, settings)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
+    }
+
+    /// Elaborates a program of which these tensors are the outcome: its constants are among them.
+    pub fn trained(
+        program: &'t Program,
+        tables: &'t BTreeMap<String, Table>,
+        settings: &Settings,
+        tensors: &[(String, Tensor)],
+    ) -> Result<Source<'t>, RunError> {
+        let model = Arc::new(model(program, settings.dtype)?);
+        let constants = Arc::new(constants::kept(&model, tensors)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
     }
 
     /// The clauses of a phase.
@@ -200,7 +216,7 @@ impl<'t> Session<'t> {
         let all = dataset.size() as u64;
         let sizes = [size, CHUNK.max(size).min(largest), all.max(1)].map(|rows| Sizes { rows, beside });
         let before = before.map(|memory| (memory, progress.global_step));
-        let engine = Engine::new(&source.model, phase, before, sizes, settings)?;
+        let engine = Engine::new(&source.model, &source.constants, phase, before, sizes, settings)?;
         let feed = Feed::new(&dataset, &engine.step, train, false)?;
         let second = match (second, &train.beside) {
             (Some((dataset, rows, size)), Some(declared)) => {
@@ -444,6 +460,10 @@ fn shuffling(seed: u64, phase: usize) -> u64 {
 
 /// Replaces the starting value of a parameter or of a layer's state.
 pub(super) fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    // Constants are those of this program and its data.
+    if model.constants.tensors.iter().any(|c| &*c.path == path) {
+        return Ok(());
+    }
     let known = || model.parameters.iter().chain(&model.layer_state);
     let Some(parameter) = known().find(|p| &*p.path == path) else {
         let names: Vec<&str> = known().map(|p| &*p.path).collect();

@@ -56,6 +56,8 @@ pub struct Program {
     /// The prelude's definitions, then the user's; a user's definition hides the prelude's of the same name.
     pub definitions: Vec<Definition>,
     pub constants: Vec<Constant>,
+    /// The constants that are computed, in the order of their names: definitions without inputs.
+    pub computed: Vec<DefId>,
     pub data: Vec<DataSet>,
     pub train: Option<Training>,
     pub search: Option<Search>,
