@@ -146,6 +146,21 @@ impl Checker<'_> {
         self.read(local, e.span)
     }
 
+    /// The error for a path to data where no constant is computed.
+    pub fn column_elsewhere(&mut self, e: &ast::Expr) -> Option<Expr> {
+        let parts = names(e)?;
+        let head = parts.first()?.text.as_str();
+        let set = self.globals.data.iter().find(|d| d.name == head)?;
+        if self.global(head).is_some() || self.lookup(head).is_some() {
+            return None;
+        }
+        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "a column as a whole is read by constants only")
+            .at(e.span, format!("`{head}` is a data set"))
+            .at(set.span, "declared here")
+            .help(format!("compute what is wanted of it at the top of the file: `c = mean({e} over N)`"));
+        Some(self.fail(e.span, error))
+    }
+
     /// A column of integers as an index of as many classes as the whole data set has; anything else as it is.
     pub fn column_of_classes(&mut self, e: Expr) -> Expr {
         let integers = matches!(&e.ty, Type::Tensor(t) if t.element == Element::Int);

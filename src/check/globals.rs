@@ -414,8 +414,7 @@ impl<'a> Globals<'a> {
 
     /// A whole number made of constants.
     pub fn whole_number(&self, e: &ast::Expr, what: &str, errors: &mut Vec<Diagnostic>) -> Option<u64> {
-        let values = self.constant_values();
-        let value = constant::evaluate(e, &values, &self.poisoned, errors)?;
+        let value = self.known(e, errors)?;
         if value.number < 0.0 || value.number.fract() != 0.0 || value.number > 9e15 {
             errors.push(
                 Diagnostic::new(codes::NOT_A_CONSTANT, format!("{what} is a whole number"))
@@ -428,7 +427,21 @@ impl<'a> Globals<'a> {
 
     /// A number known before anything runs.
     pub fn number(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<f64> {
-        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors).map(|value| value.number)
+        self.known(e, errors).map(|value| value.number)
+    }
+
+    fn known(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<Value> {
+        let mut used = BTreeSet::new();
+        constant::collect(e, &mut used);
+        if let Some((name, id)) = used.iter().find_map(|name| self.computed.get_key_value(name)) {
+            let message = format!("`{name}` is computed, so it is not known here");
+            let error = Diagnostic::new(codes::NOT_A_CONSTANT, message)
+                .at(e.span, "a number known when compiling is wanted")
+                .at(self.definitions[id.0 as usize].0.body.span, "computed by this");
+            errors.push(error);
+            return None;
+        }
+        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors)
     }
 
     fn constant_values(&self) -> BTreeMap<String, Value> {

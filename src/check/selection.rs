@@ -80,6 +80,9 @@ impl Checker<'_> {
             {
                 return column;
             }
+            if let Some(error) = self.column_elsewhere(e) {
+                return error;
+            }
             let Some(item) = self.selection_item(e) else { return poison(e.span) };
             // One parameter is a tensor.
             if let SelectionItem::Path(path) = &item
@@ -89,6 +92,9 @@ impl Checker<'_> {
                 return parameter;
             }
             return selected(vec![item], e.span);
+        }
+        if let Some(error) = self.column_elsewhere(e) {
+            return error;
         }
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "parameters are reached by their path in `train` only")
             .at(e.span, format!("{} sees its inputs and its own parameters", self.place()))

@@ -226,8 +226,12 @@ it is used, and is either on the left or summed over.
 `epochs` and `steps` exclude each other.
 ";
     NOT_A_CONSTANT = 220, "a number known before training is wanted",
-"Batch sizes, epochs, seeds and top-level constants are made of numbers, other constants and
-+ - * / ^. Sizes are made of whole numbers, size variables and + - *.
+"Batch sizes, epochs and seeds are made of numbers, constants that are numbers, and + - * / ^.
+Sizes are made of whole numbers, size variables and + - *. A constant that is computed, such as
+
+    counts = sum(one_hot(digits.train.label) over N)
+
+is a tensor of a size that is known, of data that is not streamed; it stands in formulas only.
 ";
     NOT_AVAILABLE = 221, "a part of the language that this version does not have",
 "The word is reserved and its meaning is settled, but this version cannot compile it.
@@ -310,7 +314,7 @@ the declaration says `separator: \";\"`.
 "A cell is empty or says that its value is not available, or a value is NaN, infinite or too
 large for the type it is stored in. One such value would turn every parameter into NaN. Fill in
 the value, or leave out rows with missing cells by `missing: drop`; for values beyond 3.4e38
-rescale the column or use `--dtype f64`.
+rescale the column or use `--dtype f64`. So it is with a constant computed from columns.
 ";
     DUPLICATE_COLUMN = 308, "two columns of one name",
 "Columns are found by their names in the header, so names must differ.
