@@ -236,6 +236,9 @@ impl Checker<'_> {
         if failed || !self.all_bound(callee, &s, callee_span) {
             return poison(span);
         }
+        if self.breaks(callee, &s, &options, callee_span) {
+            return poison(span);
+        }
         let instance = instance.unwrap_or_else(|| self.instance(def, callee, callee_span));
         let ty = s.ty(&callee.result);
         let packs = (0..callee.packs).map(|p| s.packs.get(&super::typed::PackVar(p)).cloned().unwrap_or_default());

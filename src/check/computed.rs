@@ -70,6 +70,7 @@ fn definition(constant: &ast::Constant) -> ast::Definition {
         inputs: Vec::new(),
         options: Vec::new(),
         result: None,
+        requires: Vec::new(),
         body: ast::Block {
             statements: Vec::new(),
             result: Some(Box::new(constant.value.clone())),

@@ -20,6 +20,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
     c.whole = computed.then(Vec::new);
     let inputs = c.inputs(d);
     let options = c.options(d);
+    let requires = c.requires(d);
     let optimizer = c.roles(d, &inputs);
     if d.kind == Kind::Init {
         c.shape_only = inputs.first().and_then(|i| match i.kind {
@@ -51,6 +52,7 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         pack_names,
         inputs,
         options,
+        requires,
         locals,
         result,
         body,

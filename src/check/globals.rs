@@ -25,6 +25,8 @@ pub struct Globals<'a> {
     /// Those of the user's file that have to be computed: definitions without inputs.
     pub computed: BTreeMap<&'a str, DefId>,
     pub schemas: &'a Schemas,
+    /// Those of the prelude.
+    library_constants: Vec<Constant>,
     /// Those of the files it uses.
     module_constants: BTreeMap<FileId, Vec<Constant>>,
     /// Constants whose value is in error.
@@ -65,6 +67,7 @@ impl<'a> Globals<'a> {
             constants: Vec::new(),
             computed: BTreeMap::new(),
             schemas,
+            library_constants: Vec::new(),
             module_constants: BTreeMap::new(),
             poisoned: BTreeSet::new(),
             data: Vec::new(),
@@ -144,6 +147,12 @@ impl<'a> Globals<'a> {
                 }
             }
         }
+        for file in prelude {
+            let items = constants.remove(&file.span.file).unwrap_or_default();
+            let found = globals.take_constants(&items, &[], file.span.file, errors);
+            globals.library_constants.extend(found);
+        }
+        globals.library_constants.sort_by(|a, b| a.name.cmp(&b.name));
         for file in &modules.files {
             let items = constants.remove(&file.span.file).unwrap_or_default();
             let found = globals.take_constants(&items, &[], file.span.file, errors);
@@ -193,6 +202,7 @@ impl<'a> Globals<'a> {
             .flat_map(|u| &u.open)
             .filter_map(|(f, _)| self.module_constants.get(f))
             .flatten()
+            .chain(&self.library_constants)
         {
             let value = Value { number: c.value, integer: c.integer };
             values.entry(c.name.clone()).or_insert(value);
@@ -445,7 +455,8 @@ impl<'a> Globals<'a> {
     }
 
     fn constant_values(&self) -> BTreeMap<String, Value> {
-        self.constants.iter().map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
+        let all = self.library_constants.iter().chain(&self.constants);
+        all.map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
     }
 
     /// What a name means where no local has it, seen from a file.
@@ -461,7 +472,11 @@ impl<'a> Globals<'a> {
                 return Some(Global::Error);
             }
         }
-        self.prelude.get(name).map(|id| Global::Definition(*id))
+        if let Some(id) = self.prelude.get(name) {
+            return Some(Global::Definition(*id));
+        }
+        let place = self.library_constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
+        Some(Global::Constant(&self.library_constants[place]))
     }
 
     /// What a name means that a file itself defines.
@@ -481,6 +496,7 @@ impl<'a> Globals<'a> {
     /// Every name that [`Globals::find`] knows, sorted.
     pub fn visible(&self, from: FileId) -> Vec<&str> {
         let mut names: Vec<&str> = self.prelude.keys().copied().collect();
+        names.extend(self.library_constants.iter().map(|c| c.name.as_str()));
         if let Some(used) = self.used.get(&from) {
             let files = used.open.iter().map(|(file, _)| file).chain([&from]);
             names.extend(files.filter_map(|file| self.own.get(file)).flat_map(|own| own.keys().copied()));
@@ -525,6 +541,7 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         pack_names: Vec::new(),
         inputs: Vec::new(),
         options: Vec::new(),
+        requires: Vec::new(),
         locals: Vec::new(),
         result: Type::Error,
         body: Block { statements: Vec::new(), result: None },

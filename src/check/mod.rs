@@ -33,6 +33,7 @@ mod phases;
 mod prelude;
 pub mod print;
 mod repetition;
+mod requires;
 mod schema;
 mod scope;
 mod search;
@@ -46,6 +47,7 @@ mod uses;
 
 pub use expression::BUILTINS;
 pub use modules::Modules;
+pub use requires::broken_requirement;
 pub use prelude::{LIBRARY, prelude};
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 

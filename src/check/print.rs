@@ -86,6 +86,9 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         let names: Vec<&str> = d.sizes.iter().map(|s| &*s.0).collect();
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
+    for require in &d.requires {
+        writeln!(out, "    requires {}", require.text)?;
+    }
     p.block(out, &d.body, 1)?;
     if let Some(derivative) = &d.derivative {
         writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;

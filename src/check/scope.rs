@@ -242,6 +242,12 @@ impl<'c> Checker<'c> {
     /// Where a value came from, as further places of an error about its shape.
     pub fn trace(&self, mut error: Diagnostic, e: &Expr) -> Diagnostic {
         if let ExprKind::Local(id) = &e.kind {
+            if let Some(place) = self.standardized_integers(*id) {
+                error = error
+                    .at(place, "it is standardized here")
+                    .note("the column holds integers, which centring and scaling make into other numbers")
+                    .help("standardize the other columns only: what counts or names classes stays as it is");
+            }
             let local = self.local(*id);
             if !error.labels.iter().any(|l| l.span == local.span) && local.origin != Origin::Temporary {
                 error = error.at(local.span, format!("`{}` is {}", local.name, self.show(&local.ty)));
@@ -258,6 +264,15 @@ impl<'c> Checker<'c> {
             }
         }
         error
+    }
+
+    /// Where a column of integers is standardized, if it is.
+    fn standardized_integers(&self, id: LocalId) -> Option<Span> {
+        let (data, name) = self.columns.get(&id)?;
+        let set = &self.globals.data[data.0 as usize];
+        let column = self.globals.schemas.get(&set.name)?.column(name)?;
+        let found = set.standardized.iter().find(|s| s.column.as_ref() == Some(name))?;
+        matches!(column.kind, super::schema::ColumnKind::Int { .. }).then_some(found.span)
     }
 
     /// What the definition is, for messages: `fn softmax`, `the train block`.

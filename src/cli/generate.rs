@@ -76,6 +76,7 @@ fn definition(data: &Data) -> ast::Definition {
         inputs: Vec::new(),
         options: Vec::new(),
         result: None,
+        requires: Vec::new(),
         body,
         derivative: None,
     }

@@ -337,7 +337,7 @@ impl<'p> Elaborator<'p> {
             path: path.into(),
             chain: mix(site_of_path(path), 0),
         };
-        self.bind_options(&mut frame, definition, &closure.options)?;
+        self.bind_options(&mut frame, definition, &closure.options, written.span)?;
         let value = self.block(&mut frame, &definition.body)?;
         Ok(value.expect("an init has a result").into_tensor())
     }

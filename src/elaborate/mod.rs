@@ -21,6 +21,7 @@ mod objective;
 mod optimizer;
 mod prediction;
 mod repetition;
+mod roles;
 mod rows;
 
 pub use computed::Constants;

@@ -279,6 +279,14 @@ x. That exists only if row n of f(x) depends on row n of x alone. A function tha
 the rows, normalizes by them or reorders them does not; the message names the place. Without
 `per` the Jacobian has every derivative of every row by every row.
 ";
+    REQUIRED = 251, "a definition applied to what it does not allow",
+"A definition says what it needs of its sizes and options,
+
+    layer group_norm(x: [N, .., C], G) -> [N, .., C] requires G divides C { … }
+
+and each application must give it that. The message names the sizes and options here. What is known
+only when running, such as an option that depends on the step, is not looked at.
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.

@@ -149,6 +149,13 @@ impl Dump<'_> {
         if let Some(result) = &definition.result {
             self.line(format_args!("result {result}"));
         }
+        for require in &definition.requires {
+            let text = match &require.divides {
+                Some(whole) => format!("requires {} divides {}", expression(&require.value), expression(whole)),
+                None => format!("requires {}", expression(&require.value)),
+            };
+            self.placed(text, require.span);
+        }
         for line in &definition.body.statements {
             self.doc(&line.doc);
             self.placed(statement(line), line.span);

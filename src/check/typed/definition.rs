@@ -1,6 +1,6 @@
 //! Definitions, their inputs, options and locals, and the statements of their bodies.
 
-use super::{DefId, Expr, Kind, LocalId, Requirement, Rows, Type};
+use super::{DefId, Expr, Kind, LocalId, Require, Requirement, Rows, Type};
 use crate::ir::Symbol;
 use crate::source::Span;
 
@@ -21,6 +21,7 @@ pub struct Definition {
     pub pack_names: Vec<String>,
     pub inputs: Vec<Input>,
     pub options: Vec<OptionInput>,
+    pub requires: Vec<Require>,
     /// Every name bound anywhere in it; temporaries included.
     pub locals: Vec<Local>,
     /// The type of the value. [`Type::Nothing`] for an optimizer.

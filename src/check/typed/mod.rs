@@ -15,6 +15,7 @@
 mod clause;
 mod definition;
 mod expression;
+mod require;
 mod stopping;
 mod train;
 mod ty;
@@ -23,6 +24,7 @@ pub use crate::syntax::ast::Kind;
 pub use clause::*;
 pub use definition::*;
 pub use expression::*;
+pub use require::*;
 pub use stopping::*;
 pub use train::*;
 pub use ty::*;
