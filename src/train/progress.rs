@@ -19,8 +19,11 @@ pub struct Reporter {
     epochs: Option<u64>,
     /// The phase that runs has no data, and so no epochs.
     without_data: bool,
-    /// Evaluations told in the phase that runs.
+    /// The most steps there can be, if they are bounded.
+    steps: Option<u64>,
+    /// Evaluations in the phase that runs, and of its steps how many of `LINES` equal shares were done at the last line.
     evaluations: u64,
+    shares: u64,
     /// The last results that were told.
     results: Option<Named<Metrics>>,
 }
@@ -74,7 +77,17 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, without_data: false, evaluations: 0, results: None }
+        Reporter {
+            out,
+            err,
+            style,
+            epochs: None,
+            without_data: false,
+            steps: None,
+            evaluations: 0,
+            shares: 0,
+            results: None,
+        }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
@@ -161,7 +174,13 @@ impl Reporter {
             metrics.0.iter().map(|(name, found)| format!("{}{}", part(name), listed(found))).collect();
         let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
         self.evaluations += 1;
-        let told = self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES)));
+        let told = match self.steps {
+            Some(most) => {
+                let before = std::mem::replace(&mut self.shares, steps * LINES / most.max(1));
+                self.shares > before
+            }
+            None => self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES))),
+        };
         match &self.style {
             Style::Line(bar) => bar.set_message(line),
             _ if told => writeln!(self.err, "{line}")?,
@@ -189,7 +208,8 @@ impl Reporter {
     }
 
     fn start(&mut self, start: &Start) -> io::Result<()> {
-        (self.epochs, self.without_data, self.evaluations) = (start.epochs, start.rows.is_empty(), 0);
+        (self.epochs, self.steps, self.without_data) = (start.epochs, start.steps, start.rows.is_empty());
+        (self.evaluations, self.shares) = (0, 0);
         let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
         let rows = if rows.is_empty() { String::new() } else { format!(", rows: {}", rows.join(", ")) };
         writeln!(

@@ -50,17 +50,18 @@ pub fn check(
     }
     c.take_counters();
     let watched = c.take_watches(&clauses.watches);
-    if let (None, Some((names, _))) = (&clauses.on, clauses.augments.first()) {
+    let augments = c.augments(&clauses.augments);
+    if let (None, Some((names, _)), false) = (&clauses.on, clauses.augments.first(), c.columns_unknown) {
         c.rowless(names[0].span, "so there is no column to augment", "add a line such as `on digits.train, batch 64`");
     }
-    let augments = c.augments(&clauses.augments);
     let players = c.players(&clauses.players);
     let using = c.rules(&clauses.using);
     let keeps: Vec<_> = clauses.keeps.iter().map(|(e, sets, span)| c.keep(e, sets, *span)).collect();
     let average = clauses.average.map(|(e, span)| c.average(e, span));
     let measures = c.measures(&clauses.measure, players.as_deref().unwrap_or_default());
     let duration = clauses.duration.map(|(e, epochs, span)| {
-        if epochs && clauses.on.is_none() {
+        // A column that is read has told already that the data is missing.
+        if epochs && clauses.on.is_none() && !c.columns_unknown {
             let help = "say for how many steps, as in `steps 1000`, or add a line such as `on digits.train, batch 64`";
             c.rowless(span, "an epoch is one pass through the rows of `on`", help);
             return (None, epochs);
