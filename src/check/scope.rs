@@ -89,6 +89,8 @@ pub struct Checker<'c> {
     pub counters: BTreeMap<super::typed::Counter, LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
+    /// In a phase without data: every column that the program's data has, with the name of its data set.
+    pub without_data: Option<BTreeMap<String, String>>,
 }
 
 impl<'c> Checker<'c> {
@@ -132,6 +134,7 @@ impl<'c> Checker<'c> {
             beside: None,
             counters: BTreeMap::new(),
             columns_unknown: false,
+            without_data: None,
         }
     }
 
@@ -203,6 +206,9 @@ impl<'c> Checker<'c> {
     pub fn unknown(&mut self, name: &str, span: Span) -> Expr {
         if self.columns_unknown {
             return poison(span);
+        }
+        if let Some(error) = self.wants_data(name, span) {
+            return self.fail(span, error);
         }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");

@@ -8,7 +8,7 @@ use super::keep::{self, Trained};
 use super::options::Predict;
 use super::print;
 use super::run::failure;
-use crate::check::typed::{Program, Train};
+use crate::check::typed::{DataId, Program, Train};
 use crate::data::{self, Array, Encoding, FloatType, npy};
 use crate::elaborate::{self, Prediction};
 use crate::ir::Tensor;
@@ -25,7 +25,8 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let prediction = chosen(&all, options.net.as_deref())?;
     let phase = program.train.as_ref().and_then(|t| t.phases.get(prediction.phase));
     let Some(phase) = phase else { return Err(Failure::message("the run's program has no `train` block")) };
-    let name = &program.data_set(phase.on.data).name;
+    let Some(on) = phase.on else { return Err(no_rows("the phase has no data")) };
+    let name = &program.data_set(on.data).name;
     let Some(encoded) = about.data.get(name) else {
         return Err(Failure::message(format!("the checkpoint does not know the data set `{name}`")));
     };
@@ -35,7 +36,7 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let made =
         train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
     let width: usize = made.dims.iter().skip(1).product();
-    let classes = classes(program, phase, encoding, prediction);
+    let classes = classes(program, phase, on.data, encoding, prediction);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
     let rows = Rows { net: &prediction.net, values: made.to_f64(), width, classes };
     match (&options.out, extension) {
@@ -54,13 +55,19 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     }
 }
 
+/// The error for a program that predicts nothing.
+fn no_rows(message: &str) -> Failure {
+    let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
+    error.help("what it has trained is in the run's `best.safetensors`, and `dlc eval` tells what it comes to").into()
+}
+
 /// The net to apply.
 fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Prediction, Failure> {
     let names: Vec<&str> = all.iter().map(|p| p.net.as_str()).collect();
     let error = |message: String| Diagnostic::new(codes::CANNOT_PREDICT, message);
     match (wanted, all) {
         (None, [only]) => Ok(only),
-        (None, []) => Err(error("the program applies no net to the rows of its data".into()).into()),
+        (None, []) => Err(no_rows("the program applies no net to rows of data")),
         (None, _) => {
             let message = format!("the program has several nets: {}", names.join(", "));
             Err(error(message).help("say which by `--net NAME`").into())
@@ -78,12 +85,18 @@ fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Predict
 }
 
 /// The names of the classes, if what is predicted is one: a target of as many classes as the net gives numbers.
-fn classes(program: &Program, phase: &Train, encoding: &Encoding, prediction: &Prediction) -> Option<Vec<String>> {
+fn classes(
+    program: &Program,
+    phase: &Train,
+    data: DataId,
+    encoding: &Encoding,
+    prediction: &Prediction,
+) -> Option<Vec<String>> {
     let [dim] = prediction.row.dims.as_slice() else { return None };
     let size = dim.as_constant()?;
     let phases = program.train.iter().flat_map(|t| &t.phases);
     let mut requirements = phase.requirements.iter().chain(phases.flat_map(|p| &p.requirements));
-    let column = requirements.find(|r| r.data == phase.on.data && r.size == size)?.column.clone();
+    let column = requirements.find(|r| r.data == data && r.size == size)?.column.clone();
     let names = encoding.classes(&column).filter(|names| names.len() as u64 == size);
     Some(names.unwrap_or_else(|| (0..size).map(|k| k.to_string()).collect()))
 }

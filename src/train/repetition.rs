@@ -91,13 +91,15 @@ impl Session<'_> {
             }
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
-        let rows: Vec<usize> = self.dataset.rows(train.on).iter().collect();
-        match part.rows(&rows, seed) {
-            (kept, Some(held)) => {
-                self.dataset.narrow(train.on, kept.into());
-                self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
+        if let Some(on) = train.on {
+            let rows: Vec<usize> = self.dataset.rows(on).iter().collect();
+            match part.rows(&rows, seed) {
+                (kept, Some(held)) => {
+                    self.dataset.narrow(on, kept.into());
+                    self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
+                }
+                (sample, None) => self.dataset.sample(on, sample.into()),
             }
-            (sample, None) => self.dataset.sample(train.on, sample.into()),
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));
         Ok(())

@@ -328,9 +328,9 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Whether the batches of this epoch are done.
+    /// Whether the batches of this epoch are done. Without data there are no epochs.
     pub fn epoch_done(&self) -> bool {
-        self.progress.position.batch >= self.batches.per_epoch() as u64
+        !self.dataset.is_none() && self.progress.position.batch >= self.batches.per_epoch() as u64
     }
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
@@ -426,7 +426,7 @@ const BEGINNING: &str = "beginning/";
 /// The batches of a phase over rows.
 fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
     let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
-    let order = match train.in_order {
+    let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },
     };
