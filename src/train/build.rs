@@ -210,10 +210,20 @@ impl Batched {
 
     /// Runs once over the first rows of the input buffers.
     pub fn run(&mut self, memory: &mut Memory, sizes: impl Into<Sizes>) -> Result<(), RuntimeError> {
-        let sizes = sizes.into();
-        let (rows, beside) = (Train::batch_symbol(), sizes.beside);
-        let values: Vec<u64> = self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { beside }).collect();
+        let values = self.values(sizes.into());
         self.machine.run(memory, &values)
+    }
+
+    /// As [`Batched::run`], with the ticks of each part of the machine added to `spent`.
+    pub fn profile(&mut self, memory: &mut Memory, sizes: Sizes, spent: &mut [u64]) -> Result<(), RuntimeError> {
+        let values = self.values(sizes);
+        self.machine.profile(memory, &values, spent)
+    }
+
+    /// The values of the machine's symbols.
+    fn values(&self, sizes: Sizes) -> Vec<u64> {
+        let rows = Train::batch_symbol();
+        self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { sizes.beside }).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use super::divergence;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
+use super::profile::Spent;
 use super::record::Standing;
 use super::run::RunError;
 use super::state::{Progress, Snapshot, copy, restore};
@@ -20,7 +21,7 @@ use crate::check::typed::{Player, Program, StopWhen, Then, Train};
 use crate::data::{Batches, Order, Position, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
-use crate::runtime::{Memory, OutputId};
+use crate::runtime::{Memory, OutputId, clock};
 use crate::source::closest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -275,10 +276,34 @@ impl<'t> Session<'t> {
 
     /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
+        self.keep_due();
+        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+        self.done(sizes)
+    }
+
+    /// As [`Session::step`], with the ticks of its parts added to `spent`.
+    pub fn profile_step(&mut self, spent: &mut Spent) -> Result<(), RunError> {
+        let start = clock::now();
+        self.keep_due();
+        let gathers = clock::now();
+        let sizes = self.feed_next(self.progress.step)?;
+        spent.gather += clock::now().saturating_sub(gathers);
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.profile(&mut self.engine.memory, sizes, &mut spent.parts)?;
+        self.done(sizes)?;
+        spent.whole += clock::now().saturating_sub(start);
+        Ok(())
+    }
+
+    /// Copies what explains a number that is not finite, where that is due.
+    fn keep_due(&mut self) {
         if self.trace.due(self.progress.step) {
             self.trace.keep(&self.progress, &self.engine.memory);
         }
-        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+    }
+
+    /// Counts a step that has run: what the first player optimizes, and the rows.
+    fn done(&mut self, sizes: Sizes) -> Result<(f64, usize), RunError> {
         self.progress.step += 1;
         self.progress.global_step += 1;
         self.progress.position = self.batches.position();
@@ -296,6 +321,14 @@ impl<'t> Session<'t> {
 
     /// Runs the step of these numbers on the next batch, of so many rows.
     pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
+        let sizes = self.feed_next(step)?;
+        self.number(step, global_step)?;
+        self.engine.step.run(&mut self.engine.memory, sizes)?;
+        Ok(sizes)
+    }
+
+    /// Gives the step the rows of the next batch.
+    fn feed_next(&mut self, step: u64) -> Result<Sizes, RunError> {
         let rows = self.batches.advance();
         let mut sizes = Sizes::from(rows.len() as u64);
         self.feed.fill(&mut self.engine.step.machine, rows)?;
@@ -304,10 +337,13 @@ impl<'t> Session<'t> {
             sizes.beside = rows.len() as u64;
             second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
-        self.engine.step.set("step", global_step as i64)?;
-        self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?;
-        self.engine.step.run(&mut self.engine.memory, sizes)?;
         Ok(sizes)
+    }
+
+    /// Gives the step its numbers.
+    fn number(&mut self, step: u64, global_step: u64) -> Result<(), RunError> {
+        self.engine.step.set("step", global_step as i64)?;
+        Ok(self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?)
     }
 
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
