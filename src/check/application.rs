@@ -371,7 +371,7 @@ impl Checker<'_> {
                             Diagnostic::new(codes::UNKNOWN_SIZE, "how many classes there are is not determined")
                                 .at(arg.span, "this column is used as an index")
                                 .at(input.span, format!("into an axis of size {wanted}"))
-                                .help("the other arguments must have an axis of that size");
+                                .help("say how many: `index(label, 10)` for a column `label`");
                         self.fail(arg.span, error)
                     }
                     _ => {

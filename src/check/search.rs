@@ -1,7 +1,7 @@
 //! `search`: which constants are tried, and what decides among them.
 
 use super::globals::Globals;
-use super::typed::{Choices, ExprKind, Kind, Range, Rows, Search, Train, Training};
+use super::typed::{Choices, ExprKind, HELD_OUT, Kind, Range, Repetition, Rows, Search, Train, Training};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
 
@@ -26,17 +26,20 @@ pub fn check(
     let ranges: Vec<Option<Range>> =
         search.ranges.iter().map(|range| check_range(globals, range, random.is_some(), errors)).collect();
     let ranges = ranges.into_iter().collect::<Option<Vec<Range>>>()?;
-    let span = search.keyword;
-    let rows = match &search.data {
-        Some(path) => Some((path, globals.rows(path, errors)?)),
-        None => None,
-    };
     // An error in `train` is reported there.
-    let last = train?.phases.last()?;
-    let part = match (rows, last.on) {
-        (Some((path, rows)), Some(on)) => deciding(globals, path, rows, on, errors)?,
+    let training = train?;
+    let last = training.phases.last()?;
+    let (span, held_out) = (search.keyword, held_out(globals, search, training));
+    let part = match (&search.data, last.on) {
+        (Some(path), Some(on)) => {
+            let rows = match held_out {
+                Some(rows) => rows,
+                None => globals.rows(path, errors)?,
+            };
+            deciding(globals, path, rows, on, held_out.is_some(), errors)?
+        }
         (None, None) => Train::VALUE.to_owned(),
-        (Some((path, _)), None) => {
+        (Some(path), None) => {
             let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase has no data")
                 .at(path.span, "there are no rows to decide by")
                 .help(format!("leave the data out: `by {}`", search.metric.text));
@@ -79,7 +82,14 @@ pub fn check(
 }
 
 /// The part that decides.
-fn deciding(globals: &Globals, path: &ast::Path, rows: Rows, on: Rows, errors: &mut Vec<Diagnostic>) -> Option<String> {
+fn deciding(
+    globals: &Globals,
+    path: &ast::Path,
+    rows: Rows,
+    on: Rows,
+    held_out: bool,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<String> {
     if rows.data != on.data {
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase is about other data");
         errors.push(error.at(path.span, "this decides").at(on.span, "this is what it trains on"));
@@ -87,6 +97,7 @@ fn deciding(globals: &Globals, path: &ast::Path, rows: Rows, on: Rows, errors: &
     }
     let set = &globals.data[rows.data.0 as usize];
     match rows.part {
+        _ if held_out => Some(HELD_OUT.to_owned()),
         Some(part) => Some(set.parts[part].name.clone()),
         None if set.parts.is_empty() => Some("train".to_owned()),
         None => {
@@ -97,6 +108,14 @@ fn deciding(globals: &Globals, path: &ast::Path, rows: Rows, on: Rows, errors: &
             None
         }
     }
+}
+
+/// `digits.fold`, the rows that the runs of a cross-validation are kept from.
+fn held_out(globals: &Globals, search: &ast::Search, train: &Training) -> Option<Rows> {
+    let [set, part] = search.data.as_ref()?.parts.as_slice() else { return None };
+    let folds = matches!(train.repetition, Some(Repetition::Folds { .. })) && part.text == HELD_OUT;
+    let data = globals.data_named(set, &mut Vec::new()).filter(|_| folds)?;
+    Some(Rows { data, part: None, span: search.data.as_ref()?.span })
 }
 
 fn check_range(globals: &Globals, range: &ast::Range, random: bool, errors: &mut Vec<Diagnostic>) -> Option<Range> {

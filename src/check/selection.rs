@@ -211,6 +211,7 @@ impl Checker<'_> {
                         .at(d.span, format!("`{}` is defined here", d.name));
                     error = match (closest(part, names.iter().copied()), names.as_slice()) {
                         (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                        (None, []) if inside => error.note(format!("`{path}` has no parameters")),
                         (None, []) => error.note(format!("`{path}` is a parameter")),
                         (None, names) => error.note(format!("its parts are {}", names.join(", "))),
                     };

@@ -224,6 +224,10 @@ pub struct Predict {
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
 
+    /// Give what a measure looks at instead, its first argument: p of `vote = accuracy(p, y)`.
+    #[arg(long, value_name = "NAME", conflicts_with = "net")]
+    pub measure: Option<String>,
+
     /// Write to a .csv or .npy file; by default as CSV to stdout.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,

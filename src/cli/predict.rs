@@ -1,6 +1,6 @@
 //! `dlc predict RUN --data FILE`: applies a trained net to new rows.
 //!
-//! Where the target is a class, a row is the class and the probability of each: what the net gives, if that is
+//! A row is what a net gives, or what a measure looks at: with `vote = accuracy(p, y)`, p. Where the target is a class, a row is the class and the probability of each: what the net gives, if that is
 //! probabilities already, else its softmax. Otherwise a row holds the values the net gives.
 
 use super::failure::Failure;
@@ -22,7 +22,10 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let program = &loaded.program;
     let all = elaborate::predictions(program, about.progress.phase, elaborate::Options { dtype: settings.dtype })
         .map_err(|e| Failure::Diagnostics(Box::default(), vec![e]))?;
-    let prediction = chosen(&all, options.net.as_deref())?;
+    let prediction = match &options.measure {
+        Some(measure) => looked_at(&all.measures, measure)?,
+        None => chosen(&all.nets, options.net.as_deref())?,
+    };
     let phase = program.train.as_ref().and_then(|t| t.phases.get(prediction.phase));
     let Some(phase) = phase else { return Err(Failure::message("the run's program has no `train` block")) };
     let Some(on) = phase.on else { return Err(no_rows("the phase has no data")) };
@@ -38,7 +41,7 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let width: usize = made.dims.iter().skip(1).product();
     let classes = classes(program, phase, on.data, encoding, prediction);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
-    let rows = Rows { net: &prediction.net, values: made.to_f64(), width, classes };
+    let rows = Rows { name: &prediction.name, values: made.to_f64(), width, classes };
     match (&options.out, extension) {
         (None, _) => print(&rows.csv()),
         (Some(path), Some("npy")) => {
@@ -63,7 +66,7 @@ fn no_rows(message: &str) -> Failure {
 
 /// The net to apply.
 fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Prediction, Failure> {
-    let names: Vec<&str> = all.iter().map(|p| p.net.as_str()).collect();
+    let names: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
     let error = |message: String| Diagnostic::new(codes::CANNOT_PREDICT, message);
     match (wanted, all) {
         (None, [only]) => Ok(only),
@@ -72,7 +75,7 @@ fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Predict
             let message = format!("the program has several nets: {}", names.join(", "));
             Err(error(message).help("say which by `--net NAME`").into())
         }
-        (Some(wanted), _) => all.iter().find(|p| p.net == wanted).ok_or_else(|| {
+        (Some(wanted), _) => all.iter().find(|p| p.name == wanted).ok_or_else(|| {
             let there =
                 if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(", ")) };
             let error = error(format!("no net `{wanted}` is applied to the rows of the data; {there}"));
@@ -82,6 +85,20 @@ fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Predict
             }
         }),
     }
+}
+
+/// What the measure of this name looks at.
+fn looked_at<'p>(all: &'p [Prediction], wanted: &str) -> Result<&'p Prediction, Failure> {
+    all.iter().find(|p| p.name == wanted).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
+        let there = if names.is_empty() { "no measure does".into() } else { format!("these do: {}", names.join(", ")) };
+        let message = format!("no measure `{wanted}` is applied to a value for every row; {there}");
+        let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
+        match closest(wanted, names) {
+            Some(near) => error.help(format!("did you mean `{near}`?")).into(),
+            None => error.into(),
+        }
+    })
 }
 
 /// The names of the classes, if what is predicted is one: a target of as many classes as the net gives numbers.
@@ -103,7 +120,8 @@ fn classes(
 
 /// Predictions as they are written.
 struct Rows<'r> {
-    net: &'r str,
+    /// Of the net or of the measure.
+    name: &'r str,
     /// Row-major.
     values: Vec<f64>,
     width: usize,
@@ -118,9 +136,9 @@ impl Rows<'_> {
                 let columns = names.iter().map(|name| quoted(&format!("p({name})")));
                 text += &format!("class,{}\n", columns.collect::<Vec<_>>().join(","));
             }
-            None if self.width == 1 => text += &format!("{}\n", self.net),
+            None if self.width == 1 => text += &format!("{}\n", self.name),
             None => {
-                let columns = (0..self.width).map(|k| format!("{}[{k}]", self.net));
+                let columns = (0..self.width).map(|k| format!("{}[{k}]", self.name));
                 text += &format!("{}\n", columns.collect::<Vec<_>>().join(","));
             }
         }

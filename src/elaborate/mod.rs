@@ -26,7 +26,7 @@ mod rows;
 
 pub use computed::Constants;
 pub use generated::generated;
-pub use prediction::{Prediction, predictions};
+pub use prediction::{Prediction, Predictions, predictions};
 
 use crate::check::typed::{DefId, Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};

@@ -10,13 +10,10 @@ use super::metrics::{Measured, Metrics};
 use super::run::RunError;
 use super::session::{Session, start_from};
 use super::state::{Snapshot, restore};
-use crate::check::typed::Repetition;
+use crate::check::typed::{HELD_OUT, Repetition};
 use crate::ir::Tensor;
 use crate::runtime::Memory;
 use crate::scalar::random::Key;
-
-/// The part that a run of a cross-validation does not train on.
-pub const HELD_OUT: &str = "fold";
 
 /// Tells the draws of this file from others of the same seed.
 const PURPOSE: u64 = 0x666f_6c64;

@@ -83,6 +83,9 @@ pub enum Choices {
     Between { low: f64, high: f64, log: bool },
 }
 
+/// The part that a run of a cross-validation does not train on.
+pub const HELD_OUT: &str = "fold";
+
 /// Why a program is run more than once.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Repetition {
