@@ -18,6 +18,8 @@ pub struct Reporter {
     /// The most epochs there can be.
     epochs: Option<u64>,
     steps_per_epoch: u64,
+    /// Which of several runs is at work, as it stands before a line about it.
+    part: String,
     /// Evaluations told in the phase that runs.
     evaluations: u64,
     /// The last results that were told.
@@ -73,7 +75,7 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0, results: None }
+        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, part: String::new(), evaluations: 0, results: None }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
@@ -125,7 +127,7 @@ impl Reporter {
     fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
         self.clear();
         let PhaseEnd { phase, epochs, steps, seconds, metrics, deviation } = end;
-        let of = prefix(phase.as_deref());
+        let of = self.before(phase.as_deref());
         writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
         if let Some(phase) = phase {
             writeln!(self.out, "{phase}")?;
@@ -140,12 +142,14 @@ impl Reporter {
     /// One of several runs begins.
     fn run(&mut self, kind: RunKind, number: u64, of: u64) -> io::Result<()> {
         self.clear();
-        writeln!(self.err, "{} {number} of {of}", kind.name())
+        self.part = format!("{} {number} of {of}: ", kind.name());
+        Ok(())
     }
 
     /// One of several runs has ended.
     fn run_done(&mut self, kind: RunKind, number: u64, metrics: &Named<Metrics>) -> io::Result<()> {
         self.clear();
+        self.part.clear();
         let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
         writeln!(self.err, "{} {number}  {}", kind.name(), parts.join("  "))
     }
@@ -153,7 +157,7 @@ impl Reporter {
     /// A line of its own only where there is no progress line, and not for each of very many.
     fn evaluation(&mut self, phase: Option<&str>, steps: u64, metrics: &Named<Metrics>) -> io::Result<()> {
         let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
-        let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
+        let line = format!("{}step {steps}  {}", self.before(phase), parts.join("  "));
         self.evaluations += 1;
         let told = self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES)));
         match &self.style {
@@ -166,13 +170,18 @@ impl Reporter {
 
     fn then(&mut self, then: &Then) -> io::Result<()> {
         self.epochs = then.epochs;
-        let line = following(then);
+        let line = format!("{}{}", self.part, following(then));
         if let Style::Line(bar) = &mut self.style {
             bar.finish_and_clear();
             *bar = ProgressBar::no_length();
             bar.set_style(style());
         }
         writeln!(self.err, "{line}")
+    }
+
+    /// What comes before a line about a phase of the run that is at work.
+    fn before(&self, phase: Option<&str>) -> String {
+        format!("{}{}", self.part, prefix(phase))
     }
 
     /// Takes the progress line away, so that other lines can be written.
@@ -189,7 +198,7 @@ impl Reporter {
             self.err,
             "{}: {}{} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
             start.file,
-            prefix(start.phase.as_deref()),
+            self.before(start.phase.as_deref()),
             start.parameters,
             rows.join(", "),
             start.dtype,
@@ -217,7 +226,7 @@ impl Reporter {
         valid: Option<&Metrics>,
     ) -> io::Result<()> {
         let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-        let mut line = format!("{}epoch {epoch}{of}  train {}", prefix(phase), listed(train));
+        let mut line = format!("{}epoch {epoch}{of}  train {}", self.before(phase), listed(train));
         if let Some(valid) = valid {
             line += &format!("  valid {}", listed(valid));
         }
@@ -252,7 +261,7 @@ impl Reporter {
             StopReason::Interrupted => "interrupted: stopped",
         };
         self.clear();
-        writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", prefix(phase))
+        writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", self.before(phase))
     }
 }
 
