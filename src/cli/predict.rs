@@ -1,7 +1,8 @@
 //! `dlc predict RUN --data FILE`: applies a trained net to new rows.
 //!
-//! A row is what a net gives, or what a measure looks at: with `vote = accuracy(p, y)`, p. Where the target is a class, a row is the class and the probability of each: what the net gives, if that is
-//! probabilities already, else its softmax. Otherwise a row holds the values the net gives.
+//! A row is what a net gives, or what a measure looks at: with `vote = accuracy(p, y)`, p. Where the target is a class, a row
+//! is the class and the probability of each: what the net gives, if that is probabilities already, else its softmax. Otherwise a
+//! row holds the values the net gives. Of an ensemble, it is the mean over members: of the probabilities, or of the values.
 
 use super::failure::Failure;
 use super::keep::{self, Trained};
@@ -11,16 +12,24 @@ use super::run::failure;
 use crate::check::typed::{DataId, Program, Train};
 use crate::data::{self, Array, Encoding, FloatType, npy};
 use crate::elaborate::{self, Prediction};
-use crate::ir::Tensor;
+use crate::ir::{Data, Tensor};
 use crate::source::{Diagnostic, closest, codes};
-use crate::train::{self, record::cell};
+use crate::train::{self, RunKind, Trained as Model, record::cell};
 use std::io::Write;
 use std::path::Path;
 
 pub fn execute(options: &Predict) -> Result<(), Failure> {
-    let Trained { loaded, settings, about, weights, .. } = keep::trained(&options.run, options.threads)?;
+    let Trained { loaded, settings, models, data, folder, .. } = keep::trained(&options.run, options.threads)?;
     let program = &loaded.program;
-    let all = elaborate::predictions(program, about.progress.phase, elaborate::Options { dtype: settings.dtype })
+    if let [Model { part: Some(part), .. }, _, ..] = &models[..]
+        && part.kind() == RunKind::Fold
+    {
+        let message = format!("the run {} is of folds, each with a model of its own", folder.path().display());
+        let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
+        return Err(error.help(format!("name one of them, such as {}", folder.part(*part).display())).into());
+    }
+    let last = models.iter().map(|model| model.progress.phase).max().unwrap_or(0);
+    let all = elaborate::predictions(program, last, elaborate::Options { dtype: settings.dtype })
         .map_err(|e| Failure::Diagnostics(Box::default(), vec![e]))?;
     let prediction = match &options.measure {
         Some(measure) => looked_at(&all.measures, measure)?,
@@ -30,22 +39,24 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let Some(phase) = phase else { return Err(Failure::message("the run's program has no `train` block")) };
     let Some(on) = phase.on else { return Err(no_rows("the phase has no data")) };
     let name = &program.data_set(on.data).name;
-    let Some(encoded) = about.data.get(name) else {
+    let Some(encoded) = data.get(name) else {
         return Err(Failure::message(format!("the checkpoint does not know the data set `{name}`")));
     };
     let encoding = &encoded.encoding;
     let table = encoding.read(&options.data, FloatType::of(settings.dtype)).map_err(|e| Failure::data(&e))?;
     keep::fits(program, name, &table)?;
-    let made =
-        train::predict(program, prediction, &weights, &table, &settings).map_err(|e| failure(e, loaded.files))?;
-    let width: usize = made.dims.iter().skip(1).product();
+    let made: Result<Vec<Tensor>, _> =
+        models.iter().map(|model| train::predict(program, prediction, &model.weights, &table, &settings)).collect();
+    let made = made.map_err(|e| failure(e, loaded.files))?;
     let classes = classes(program, phase, on.data, encoding, prediction);
+    let made = together(made, classes.is_some());
+    let width = width(&made);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
     let rows = Rows { name: &prediction.name, values: made.to_f64(), width, classes };
     match (&options.out, extension) {
         (None, _) => print(&rows.csv()),
         (Some(path), Some("npy")) => {
-            let tensor = if rows.classes.is_some() { rows.probabilities(&made) } else { made };
+            let tensor = if rows.classes.is_some() { probabilities(&made) } else { made };
             npy::write(path, &Array::from(tensor)).map_err(|e| Failure::data(&e))
         }
         (Some(path), Some("csv")) => {
@@ -62,6 +73,47 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
 fn no_rows(message: &str) -> Failure {
     let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
     error.help("what it has trained is in the run's `best.safetensors`, and `dlc eval` tells what it comes to").into()
+}
+
+/// What all members predict: the mean of the probabilities of classes, or of the values.
+fn together(mut made: Vec<Tensor>, classes: bool) -> Tensor {
+    let (Some(first), members) = (made.pop(), made.len() + 1) else {
+        return Tensor { dims: vec![0], data: Data::F64(Vec::new()) };
+    };
+    if made.is_empty() {
+        return first;
+    }
+    let mut sums = vec![0.0; first.len()];
+    for member in made.iter().chain([&first]) {
+        let shown = if classes { probabilities(member) } else { member.clone() };
+        sums.iter_mut().zip(shown.to_f64()).for_each(|(sum, value)| *sum += value);
+    }
+    let means = sums.into_iter().map(|sum| sum / members as f64).collect();
+    Tensor::float(first.dtype(), first.dims, means)
+}
+
+/// The numbers of a row.
+fn width(made: &Tensor) -> usize {
+    made.dims.iter().skip(1).product()
+}
+
+/// The probability of every class, in the type of what the net gives.
+fn probabilities(made: &Tensor) -> Tensor {
+    let (values, width) = (made.to_f64(), width(made));
+    if probable(&values, width) {
+        return made.clone();
+    }
+    let values = values.chunks(width.max(1)).flat_map(softmax).collect();
+    Tensor::float(made.dtype(), made.dims.clone(), values)
+}
+
+/// Whether every row is a distribution already.
+fn probable(values: &[f64], width: usize) -> bool {
+    const ROUNDING: f64 = 1e-3;
+    let distribution = |row: &[f64]| {
+        row.iter().all(|p| (0.0..=1.0 + ROUNDING).contains(p)) && (row.iter().sum::<f64>() - 1.0).abs() < ROUNDING
+    };
+    values.chunks(width.max(1)).all(distribution)
 }
 
 /// The net to apply.
@@ -142,7 +194,7 @@ impl Rows<'_> {
                 text += &format!("{}\n", columns.collect::<Vec<_>>().join(","));
             }
         }
-        let certain = self.probable();
+        let certain = probable(&self.values, self.width);
         for row in self.values.chunks(self.width.max(1)) {
             let cells = |values: &[f64]| values.iter().map(|value| cell(*value)).collect::<Vec<_>>().join(",");
             match &self.classes {
@@ -155,24 +207,6 @@ impl Rows<'_> {
             }
         }
         text
-    }
-
-    /// The probability of every class, in the type of what the net gives.
-    fn probabilities(&self, made: &Tensor) -> Tensor {
-        if self.probable() {
-            return made.clone();
-        }
-        let values = self.values.chunks(self.width.max(1)).flat_map(softmax).collect();
-        Tensor::float(made.dtype(), made.dims.clone(), values)
-    }
-
-    /// Whether every row is a distribution already.
-    fn probable(&self) -> bool {
-        const ROUNDING: f64 = 1e-3;
-        let distribution = |row: &[f64]| {
-            row.iter().all(|p| (0.0..=1.0 + ROUNDING).contains(p)) && (row.iter().sum::<f64>() - 1.0).abs() < ROUNDING
-        };
-        self.values.chunks(self.width.max(1)).all(distribution)
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Reporter {
     without_data: bool,
     /// The most steps there can be, if they are bounded.
     steps: Option<u64>,
+    /// Which of several runs is at work, as it stands before a line about it.
+    part: String,
     /// Evaluations in the phase that runs, and of its steps how many of `LINES` equal shares were done at the last line.
     evaluations: u64,
     shares: u64,
@@ -84,6 +86,7 @@ impl Reporter {
             epochs: None,
             without_data: false,
             steps: None,
+            part: String::new(),
             evaluations: 0,
             shares: 0,
             results: None,
@@ -141,7 +144,7 @@ impl Reporter {
     fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
         self.clear();
         let PhaseEnd { phase, epochs, steps, seconds, metrics, deviation } = end;
-        let of = prefix(phase.as_deref());
+        let of = self.before(phase.as_deref());
         let epochs = if self.without_data { String::new() } else { format!("epochs: {epochs}, ") };
         writeln!(self.err, "{of}{epochs}steps: {steps}, time: {seconds:.2} s")?;
         if let Some(phase) = phase {
@@ -157,12 +160,14 @@ impl Reporter {
     /// One of several runs begins.
     fn run(&mut self, kind: RunKind, number: u64, of: u64) -> io::Result<()> {
         self.clear();
-        writeln!(self.err, "{} {number} of {of}", kind.name())
+        self.part = format!("{} {number} of {of}: ", kind.name());
+        Ok(())
     }
 
     /// One of several runs has ended.
     fn run_done(&mut self, kind: RunKind, number: u64, metrics: &Named<Metrics>) -> io::Result<()> {
         self.clear();
+        self.part.clear();
         let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
         writeln!(self.err, "{} {number}  {}", kind.name(), parts.join("  "))
     }
@@ -172,7 +177,7 @@ impl Reporter {
         let part = |part: &str| if self.without_data { String::new() } else { format!("{part} ") };
         let parts: Vec<String> =
             metrics.0.iter().map(|(name, found)| format!("{}{}", part(name), listed(found))).collect();
-        let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
+        let line = format!("{}step {steps}  {}", self.before(phase), parts.join("  "));
         self.evaluations += 1;
         let told = match self.steps {
             Some(most) => {
@@ -191,13 +196,18 @@ impl Reporter {
 
     fn then(&mut self, then: &Then) -> io::Result<()> {
         self.epochs = then.epochs;
-        let line = following(then);
+        let line = format!("{}{}", self.part, following(then));
         if let Style::Line(bar) = &mut self.style {
             bar.finish_and_clear();
             *bar = ProgressBar::no_length();
             bar.set_style(style());
         }
         writeln!(self.err, "{line}")
+    }
+
+    /// What comes before a line about a phase of the run that is at work.
+    fn before(&self, phase: Option<&str>) -> String {
+        format!("{}{}", self.part, prefix(phase))
     }
 
     /// Takes the progress line away, so that other lines can be written.
@@ -216,7 +226,7 @@ impl Reporter {
             self.err,
             "{}: {}{} parameters{rows}; {}, seed {}; compiled in {:.1} ms",
             start.file,
-            prefix(start.phase.as_deref()),
+            self.before(start.phase.as_deref()),
             start.parameters,
             start.dtype,
             start.seed,
@@ -244,7 +254,7 @@ impl Reporter {
         valid: Option<&Metrics>,
     ) -> io::Result<()> {
         let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-        let mut line = format!("{}epoch {epoch}{of}  train {}", prefix(phase), listed(train));
+        let mut line = format!("{}epoch {epoch}{of}  train {}", self.before(phase), listed(train));
         if let Some(valid) = valid {
             line += &format!("  valid {}", listed(valid));
         }
@@ -287,7 +297,7 @@ impl Reporter {
             StopReason::Interrupted => "interrupted: stopped",
         };
         self.clear();
-        writeln!(self.err, "{}{reason} after {unit} {at}{kept}", prefix(phase))
+        writeln!(self.err, "{}{reason} after {unit} {at}{kept}", self.before(phase))
     }
 }
 
