@@ -322,6 +322,7 @@ impl Checker<'_> {
     // ------------------------------------------------------------------------------------------ shapes and draws
 
     fn one_hot(&mut self, e: Expr, span: Span) -> Expr {
+        let e = self.column_of_classes(e);
         let Some(TensorType { element: Element::Index(size), axes }) = e.ty.tensor().cloned() else {
             let error = Diagnostic::new(codes::WRONG_INDEX, "`one_hot` takes an index")
                 .at(e.span, format!("this is {}", self.describe(&e.ty)))

@@ -198,9 +198,8 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
             })?;
             let ty = d.local(local).ty.tensor()?;
             Some(if rest.is_empty() && known(&ty.axes, s) {
-                let ty = s.tensor(ty);
                 let roles = ROLES.map(|role| role_of(&ty.axes, role));
-                Found::Tensor(without_roles(ty), roles)
+                Found::Tensor(s.tensor(ty), roles)
             } else {
                 Found::Others
             })
@@ -233,18 +232,6 @@ fn role_of(axes: &[Axis], role: &str) -> Option<usize> {
     axes.iter().position(labelled).or(place)
 }
 
-/// Roles say what an axis is to its parameter, not which axes of two parameters go together.
-fn without_roles(mut ty: TensorType) -> TensorType {
-    for axis in &mut ty.axes {
-        if let Axis::Sized { label, .. } = axis
-            && label.as_ref().is_some_and(|l| ROLES.contains(&&**l))
-        {
-            *label = None;
-        }
-    }
-    ty
-}
-
 fn bound(size: &Size, s: &Substitution) -> bool {
     size.symbols().iter().all(|symbol| s.sizes.contains_key(symbol))
 }
@@ -268,7 +255,11 @@ fn applications_in_clause<'a>(clause: &'a ast::Clause, name: &str, out: &mut Vec
 }
 
 fn applications<'a>(e: &'a ast::Expr, name: &str, out: &mut Vec<&'a ast::Expr>) {
-    if super::uses::applied_name(e).is_some_and(|(callee, _)| callee == name) {
+    let called = |callee: &ast::Expr| match &callee.kind {
+        Ast::Field { name: last, .. } => last.text == name,
+        _ => callee.as_name() == Some(name),
+    };
+    if super::uses::applied_callee(e).is_some_and(called) {
         out.push(e);
     }
     e.for_each_child(&mut |child| applications(child, name, out));

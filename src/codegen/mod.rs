@@ -12,6 +12,7 @@ mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod peaks;
 mod product;
 mod reduce;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -26,7 +27,9 @@ mod team;
 mod wide;
 
 pub use compiled::{Compiled, Interface, compile};
+pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
+pub use team::forks;
 
 use std::fmt;
 
