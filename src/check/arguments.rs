@@ -1,8 +1,8 @@
 //! Arguments as written, arranged to the inputs and options of what is applied.
 
 use super::application::Given;
-use super::scope::Checker;
 use super::globals::Global;
+use super::scope::Checker;
 use super::typed::{DefId, Definition, Element, Expr, ExprKind, Kind, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;

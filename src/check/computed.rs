@@ -9,7 +9,8 @@ use super::schema::ColumnKind;
 use super::scope::{Checker, poison};
 use super::shape::implied_label;
 use super::typed::{
-    Axis, DataArgument, DataId, DataSet, DataValue, Element, Expr, ExprKind, Origin, Rows, TensorType, Type, WholeColumn,
+    Axis, DataArgument, DataId, DataSet, DataValue, Element, Expr, ExprKind, Origin, Rows, TensorType, Type,
+    WholeColumn,
 };
 use crate::ir::Size;
 use crate::source::{Diagnostic, Span, closest, codes};
@@ -187,7 +188,8 @@ impl Checker<'_> {
             Type::Error => return false,
             Type::Tensor(t) if t.element == Element::Bool => Err("turn truth values into numbers: `where(c, 1, 0)`"),
             Type::Tensor(t) => {
-                let known = t.axes.iter().all(|a| matches!(a, Axis::Sized { size, .. } if size.as_constant().is_some()));
+                let known =
+                    t.axes.iter().all(|a| matches!(a, Axis::Sized { size, .. } if size.as_constant().is_some()));
                 if known { Ok(()) } else { Err("reduce the rows: `sum(... over N)`, `mean(... over N)`") }
             }
             _ => Err("name one tensor"),
@@ -216,9 +218,7 @@ fn names(e: &ast::Expr) -> Option<Vec<ast::Name>> {
 
 /// Where a data set says that it is streamed.
 fn streamed(set: &DataSet) -> Option<Span> {
-    let asked = |a: &&DataArgument| {
-        a.name.as_deref() == Some("stream") && a.value == DataValue::Bool(true)
-    };
+    let asked = |a: &&DataArgument| a.name.as_deref() == Some("stream") && a.value == DataValue::Bool(true);
     set.arguments.iter().find(asked).map(|a| a.span)
 }
 

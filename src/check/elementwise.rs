@@ -9,7 +9,8 @@ use crate::source::{Diagnostic, Span, codes};
 /// Roles say what an axis is to its parameter, not which axes of two parameters go together: `a.W - b.W.T`. Where those of two
 /// operands stand differently, they are no labels.
 fn forget_roles(operands: &mut [Expr]) {
-    let is_role = |axis: &Axis| matches!(axis, Axis::Sized { label: Some(l), .. } if matches!(&**l, "fan_in" | "fan_out"));
+    let is_role =
+        |axis: &Axis| matches!(axis, Axis::Sized { label: Some(l), .. } if matches!(&**l, "fan_in" | "fan_out"));
     let labels = |e: &Expr| -> Vec<Option<Label>> {
         let label = |axis: &Axis| match axis {
             Axis::Sized { label, .. } => label.clone().filter(|_| is_role(axis)),

@@ -47,8 +47,8 @@ mod uses;
 
 pub use expression::BUILTINS;
 pub use modules::Modules;
-pub use requires::broken_requirement;
 pub use prelude::{LIBRARY, prelude};
+pub use requires::broken_requirement;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::{Diagnostic, codes};

@@ -197,11 +197,7 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
                 _ => None,
             })?;
             let ty = d.local(local).ty.tensor()?;
-            Some(if rest.is_empty() && known(&ty.axes, s) {
-                Found::Tensor(s.tensor(ty))
-            } else {
-                Found::Others
-            })
+            Some(if rest.is_empty() && known(&ty.axes, s) { Found::Tensor(s.tensor(ty)) } else { Found::Others })
         }
         Member::Application { .. } if rest.is_empty() => Some(Found::Others),
         Member::Application { segment, def, .. } => {

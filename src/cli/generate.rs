@@ -34,7 +34,9 @@ pub fn tables(
     }
     let mut program = tree.clone();
     // Nothing is known of the data that constants may be computed from: what uses them has no errors yet.
-    program.items.retain(|item| !matches!(item.kind, ItemKind::Standardize(_) | ItemKind::Search(_) | ItemKind::Train(_)));
+    program
+        .items
+        .retain(|item| !matches!(item.kind, ItemKind::Standardize(_) | ItemKind::Search(_) | ItemKind::Train(_)));
     for data in &made {
         program.items.push(ast::Item {
             doc: Vec::new(),

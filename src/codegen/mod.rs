@@ -12,6 +12,7 @@ mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod order;
 mod product;
 mod reduce;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]

@@ -206,9 +206,7 @@ impl<'p> Elaborator<'p> {
         let known = Known { size: &size, option: &option };
         match definition.requires.iter().find(|r| r.holds(&known) == Some(false)) {
             None => Ok(()),
-            Some(broken) => {
-                Err(broken_requirement(definition, broken, &known, self.written().unwrap_or(span)))
-            }
+            Some(broken) => Err(broken_requirement(definition, broken, &known, self.written().unwrap_or(span))),
         }
     }
 

@@ -3,9 +3,9 @@
 //! In the graphs of training and evaluation each is a state that nothing assigns. One graph of its own computes all of them
 //! from the columns; there, a constant that another one reads is its value.
 
-use super::generated::no_training;
 use super::apply::Place;
 use super::frame::{mix, site_of_path};
+use super::generated::no_training;
 use super::instance::Instances;
 use super::{Elaborator, Options, Persistent, Purpose};
 use crate::check::typed::{DefId, Program};

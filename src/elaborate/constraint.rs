@@ -99,7 +99,8 @@ impl<'p> Elaborator<'p> {
                 let set: Vec<NodeId> = members.iter().map(|k| next[k]).collect();
                 let mut inner = constraint_frame(definition, BTreeMap::new(), Vec::new(), "");
                 inner.packs = vec![Vec::new(); definition.packs as usize];
-                let projected = self.project(&mut inner, definition, *input, Value::Set(set), &options, call.span)?.into_set();
+                let projected =
+                    self.project(&mut inner, definition, *input, Value::Set(set), &options, call.span)?.into_set();
                 next.extend(members.iter().copied().zip(projected));
                 return Ok(());
             }

@@ -134,7 +134,8 @@ impl Graph {
         for at in order {
             let operands = self.operands(at);
             let values: Option<Vec<&Tensor>> = operands.iter().map(|o| needed.get(o)?.as_ref()).collect();
-            let value = self.op(at).primitive().eval(&values?, self.ty(at), &Bindings::new()).ok()?.into_iter().next()?;
+            let value =
+                self.op(at).primitive().eval(&values?, self.ty(at), &Bindings::new()).ok()?.into_iter().next()?;
             needed.insert(at, Some(value));
         }
         needed.get(&id)?.as_ref()?.to_f64().first().copied()

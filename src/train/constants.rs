@@ -72,7 +72,9 @@ pub fn computed(
         if !finite(&tensor) {
             let message = format!("the constant `{name}` holds a number that is not finite");
             let error = Diagnostic::new(codes::NOT_FINITE, message).at(constant.span, "computed here");
-            return Err(error.note("a class without rows has the frequency 0: its logarithm and inverse are infinite").into());
+            return Err(error
+                .note("a class without rows has the frequency 0: its logarithm and inverse are infinite")
+                .into());
         }
         tensors.push((name.to_owned(), tensor));
     }
