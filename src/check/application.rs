@@ -424,7 +424,7 @@ impl Checker<'_> {
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
-            (Some(Element::Float), Element::Index(_)) if self.is_column(&arg) => error
+            (Some(Element::Float), Element::Index(_)) if self.is_float_column(&arg) => error
                 .note("a column of the data is an index if all its values are whole, and this one has others")
                 .help("write classes as 0, 1, 2, … in the data file"),
             (Some(Element::Float), Element::Index(_)) => {

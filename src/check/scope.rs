@@ -273,7 +273,7 @@ impl<'c> Checker<'c> {
     }
 
     /// Where a column of integers is standardized, if it is.
-    fn standardized_integers(&self, id: LocalId) -> Option<Span> {
+    pub fn standardized_integers(&self, id: LocalId) -> Option<Span> {
         let (data, name) = self.columns.get(&id)?;
         let set = &self.globals.data[data.0 as usize];
         let column = self.globals.schemas.get(&set.name)?.column(name)?;

@@ -120,15 +120,15 @@ impl Planner<'_, '_> {
         Ok(outputs)
     }
 
-    /// Products and scatters write one place only.
+    /// Products, sorts and scatters write one place only.
     fn writes_once(&self, node: NodeId) -> bool {
-        matches!(self.nodes.class(node), Class::Product | Class::Scatter)
+        matches!(self.nodes.class(node), Class::Product | Class::Scatter | Class::Order)
     }
 
     fn write_to(&mut self, node: NodeId, buffer: BufferId) {
         let kept = self.nodes.kept(node);
         let direct = match self.nodes.class(node) {
-            Class::Scatter | Class::Product => self.memory.homes[node.index()].is_empty(),
+            Class::Scatter | Class::Product | Class::Order => self.memory.homes[node.index()].is_empty(),
             _ => true,
         };
         if kept && direct {

@@ -3,12 +3,14 @@
 //!
 //! The figures stand in `figures/`, each beside the script in `oracle/` that made it. Programs run through the command line.
 
+mod attacks;
 mod closed_forms;
 mod formulas;
 mod initializers;
 mod layers;
 mod models;
 mod noise;
+mod ranks;
 mod rules;
 mod run;
 mod training;
