@@ -1,9 +1,11 @@
 //! The library is what its sources say: every rule, loss, penalty, metric, activation and init against figures made elsewhere or
-//! against closed forms, and whole models against PyTorch.
+//! against closed forms, and whole models against PyTorch;
+//! and update rules converge, each in one pass over a parameter.
 //!
 //! The figures stand in `figures/`, each beside the script in `oracle/` that made it. Programs run through the command line.
 
 mod closed_forms;
+mod convergence;
 mod formulas;
 mod initializers;
 mod layers;
@@ -11,5 +13,6 @@ mod models;
 mod noise;
 mod rules;
 mod run;
-mod training;
 mod sparsity;
+mod training;
+mod updates;
