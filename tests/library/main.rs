@@ -1,6 +1,5 @@
 //! The library is what its sources say: every rule, loss, penalty, metric, activation and init against figures made elsewhere or
-//! against closed forms, and whole models against PyTorch;
-//! and update rules converge, each in one pass over a parameter.
+//! against closed forms, whole models against PyTorch; and every rule converges, in one pass over each parameter.
 //!
 //! The figures stand in `figures/`, each beside the script in `oracle/` that made it. Programs run through the command line.
 
