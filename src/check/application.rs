@@ -62,7 +62,8 @@ impl Checker<'_> {
         let mut error = Diagnostic::new(codes::WRONG_KIND, "this cannot be applied")
             .at(callee.span, "the name of a definition is wanted here");
         if let Ast::Field { base, name } = &callee.kind {
-            let value = base.as_name().filter(|base| self.lookup(base).is_some());
+            // `self` and `this` are no tensors, whatever is called so.
+            let value = base.as_name().filter(|base| self.lookup(base).is_some() && !matches!(*base, "self" | "this"));
             let known = self.global(&name.text).is_some() || super::BUILTINS.contains(&name.text.as_str());
             error = match (familiar_member(&name.text), value) {
                 (Some(help), _) if !known => error.help(help),
