@@ -19,6 +19,7 @@ mod definition;
 mod derivative;
 mod elementwise;
 mod expression;
+mod familiar;
 mod function;
 mod gather;
 mod globals;
