@@ -39,6 +39,7 @@ mod segments;
 mod selection;
 mod shape;
 mod shared;
+mod splits;
 mod train;
 pub mod typed;
 mod uses;
@@ -93,6 +94,7 @@ fn check_files(
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
     let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
+    splits::check(&globals, schemas, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {

@@ -20,8 +20,7 @@ pub fn execute(options: &Eval) -> Result<(), Failure> {
     let (mut program, mut tables) = (loaded.program, loaded.tables);
     if let Some(file) = &options.data {
         let name = keep::training_data(&program, models.first().map_or(0, |model| model.progress.phase))?;
-        let encoded =
-            data.get(&name).ok_or_else(|| Failure::message(format!("no data set `{name}` is known")))?;
+        let encoded = data.get(&name).ok_or_else(|| Failure::message(format!("no data set `{name}` is known")))?;
         let read = encoded.encoding.read(file, FloatType::of(settings.dtype)).map_err(|e| Failure::data(&e))?;
         keep::fits(&program, &name, &read)?;
         undivided(&mut program, &name);

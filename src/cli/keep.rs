@@ -194,11 +194,7 @@ fn use_of(path: &Path, threads: Threads, with_data: bool) -> Result<Trained, Fai
         changed(&kept.folder, "be used", &standing.about.identity.changes(&now))?;
         let number = standing.about.part.and_then(|number| number.checked_sub(1));
         let part = repetition.and_then(|repetition| Some(train::Part { repetition, number: number? }));
-        models.push(train::Trained {
-            progress: standing.about.progress.clone(),
-            part,
-            weights: standing.weights(),
-        });
+        models.push(train::Trained { progress: standing.about.progress.clone(), part, weights: standing.weights() });
     }
     let Kept { folder, settings, loaded, .. } = kept;
     Ok(Trained { folder, settings, loaded, models, data })

@@ -75,7 +75,16 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, part: String::new(), evaluations: 0, results: None }
+        Reporter {
+            out,
+            err,
+            style,
+            epochs: None,
+            steps_per_epoch: 0,
+            part: String::new(),
+            evaluations: 0,
+            results: None,
+        }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.

@@ -36,13 +36,12 @@ impl Session<'_> {
             self.start_from(init)?;
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
-        let rows: Vec<usize> = self.dataset.rows(train.on).iter().collect();
-        match part.rows(&rows, seed) {
+        match part.rows(&self.dataset.rows(train.on), seed) {
             (kept, Some(held)) => {
-                self.dataset.narrow(train.on, kept.into());
-                self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
+                self.dataset.narrow(train.on, kept);
+                self.dataset.parts.push((HELD_OUT.to_owned(), held));
             }
-            (sample, None) => self.dataset.sample(train.on, sample.into()),
+            (sample, None) => self.dataset.sample(train.on, sample),
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));
         Ok(())
@@ -221,5 +220,4 @@ mod tests {
         assert_eq!(deviation.0[0].1.number("loss"), 1.0);
         assert_eq!(mean_and_deviation(&[run(4.0)]).1.0[0].1.number("loss"), 0.0);
     }
-
 }

@@ -31,7 +31,8 @@ fn save_on<D: Disk, T: Serialize>(
 ) -> Result<(), Diagnostic> {
     let unwritable = |reason: String| {
         let message = format!("{} cannot be written: {reason}", path.display());
-        Diagnostic::new(codes::UNWRITABLE_FILE, message).help("what was saved there before stays until all of the new is there")
+        Diagnostic::new(codes::UNWRITABLE_FILE, message)
+            .help("what was saved there before stays until all of the new is there")
     };
     let about = serde_json::to_string(about).map_err(|e| unwritable(e.to_string()))?;
     let bytes = seal(&about, tensors).map_err(|e| unwritable(e.to_string()))?;

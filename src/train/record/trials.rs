@@ -133,10 +133,10 @@ impl Trials {
         if !trial.best().exists() {
             return Ok(());
         }
-        let unreadable = |path: String, why: String| {
-            Diagnostic::new(codes::UNREADABLE_FILE, format!("cannot read {path}: {why}"))
-        };
-        let bytes = data::read(&trial.best()).map_err(|e| unreadable(trial.best().display().to_string(), e.message()))?;
+        let unreadable =
+            |path: String, why: String| Diagnostic::new(codes::UNREADABLE_FILE, format!("cannot read {path}: {why}"));
+        let bytes =
+            data::read(&trial.best()).map_err(|e| unreadable(trial.best().display().to_string(), e.message()))?;
         data::replace(&self.folder.best(), |out| out.write_all(&bytes)).map_err(|e| {
             Diagnostic::new(codes::UNWRITABLE_FILE, format!("{}: {}", self.folder.best().display(), e.message()))
         })
