@@ -132,7 +132,10 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
-        errors.extend(train::standardize(&program, &mut tables).err());
+        match train::divide(&program, &tables) {
+            Ok(()) => errors.extend(train::standardize(&program, &mut tables).err()),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
