@@ -13,6 +13,7 @@ mod micro;
 mod pack;
 pub(super) mod product;
 mod reduce;
+mod turn;
 mod writer;
 
 /// The width of vectors.
