@@ -237,7 +237,7 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
         std::thread::sleep(Duration::from_micros((noise >> 33) % 20_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        let standing = Standing::read(&Folder::open(&run).unwrap()).unwrap().unwrap();
+        let standing = Standing::read(&Folder::open(&run).unwrap().last()).unwrap();
         let steps = standing.about.progress.global_step;
         assert!(steps >= furthest, "kill {kill}: {steps} after {furthest}");
         advanced += u64::from(steps > furthest);

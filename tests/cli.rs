@@ -18,6 +18,8 @@ mod desk;
 mod faults;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/profile.rs"]
+mod profile;
 #[path = "cli/runs.rs"]
 mod runs;
 

@@ -108,6 +108,12 @@ impl Checker<'_> {
                         .at(c.span, "defined here");
                     self.fail(span, error)
                 }
+                Global::Computed(id) => {
+                    let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a constant"))
+                        .at(callee, "it cannot be applied")
+                        .at(self.definitions[id.0 as usize].span, "defined here");
+                    self.fail(span, error)
+                }
                 Global::Error => poison(span),
             };
         }
@@ -228,6 +234,9 @@ impl Checker<'_> {
             }
         }
         if failed || !self.all_bound(callee, &s, callee_span) {
+            return poison(span);
+        }
+        if self.breaks(callee, &s, &options, callee_span) {
             return poison(span);
         }
         let instance = instance.unwrap_or_else(|| self.instance(def, callee, callee_span));
@@ -362,7 +371,7 @@ impl Checker<'_> {
                             Diagnostic::new(codes::UNKNOWN_SIZE, "how many classes there are is not determined")
                                 .at(arg.span, "this column is used as an index")
                                 .at(input.span, format!("into an axis of size {wanted}"))
-                                .help("the other arguments must have an axis of that size");
+                                .help("say how many: `index(label, 10)` for a column `label`");
                         self.fail(arg.span, error)
                     }
                     _ => {

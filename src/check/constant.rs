@@ -106,7 +106,8 @@ pub fn order<'a>(items: &BTreeMap<&'a str, &'a ast::Constant>, errors: &mut Vec<
     out
 }
 
-fn collect<'e>(e: &'e ast::Expr, used: &mut BTreeSet<&'e str>) {
+/// The names in an expression of numbers.
+pub fn collect<'e>(e: &'e ast::Expr, used: &mut BTreeSet<&'e str>) {
     match &e.kind {
         ExprKind::Name(name) => {
             used.insert(name);

@@ -13,6 +13,7 @@ mod arrange;
 mod block;
 mod builtin;
 mod column;
+mod computed;
 mod constant;
 mod definition;
 mod derivative;
@@ -32,6 +33,7 @@ mod phases;
 mod prelude;
 pub mod print;
 mod repetition;
+mod requires;
 mod schema;
 mod scope;
 mod search;
@@ -46,6 +48,7 @@ mod uses;
 pub use expression::BUILTINS;
 pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
+pub use requires::broken_requirement;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::{Diagnostic, codes};
@@ -92,7 +95,8 @@ fn check_files(
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
+    let computed = computed::definitions(user);
+    let globals = Globals::collect(prelude, modules, user, &computed, schemas, settings, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {
@@ -110,6 +114,8 @@ fn check_files(
                 .help("most of them tend to follow from the first few"),
         );
     }
-    let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train, search };
+    let computed = globals.computed.values().copied().collect();
+    let program =
+        typed::Program { definitions, constants: globals.constants, computed, data: globals.data, train, search };
     (program, errors)
 }

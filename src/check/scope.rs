@@ -4,7 +4,7 @@ use super::globals::{Global, Globals};
 use super::shape::Names;
 use super::typed::{
     Axis, Definition, Element, Expr, ExprKind, Kind, Local, LocalId, Member, Origin, PackVar, Requirement, SiteId,
-    TensorType, Type,
+    TensorType, Type, WholeColumn,
 };
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
@@ -73,6 +73,8 @@ pub struct Checker<'c> {
     /// Index variables in scope with what they stand for once known.
     pub indices: BTreeMap<String, super::indexed::IndexVariable>,
     pub requirements: Vec<Requirement>,
+    /// In a computed constant: the columns it reads.
+    pub whole: Option<Vec<WholeColumn>>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
     /// Within `measure`.
@@ -87,6 +89,8 @@ pub struct Checker<'c> {
     pub counters: BTreeMap<super::typed::Counter, LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
+    /// In a phase without data: every column that the program's data has, with the name of its data set.
+    pub without_data: Option<BTreeMap<String, String>>,
 }
 
 impl<'c> Checker<'c> {
@@ -122,6 +126,7 @@ impl<'c> Checker<'c> {
             resolving: false,
             indices: BTreeMap::new(),
             requirements: Vec::new(),
+            whole: None,
             columns: BTreeMap::new(),
             measuring: false,
             together: false,
@@ -129,6 +134,7 @@ impl<'c> Checker<'c> {
             beside: None,
             counters: BTreeMap::new(),
             columns_unknown: false,
+            without_data: None,
         }
     }
 
@@ -201,6 +207,9 @@ impl<'c> Checker<'c> {
         if self.columns_unknown {
             return poison(span);
         }
+        if let Some(error) = self.wants_data(name, span) {
+            return self.fail(span, error);
+        }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");
         // Looking for a name like it takes long where there are many; errors beyond these are not shown.
@@ -239,6 +248,12 @@ impl<'c> Checker<'c> {
     /// Where a value came from, as further places of an error about its shape.
     pub fn trace(&self, mut error: Diagnostic, e: &Expr) -> Diagnostic {
         if let ExprKind::Local(id) = &e.kind {
+            if let Some(place) = self.standardized_integers(*id) {
+                error = error
+                    .at(place, "it is standardized here")
+                    .note("the column holds integers, which centring and scaling make into other numbers")
+                    .help("standardize the other columns only: what counts or names classes stays as it is");
+            }
             let local = self.local(*id);
             if !error.labels.iter().any(|l| l.span == local.span) && local.origin != Origin::Temporary {
                 error = error.at(local.span, format!("`{}` is {}", local.name, self.show(&local.ty)));
@@ -255,6 +270,15 @@ impl<'c> Checker<'c> {
             }
         }
         error
+    }
+
+    /// Where a column of integers is standardized, if it is.
+    fn standardized_integers(&self, id: LocalId) -> Option<Span> {
+        let (data, name) = self.columns.get(&id)?;
+        let set = &self.globals.data[data.0 as usize];
+        let column = self.globals.schemas.get(&set.name)?.column(name)?;
+        let found = set.standardized.iter().find(|s| s.column.as_ref() == Some(name))?;
+        matches!(column.kind, super::schema::ColumnKind::Int { .. }).then_some(found.span)
     }
 
     /// What the definition is, for messages: `fn softmax`, `the train block`.

@@ -28,7 +28,7 @@ pub struct Shared {
 
 /// What a path leads to.
 enum Found {
-    Tensor(TensorType),
+    Tensor(TensorType, [Option<usize>; 2]),
     /// More than one parameter, or one whose shape is not known.
     Others,
 }
@@ -107,9 +107,9 @@ impl Checker<'_> {
             return Some(self.fail(e.span, error));
         };
         Some(match member(definitions, d, applied, &parts) {
-            Some(Found::Tensor(t)) => {
+            Some(Found::Tensor(t, roles)) => {
                 let instance = Some((shared.name, shared.loops));
-                let path = ParameterPath { instance, rest: parts.iter().map(|p| p.to_string()).collect() };
+                let path = ParameterPath { roles, instance, rest: parts.iter().map(|p| p.to_string()).collect() };
                 tensor(ExprKind::Parameter(path), Element::Float, t.axes, e.span)
             }
             found => {
@@ -137,14 +137,14 @@ impl Checker<'_> {
         }
         let known = Substitution::default();
         let found = match member(definitions, d, &known, &parts)? {
-            Found::Tensor(t) => Found::Tensor(t),
             Found::Others => {
                 let applied = self.net_substitution(net)?;
                 member(definitions, d, &applied, &parts)?
             }
+            tensor => tensor,
         };
-        let Found::Tensor(t) = found else { return None };
-        let path = ParameterPath { instance: None, rest: path.to_vec() };
+        let Found::Tensor(t, roles) = found else { return None };
+        let path = ParameterPath { roles, instance: None, rest: path.to_vec() };
         Some(tensor(ExprKind::Parameter(path), Element::Float, t.axes, span))
     }
 
@@ -198,7 +198,8 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
             })?;
             let ty = d.local(local).ty.tensor()?;
             Some(if rest.is_empty() && known(&ty.axes, s) {
-                Found::Tensor(without_roles(s.tensor(ty)))
+                let roles = ROLES.map(|role| role_of(&ty.axes, role));
+                Found::Tensor(s.tensor(ty), roles)
             } else {
                 Found::Others
             })
@@ -221,16 +222,14 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
     }
 }
 
-/// Roles say what an axis is to its parameter, not which axes of two parameters go together.
-fn without_roles(mut ty: TensorType) -> TensorType {
-    for axis in &mut ty.axes {
-        if let Axis::Sized { label, .. } = axis
-            && label.as_ref().is_some_and(|l| matches!(&**l, "fan_in" | "fan_out"))
-        {
-            *label = None;
-        }
-    }
-    ty
+/// What axes are to a parameter.
+pub const ROLES: [&str; 2] = ["fan_in", "fan_out"];
+
+/// The axis that has this role: by its label, else `fan_out` is the last one and `fan_in` the one before.
+fn role_of(axes: &[Axis], role: &str) -> Option<usize> {
+    let labelled = |a: &Axis| matches!(a, Axis::Sized { label: Some(l), .. } if **l == *role);
+    let place = axes.len().checked_sub(if role == ROLES[0] { 2 } else { 1 });
+    axes.iter().position(labelled).or(place)
 }
 
 fn bound(size: &Size, s: &Substitution) -> bool {
@@ -256,7 +255,11 @@ fn applications_in_clause<'a>(clause: &'a ast::Clause, name: &str, out: &mut Vec
 }
 
 fn applications<'a>(e: &'a ast::Expr, name: &str, out: &mut Vec<&'a ast::Expr>) {
-    if super::uses::applied_name(e).is_some_and(|(callee, _)| callee == name) {
+    let called = |callee: &ast::Expr| match &callee.kind {
+        Ast::Field { name: last, .. } => last.text == name,
+        _ => callee.as_name() == Some(name),
+    };
+    if super::uses::applied_callee(e).is_some_and(called) {
         out.push(e);
     }
     e.for_each_child(&mut |child| applications(child, name, out));

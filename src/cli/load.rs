@@ -127,6 +127,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let used = modules.files.iter().map(|f| f.span.file).collect();
     let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
+    errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
@@ -200,7 +201,9 @@ fn read_data(
 
 /// Checks that columns used as indices stay within their axes.
 fn requirements(program: &Program, tables: &BTreeMap<String, Table>, errors: &mut Vec<Diagnostic>) {
-    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
+    let constants = program.computed.iter().flat_map(|def| &program.definition(*def).requirements);
+    let phases = program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements);
+    for requirement in constants.chain(phases) {
         let name = &program.data_set(requirement.data).name;
         let Some(table) = tables.get(name) else { continue };
         let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);

@@ -13,6 +13,7 @@ mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod peaks;
 mod product;
 mod reduce;
 mod sizes;
@@ -25,7 +26,9 @@ mod team;
 mod wide;
 
 pub use compiled::{Compiled, Interface, compile};
+pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
+pub use team::forks;
 
 use std::fmt;
 

@@ -69,6 +69,11 @@ pub(super) fn with_workspace<R>(f: impl FnOnce(&mut [f32]) -> R) -> R {
     })
 }
 
+/// How many times work was shared among threads since the process began.
+pub fn forks() -> u64 {
+    SHARED.state.load(Ordering::Relaxed) / PIECE
+}
+
 /// Makes the threads and the workspaces that work on so many threads needs, so that no step has to.
 pub(super) fn prepare(threads: usize) {
     with_workspace(|_| ());

@@ -188,6 +188,8 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::Map(map) => return self.mapped(frame, map, expr.span),
             ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
+            ExprKind::Computed(def) => self.computed(*def)?,
+            ExprKind::Start(value) => self.tensor(frame, value)?,
             ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
             ExprKind::Convert(value) => {

@@ -274,9 +274,27 @@ impl<'p> Elaborator<'p> {
             Initial::Value(value) => self.tensor(frame, value),
             Initial::Apply(expr) => match self.expression(frame, expr)? {
                 Value::Init(closure) => self.apply_init(&closure, ty, path, expr),
+                Value::Tensor(node) => self.start_with(node, ty, path, expr.span),
                 other => panic!("this is a bug in dlc: {other:?} where an init was checked for"),
             },
         }
+    }
+
+    /// A tensor given for an init, at the parameter's shape: of that shape, or a number.
+    fn start_with(&mut self, node: NodeId, ty: &Type, path: &str, span: Span) -> Result<NodeId, Diagnostic> {
+        let given = self.builder.ty(node).clone();
+        if given.dims == ty.dims {
+            return Ok(node);
+        }
+        if given.rank() == 0 {
+            return Ok(self.builder.fill(node, &ty.dims));
+        }
+        let error = Diagnostic::new(codes::SHAPE_MISMATCH, format!("`{path}` is {ty}"));
+        let error = match self.written() {
+            Some(place) => error.at(place, format!("it would start with {given}")).at(span, "declared here"),
+            None => error.at(span, format!("it would start with {given}")),
+        };
+        Err(error.help("what a parameter starts with has its shape, or is a number"))
     }
 
     /// An init at a parameter's shape.
@@ -319,7 +337,7 @@ impl<'p> Elaborator<'p> {
             path: path.into(),
             chain: mix(site_of_path(path), 0),
         };
-        self.bind_options(&mut frame, definition, &closure.options)?;
+        self.bind_options(&mut frame, definition, &closure.options, written.span)?;
         let value = self.block(&mut frame, &definition.body)?;
         Ok(value.expect("an init has a result").into_tensor())
     }

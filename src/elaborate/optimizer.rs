@@ -132,7 +132,7 @@ impl<'p> Elaborator<'p> {
         let theta: Vec<NodeId> = ruled.updated.iter().map(|k| self.point[*k]).collect();
         frame.bind(roles.objective, Value::Objective);
         self.bind(&mut frame, roles.theta, Value::Set(theta));
-        self.bind_options(&mut frame, definition, &options)?;
+        self.bind_options(&mut frame, definition, &options, ruled.call.span)?;
         Ok((definition, frame))
     }
 

@@ -5,6 +5,7 @@
 //! borrows the memory it was built on.
 
 mod block;
+pub mod clock;
 mod machine;
 pub mod memory;
 mod subnormals;

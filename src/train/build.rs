@@ -2,12 +2,13 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
+use super::constants;
 use super::model::shown;
 use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Symbol};
+use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Symbol, Tensor};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
 use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
@@ -209,10 +210,20 @@ impl Batched {
 
     /// Runs once over the first rows of the input buffers.
     pub fn run(&mut self, memory: &mut Memory, sizes: impl Into<Sizes>) -> Result<(), RuntimeError> {
-        let sizes = sizes.into();
-        let (rows, beside) = (Train::batch_symbol(), sizes.beside);
-        let values: Vec<u64> = self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { beside }).collect();
+        let values = self.values(sizes.into());
         self.machine.run(memory, &values)
+    }
+
+    /// As [`Batched::run`], with the ticks of each part of the machine added to `spent`.
+    pub fn profile(&mut self, memory: &mut Memory, sizes: Sizes, spent: &mut [u64]) -> Result<(), RuntimeError> {
+        let values = self.values(sizes);
+        self.machine.profile(memory, &values, spent)
+    }
+
+    /// The values of the machine's symbols.
+    fn values(&self, sizes: Sizes) -> Vec<u64> {
+        let rows = Train::batch_symbol();
+        self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { sizes.beside }).collect()
     }
 }
 
@@ -230,11 +241,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Compiles a phase for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
+    /// Compiles a phase with these constants for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
     /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
     /// steps of the phases before.
     pub fn new(
         model: &Model,
+        constants: &[(String, Tensor)],
         phase: usize,
         before: Option<(&Memory, u64)>,
         [batch, chunk, all]: [Sizes; 3],
@@ -262,6 +274,8 @@ impl Engine {
         let [init, own] = starts;
         let mut memory = Memory::new();
         let mut carried = Memory::new();
+        constants::place(constants, &mut memory)?;
+        constants::place(constants, &mut carried)?;
         let init = match init {
             Some(init) => {
                 let memory = if first { &mut memory } else { &mut carried };

@@ -5,8 +5,10 @@
 
 mod build;
 pub mod checkpoint;
+pub mod constants;
 mod dataset;
 pub mod divergence;
+mod division;
 mod event;
 mod gather;
 pub mod gradient_check;
@@ -14,6 +16,7 @@ mod gradients;
 mod metrics;
 mod model;
 mod predict;
+mod profile;
 mod progress;
 pub mod record;
 mod repetition;
@@ -27,11 +30,13 @@ mod watching;
 
 pub use build::{BuildError, Engine, Settings, Sizes, schedule_of};
 pub use dataset::{Dataset, Feed, standardize, training_batch};
-pub use event::{Event, Named, PhaseEnd, Start, StopReason};
+pub use division::Part;
+pub use event::{Event, Named, PhaseEnd, RunKind, Start, StopReason};
 pub use gradients::check_gradients;
 pub use metrics::{Means, Measured, Metrics};
 pub use model::model;
-pub use predict::{measure, predict};
+pub use predict::{Trained, measure, predict};
+pub use profile::{Profile, Spent, profile};
 pub use progress::{Reporter, table};
 pub use run::{Ended, Request, RunError, run};
 pub use search::{Setting, settings};

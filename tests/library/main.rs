@@ -13,3 +13,4 @@ mod rules;
 mod run;
 mod training;
 mod sparsity;
+mod techniques;

@@ -30,6 +30,7 @@ impl Expr {
             | ExprKind::Local(_)
             | ExprKind::Selection(_)
             | ExprKind::Positions
+            | ExprKind::Computed(_)
             | ExprKind::Parameter(_) => {}
             ExprKind::Tuple(values)
             | ExprKind::Elementwise { operands: values, .. }
@@ -39,6 +40,7 @@ impl Expr {
             ExprKind::CallLocal { args, .. } => args.iter().for_each(visit),
             ExprKind::Block(block) => block.for_each_expression(visit),
             ExprKind::Convert(value)
+            | ExprKind::Start(value)
             | ExprKind::ToIndex(value)
             | ExprKind::OneHot(value)
             | ExprKind::SetOf(value)
@@ -300,6 +302,10 @@ pub enum ExprKind {
     Selection(Selection),
     /// One parameter, a tensor.
     Parameter(ParameterPath),
+    /// A constant that is computed before training.
+    Computed(DefId),
+    /// A tensor as an init: the parameter starts with it, or with it everywhere if it is a number.
+    Start(Box<Expr>),
 }
 
 /// A definition of one float tensor, bound anew to each tensor of a set, see `match_axes`.
@@ -317,6 +323,8 @@ pub struct Map {
 /// A parameter by its path: below the instance that is written, or a net's own.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParameterPath {
+    /// Where the parameter's axes `fan_in` and `fan_out` are.
+    pub roles: [Option<usize>; 2],
     /// A shared instance of the definition around it.
     pub instance: Option<(String, Vec<Symbol>)>,
     pub rest: Vec<String>,

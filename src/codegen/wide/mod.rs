@@ -11,6 +11,7 @@ pub(super) mod kernel;
 mod lanes;
 mod micro;
 mod pack;
+pub(super) mod peak;
 pub(super) mod product;
 mod reduce;
 mod turn;

@@ -5,8 +5,8 @@ use super::expression::unescape;
 use super::{Failed, Parsed};
 use crate::source::codes;
 use crate::syntax::ast::{
-    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
-    Standardize, Use,
+    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Require,
+    Split, Standardize, Use,
 };
 use crate::syntax::token::TokenKind;
 
@@ -133,13 +133,34 @@ impl Parser<'_> {
         let options = self.options()?;
         self.close_signature(&open)?;
         let result = if self.accept(TokenKind::Arrow).is_some() { Some(self.type_()?) } else { None };
+        let requires = self.requires()?;
         let body = self.body("the body follows: `= expression` or `{ … }`")?;
         let derivative = if self.is_word("derivative") && self.kind_at(1) == TokenKind::LeftParen {
             Some(self.derivative()?)
         } else {
             None
         };
-        Ok(Definition { kind, kind_span, name, inputs, options, result, body, derivative })
+        Ok(Definition { kind, kind_span, name, inputs, options, result, requires, body, derivative })
+    }
+
+    /// `requires G divides C, drop < 1`
+    fn requires(&mut self) -> Parsed<Vec<Require>> {
+        let mut requires = Vec::new();
+        if self.accept_word("requires").is_none() {
+            return Ok(requires);
+        }
+        loop {
+            let value = self.expression()?;
+            let divides = match self.accept_word("divides") {
+                Some(_) => Some(self.expression()?),
+                None => None,
+            };
+            let span = value.span.to(self.previous_span());
+            requires.push(Require { value, divides, span });
+            if self.accept(TokenKind::Comma).is_none() {
+                return Ok(requires);
+            }
+        }
     }
 
     /// `= expression` or `{ … }`.
