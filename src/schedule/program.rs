@@ -4,6 +4,7 @@
 //! Buffers are dense and row-major in the order their kernels index them; views have no buffer.
 
 use super::kernel::Kernel;
+use super::waves::Wave;
 use crate::ir::{Bindings, DType, Origin, OutputRole, Role, Size, SizeError, Symbol};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Program {
     pub capacity: Bindings,
     pub buffers: Vec<Buffer>,
     pub steps: Vec<Step>,
+    /// Which of the steps may run at the same time or tile by tile; run one after the other they give the same.
+    pub waves: Vec<Wave>,
     /// The graph's outputs in their order.
     pub outputs: Vec<ProgramOutput>,
     /// Bytes of the arena at capacity.
