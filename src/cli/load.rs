@@ -75,9 +75,10 @@ fn add_bytes(files: &mut Files, path: &Path, bytes: Vec<u8>) -> Result<FileId, D
             // Up to here the lossy text has the same bytes.
             let at = error.utf8_error().valid_up_to();
             let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+            let wide = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
             Err(Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
                 .at(Span::new(file, at, at + 1), format!("the byte {byte:#04x} does not belong here"))
-                .help("save the file as UTF-8"))
+                .help(if wide { "this looks like UTF-16: save the file as UTF-8" } else { "save the file as UTF-8" }))
         }
     }
 }
@@ -131,7 +132,10 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
-        errors.extend(train::standardize(&program, &mut tables).err());
+        match train::divide(&program, &tables) {
+            Ok(()) => errors.extend(train::standardize(&program, &mut tables).err()),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
         errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));

@@ -12,6 +12,7 @@ mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod order;
 mod peaks;
 mod product;
 mod reduce;

@@ -162,6 +162,9 @@ pub fn describe(error: &io::Error) -> String {
         io::ErrorKind::UnexpectedEof => "it ends too early".into(),
         io::ErrorKind::IsADirectory => "this is a folder".into(),
         io::ErrorKind::StorageFull => "no space is left on the device".into(),
+        io::ErrorKind::QuotaExceeded => "the quota of the disk is used up".into(),
+        io::ErrorKind::FileTooLarge => "the file would be too large".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
         _ => error.to_string(),
     }
 }

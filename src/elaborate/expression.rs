@@ -3,7 +3,7 @@
 use super::frame::{Closure, Frame, InitClosure, Value};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Axis, Block, Draw, Expr, ExprKind, Instance, ReduceOp, Statement, Type as CheckedType};
-use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf, Slice, Tangent};
+use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Order, Random, SizeOf, Slice, Tangent};
 use crate::ir::{DType, NodeId, Op, Role, Size, Type};
 use crate::source::{Diagnostic, Span, codes};
 use std::rc::Rc;
@@ -278,6 +278,18 @@ impl<'p> Elaborator<'p> {
                 self.at(frame, expr.span);
                 let axis = frame.spread(value.axes())[*axis][0];
                 self.builder.push(ArgMax { axis, dtype: ty.dtype }, &[x])
+            }
+            ExprKind::Order { value, axis } => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let axis = frame.spread(value.axes())[*axis][0];
+                let rank = self.builder.ty(x).rank();
+                let last: Vec<usize> = (0..rank).filter(|k| *k != axis).chain([axis]).collect();
+                let mut back = vec![0; rank];
+                last.iter().enumerate().for_each(|(to, from)| back[*from] = to);
+                let x = self.builder.permute(x, &last);
+                let order = self.builder.push(Order { dtype: ty.dtype }, &[x]);
+                self.builder.permute(order, &back)
             }
             ExprKind::Contract { left, right, contract, batch } => {
                 let l = self.tensor(frame, left)?;

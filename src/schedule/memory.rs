@@ -72,6 +72,10 @@ pub(super) fn accesses(step: &Step) -> (BTreeSet<BufferId>, BTreeSet<BufferId>) 
             reads.extend([product.lhs.buffer, product.rhs.buffer]);
             writes.insert(product.out.buffer);
         }
+        Work::Order(order) => {
+            reads.insert(order.from);
+            writes.insert(order.to);
+        }
         Work::Kernel(kernel) => {
             for value in &kernel.values {
                 if let Expr::Load { buffer, .. } = &value.expr {

@@ -105,6 +105,17 @@ pub struct Fused {
 pub enum Work {
     Kernel(Kernel),
     Product(Product),
+    Order(Order),
+}
+
+/// For each of `rows` rows of `length` elements: the positions of the elements in ascending order, as `Op::Order` has them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Order {
+    pub rows: Size,
+    pub length: Size,
+    /// Dense and row-major, as is `to`, which never overlaps it.
+    pub from: BufferId,
+    pub to: BufferId,
 }
 
 /// For every batch position: `out[m, n] (+)= Σ_k lhs[m, k] · rhs[k, n]`, by the product library.
@@ -181,7 +192,7 @@ impl Program {
     pub fn products(&self) -> impl Iterator<Item = (&Step, &Product)> {
         self.steps.iter().filter_map(|s| match &s.work {
             Work::Product(p) => Some((s, p)),
-            Work::Kernel(_) => None,
+            Work::Kernel(_) | Work::Order(_) => None,
         })
     }
 

@@ -146,6 +146,12 @@ pub fn second_set<'t>(
     Ok(Some((dataset, rows, size)))
 }
 
+/// Fails if the rows of a data set cannot be divided as its declaration says.
+pub fn divide(program: &Program, tables: &BTreeMap<String, Table>) -> Result<(), Diagnostic> {
+    let known = program.data.iter().filter_map(|declared| Some((declared, tables.get(&declared.name)?)));
+    known.map(|(declared, table)| Dataset::new(declared, table).map(|_| ())).collect()
+}
+
 /// The rows of a full batch of a phase.
 pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<Sizes, Diagnostic> {
     let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1.into()) };

@@ -131,7 +131,9 @@ impl<'t> Session<'t> {
     pub(super) fn start_from(&mut self, init: &[(String, Tensor)]) -> Result<(), RunError> {
         let Source { model, settings, .. } = &self.source;
         let memory = &mut self.engine.memory;
-        for (path, tensor) in init {
+        // A checkpoint also has what rules and averages keep, which begins anew.
+        let kept = |path: &str| model.phases.iter().flat_map(|p| &p.optimizer_state).any(|state| &*state.path == path);
+        for (path, tensor) in init.iter().filter(|(path, _)| !kept(path)) {
             start_from(memory, model, path, tensor)?;
         }
         if !init.is_empty() {
@@ -230,7 +232,7 @@ impl<'t> Session<'t> {
         };
         let most = rows.len().max(then).max(1) as u64;
         let size = train.batch.unwrap_or(most).clamp(1, most);
-        let batches = batches(train, rows, settings.seed, phase);
+        let batches = batches(train, rows, size, settings.seed, phase);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
         let second = second_set(source.program, train, source.tables)?;
         let beside = second.as_ref().map_or(1, |(.., size)| *size);
@@ -278,7 +280,8 @@ impl<'t> Session<'t> {
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
         let rows = self.dataset.trained(self.stage_rows());
-        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        let most = self.engine.step.rows();
+        self.batches = batches(self.train, rows, most, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();
     }
@@ -493,9 +496,9 @@ fn fresh(train: &Train, mut progress: Progress) -> Progress {
 /// Before the name of a tensor from which a phase began, among those of a checkpoint.
 const BEGINNING: &str = "beginning/";
 
-/// The batches of a phase over rows.
-fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
-    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+/// The batches of a phase over rows, of at most so many.
+fn batches(train: &Train, rows: Rows, most: u64, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).min(most).clamp(1, rows.len().max(1) as u64);
     let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },

@@ -1,6 +1,7 @@
 //! The stages from text to compiled code, as the tests of this folder use them, and the comparison of results.
 
 use crate::generator::{RandomProgram, Values};
+use dlc::check::typed::Counter;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
 use dlc::codegen;
 use dlc::elaborate::{self, Model, elaborate};
@@ -68,6 +69,8 @@ pub fn batch(program: &RandomProgram, dtype: DType, rows: u64, step: i64) -> Ten
     let integer = |value| Tensor::from_i64(DType::I64, Vec::new(), vec![value]);
     tensors.insert("seed".into(), integer(7));
     tensors.insert("step".into(), integer(step));
+    tensors.insert(Counter::Step.input(), integer(step));
+    tensors.insert(Counter::Epoch.input(), integer(step / 2));
     tensors
 }
 

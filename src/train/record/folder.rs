@@ -88,7 +88,9 @@ impl Folder {
             Naming::Within(name) => {
                 let path = runs.join(name);
                 fs::create_dir_all(&path).map_err(|e| unwritable(&path, &e))?;
-                Ok(Folder { path })
+                let folder = Folder { path };
+                folder.sweep();
+                Ok(folder)
             }
             Naming::Replace(name) => {
                 let path = runs.join(checked(name)?);
@@ -183,6 +185,11 @@ impl Folder {
         };
         let all = names(&self.path).into_iter();
         all.filter_map(|name| Some((number(&name)?, self.path.join(&name)))).collect()
+    }
+
+    /// Whether a run stands here that can go on; one that was never saved begins anew.
+    pub fn is_saved(&self) -> bool {
+        self.last().exists() || !self.parts().is_empty()
     }
 
     /// The numbers of the runs of a search that there are.
