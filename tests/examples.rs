@@ -71,7 +71,7 @@ fn every_gradient_of_every_example_agrees_with_differences() {
 /// Example, its phase, the part of the data, a measure, and the bounds it lies between; `true`: it is run in every test.
 type Figure = (&'static str, &'static str, &'static str, &'static str, f64, f64, bool);
 
-const FIGURES: [Figure; 44] = [
+const FIGURES: [Figure; 48] = [
     ("adversarial", "plain", "test", "under_attack", 0.2, 0.45, false),
     ("adversarial", "robust", "test", "under_attack", 0.7, 0.9, false),
     ("adversarial", "robust", "test", "clean", 0.95, 1.0, false),
@@ -82,6 +82,8 @@ const FIGURES: [Figure; 44] = [
     ("bagging", "", "test", "mean_of_all", 0.97, 1.0, true),
     ("breast_cancer", "", "test", "binary_accuracy", 0.94, 1.0, true),
     ("breast_cancer", "", "test", "auc", 0.98, 1.0, true),
+    ("continuation", "", "value", "direct", 100.0, 170.0, true),
+    ("continuation", "", "value", "continued", 0.0, 1e-6, true),
     ("diabetes", "", "train", "r_squared", 0.506, 0.507, true),
     ("diabetes", "", "test", "r_squared", 0.532, 0.534, true),
     ("digits", "", "test", "accuracy", 0.96, 1.0, false),
@@ -116,6 +118,8 @@ const FIGURES: [Figure; 44] = [
     ("separable", "held", "train", "size", 3.3, 3.6, false),
     ("sparse_coding", "", "train", "error", 0.0, 0.005, true),
     ("sparse_coding", "", "train", "in_use", 0.1, 0.3, true),
+    ("valley", "", "value", "adam", 0.0, 1e-6, true),
+    ("valley", "", "value", "newton", 0.0, 1e-12, true),
 ];
 
 #[test]

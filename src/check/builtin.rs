@@ -6,7 +6,6 @@ use super::elementwise::unary;
 use super::expression::is_boolean;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
-use super::shared::ROLES;
 use super::typed::{Axis, Draw, Element, Expr, ExprKind, ReduceOp, TensorType, Type, same_extent};
 use crate::ir::{Op, Size, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
@@ -169,13 +168,7 @@ impl Checker<'_> {
                 }
                 OverAxis::Label(name) => {
                     let labelled = |a: &Axis| matches!(a, Axis::Sized { label: Some(l), .. } if **l == *name.text);
-                    let role = || match &e.kind {
-                        ExprKind::Parameter(path) => {
-                            path.roles.iter().zip(ROLES).find(|(_, role)| *role == name.text).and_then(|(at, _)| *at)
-                        }
-                        _ => None,
-                    };
-                    (t.axes.iter().position(labelled).or_else(role), name.text.clone(), name.span)
+                    (t.axes.iter().position(labelled), name.text.clone(), name.span)
                 }
             };
             match position {
@@ -248,8 +241,10 @@ impl Checker<'_> {
             }
             Type::Tensor(t) => {
                 let Some(axes) = self.reduced_axes(&e, over) else { return poison(span) };
+                let kept: Vec<Axis> =
+                    (0..t.axes.len()).filter(|k| !axes.contains(k)).map(|k| t.axes[k].clone()).collect();
                 let element = t.element.clone();
-                reduced(op, e, axes, element, span)
+                tensor(ExprKind::Reduce { op, value: Box::new(e), axes }, element, kept, span)
             }
             _ => poison(span),
         }
@@ -262,16 +257,13 @@ impl Checker<'_> {
         if e.ty.is_error() {
             return e;
         }
-        // The axes are looked up on the value itself, which may be a parameter with roles, and which an error shows.
-        let tensor = e.ty.tensor().is_some();
-        let Some(axes) = self.reduced_axes(&e, over.filter(|_| tensor)) else { return poison(span) };
+        // The axes are looked up on the value itself, so that an error shows it.
+        if self.reduced_axes(&e, over.filter(|_| e.ty.tensor().is_some())).is_none() {
+            return poison(span);
+        }
         let (shared, read) = self.share(e);
         let square = self.binary(BinaryOp::Mul, read.clone(), read, span);
-        let total = if tensor && !square.ty.is_error() {
-            reduced(ReduceOp::Sum, square, axes, Element::Float, span)
-        } else {
-            self.reduction(ReduceOp::Sum, square, over, span)
-        };
+        let total = self.reduction(ReduceOp::Sum, square, over, span);
         let root = self.apply_float(Op::Sqrt(p::Sqrt), total, "`norm` takes", span);
         self.with(vec![shared], root)
     }
@@ -573,13 +565,6 @@ impl Checker<'_> {
         self.locals[target.0 as usize].target = true;
         Expr { kind: ExprKind::Grad { of: Box::new(value), wrt: target }, ty, span }
     }
-}
-
-/// A tensor without the axes that are reduced.
-fn reduced(op: ReduceOp, e: Expr, axes: Vec<usize>, element: Element, span: Span) -> Expr {
-    let kept = e.ty.tensor().map_or(&[][..], |t| &t.axes).iter().enumerate();
-    let kept = kept.filter(|(k, _)| !axes.contains(k)).map(|(_, axis)| axis.clone()).collect();
-    tensor(ExprKind::Reduce { op, value: Box::new(e), axes }, element, kept, span)
 }
 
 /// How a built-in function is applied.

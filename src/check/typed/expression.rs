@@ -330,8 +330,6 @@ pub struct Map {
 /// A parameter by its path: below the instance that is written, or a net's own.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParameterPath {
-    /// Where the parameter's axes `fan_in` and `fan_out` are.
-    pub roles: [Option<usize>; 2],
     /// A shared instance of the definition around it.
     pub instance: Option<(String, Vec<Symbol>)>,
     pub rest: Vec<String>,
