@@ -134,7 +134,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
         errors.extend(train::standardize(&program, &mut tables).err());
     }
     if !errors.is_empty() {
-        errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
+        errors.sort_by_key(Diagnostic::order);
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
     Ok(Loaded { files, user, used, program, tables, data_files })
