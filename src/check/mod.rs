@@ -107,7 +107,7 @@ fn check_files(
     }
     let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     let search = globals.search.and_then(|s| search::check(&globals, s, train.as_ref(), &mut errors));
-    errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
+    errors.sort_by_key(Diagnostic::order);
     errors.dedup();
     if errors.len() > MAX_ERRORS {
         let rest = errors.len() - MAX_ERRORS;

@@ -138,7 +138,7 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
         }
     }
     if !errors.is_empty() {
-        errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
+        errors.sort_by_key(Diagnostic::order);
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
     Ok(Loaded { files, user, used, program, tables, data_files })
