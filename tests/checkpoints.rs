@@ -194,7 +194,7 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     let mut noise: u64 = 1;
     let mut furthest = 1;
     let mut advanced = 0;
-    let kills = if full { 1000 } else { 30 };
+    let kills = if full { 1000 } else { 20 };
     for kill in 0..kills {
         noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let mut child = command(path, &["run", "--resume", "runs/k", "--save-every", "0"])
@@ -285,7 +285,7 @@ fn a_full_disk_leaves_the_old_checkpoint() {
     fine(path, &["run", "p.dl", "--name", "whole"]);
     let mut told = Vec::new();
     // From room for nothing to room for all: the first file that does not fit is another each time.
-    for blocks in [0, 1, 3, 4, 5, 6, 8, 40] {
+    for blocks in [0, 1, 3, 4, 6, 40] {
         let name = format!("full-{blocks}");
         fine(path, &["run", "p.dl", "--name", &name, "--max-steps", "6"]);
         let run = path.join("runs").join(&name);
@@ -308,7 +308,7 @@ fn a_full_disk_leaves_the_old_checkpoint() {
         fine(path, &["run", "--resume", run.to_str().unwrap()]);
         same(&path.join("runs/whole"), &run);
     }
-    assert_eq!((told[0], told[7]), ("metrics.jsonl", ""), "{told:?}");
+    assert_eq!((told[0], told[5]), ("metrics.jsonl", ""), "{told:?}");
     assert!(told.contains(&"last.safetensors") && told.contains(&"best.safetensors"), "{told:?}");
 }
 

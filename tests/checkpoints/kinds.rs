@@ -79,17 +79,17 @@ fn check(program: &str, more: &[&str], stops: &[u64]) {
 
 #[test]
 fn generated_data_a_second_set_batch_norm_and_averages() {
-    check(BESIDE, &["--seed", "2"], &[1, 3, 5, 9, 13, 19]);
+    check(BESIDE, &["--seed", "2"], &[1, 5, 13, 19]);
 }
 
 #[test]
 fn two_players() {
-    check(PLAYERS, &["--dtype", "f64"], &[1, 6, 7, 19]);
+    check(PLAYERS, &["--dtype", "f64"], &[1, 6, 19]);
 }
 
 #[test]
 fn streamed_rows_and_what_continues_after_a_stop() {
-    check(CONTINUED, &[], &[1, 3, 4, 8, 12, 15, 18]);
+    check(CONTINUED, &[], &[1, 4, 8, 12, 16]);
 }
 
 #[test]
