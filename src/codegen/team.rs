@@ -168,7 +168,7 @@ fn spawn(number: usize) -> Option<Worker> {
 }
 
 /// Runs `f` for every part below `parts` on at most `threads` threads, the caller's included.
-pub(super) fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
+pub fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
     unsafe fn call<F: Fn(usize)>(data: *const (), part: usize) {
         // SAFETY: the data is the `&F` of the call of `run` that waits for this part.
         unsafe { (*data.cast::<F>())(part) }

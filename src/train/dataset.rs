@@ -3,11 +3,13 @@
 use super::build::{Batched, Sizes};
 use super::run::RunError;
 use crate::check::typed::{DataSet, Program, Rows, Train};
+use crate::codegen;
 use crate::data::{self, DataError, Selected, Share, Table};
 use crate::ir::DType;
-use crate::runtime::{InputId, Machine};
+use crate::runtime::{InputId, Lent, Machine};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// The part a data set without a split counts as.
 pub const WHOLE: &str = "train";
@@ -163,11 +165,17 @@ pub fn standardize(program: &Program, tables: &mut BTreeMap<String, Table>) -> R
     Ok(())
 }
 
-/// Copies rows of the columns a machine reads into its inputs.
+/// Copies rows of the columns a machine reads into its inputs, or lends them.
 pub struct Feed<'t> {
     table: &'t Table,
     columns: Vec<(InputId, DType, Selected)>,
+    threads: usize,
 }
+
+/// Elements from which rows that lie one after the other are lent rather than copied: below, a copy takes less.
+const LENT_FROM: usize = 512;
+/// Elements from which copying is shared among threads: below, waking them costs more than they save.
+const SHARED_FROM: usize = 1 << 16;
 
 impl<'t> Feed<'t> {
     /// For the columns of a phase that a machine reads: those of its first data set, or of the second.
@@ -177,19 +185,64 @@ impl<'t> Feed<'t> {
             let Some(id) = batched.machine.input(&column.input) else { continue };
             columns.push((id, batched.machine.input_dtype(id), dataset.table.select(&column.name)?));
         }
-        Ok(Feed { table: dataset.table, columns })
+        Ok(Feed { table: dataset.table, columns, threads: batched.threads })
     }
 
     /// Fills the inputs with these rows.
     pub fn fill(&self, machine: &mut Machine, rows: &[usize]) -> Result<(), RunError> {
-        for (id, dtype, column) in &self.columns {
-            match dtype {
-                DType::F32 => self.table.gather::<f32>(column, rows, machine.input_mut(*id)?)?,
-                DType::F64 => self.table.gather::<f64>(column, rows, machine.input_mut(*id)?)?,
-                DType::I64 => self.table.gather::<i64>(column, rows, machine.input_mut(*id)?)?,
-                DType::I32 | DType::Bool => self.table.gather::<i32>(column, rows, machine.input_mut(*id)?)?,
+        self.columns.iter().try_for_each(|column| self.copy(column, machine, rows))
+    }
+
+    /// As [`Feed::fill`], except that what need not be copied is added to `lent`.
+    pub fn give(&self, machine: &mut Machine, rows: &[usize], lent: &mut Vec<Lent<'t>>) -> Result<(), RunError> {
+        for column in &self.columns {
+            let (id, dtype, selected) = column;
+            let large = rows.len() * selected.width() >= LENT_FROM;
+            match self.table.lying(selected, rows).filter(|view| large && view.dtype() == *dtype) {
+                Some(view) => lent.push((*id, view)),
+                None => self.copy(column, machine, rows)?,
             }
         }
         Ok(())
+    }
+
+    fn copy(
+        &self,
+        (id, dtype, column): &(InputId, DType, Selected),
+        machine: &mut Machine,
+        rows: &[usize],
+    ) -> Result<(), RunError> {
+        match dtype {
+            DType::F32 => self.gather::<f32>(column, rows, machine.input_mut(*id)?)?,
+            DType::F64 => self.gather::<f64>(column, rows, machine.input_mut(*id)?)?,
+            DType::I64 => self.gather::<i64>(column, rows, machine.input_mut(*id)?)?,
+            DType::I32 | DType::Bool => self.gather::<i32>(column, rows, machine.input_mut(*id)?)?,
+        }
+        Ok(())
+    }
+
+    /// Copies rows, on several threads if they are long.
+    fn gather<T: data::Element + Send>(
+        &self,
+        column: &Selected,
+        rows: &[usize],
+        out: &mut [T],
+    ) -> Result<(), DataError> {
+        let (width, threads) = (column.width(), self.threads);
+        if threads < 2 || rows.len() < threads || rows.len() * width < SHARED_FROM || !self.table.is_in_memory() {
+            return self.table.gather(column, rows, out);
+        }
+        let share = rows.len().div_ceil(threads);
+        let parts = rows.chunks(share).zip(out.chunks_mut(share * width));
+        let parts: Vec<Mutex<(&[usize], &mut [T])>> = parts.map(Mutex::new).collect();
+        let failed = Mutex::new(None);
+        codegen::on_team(threads, parts.len(), &|part| {
+            let Ok(mut part) = parts[part].lock() else { return };
+            let (rows, out) = &mut *part;
+            if let (Err(error), Ok(mut failed)) = (self.table.gather(column, rows, out), failed.lock()) {
+                *failed = Some(error);
+            }
+        });
+        failed.into_inner().ok().flatten().map_or(Ok(()), Err)
     }
 }
