@@ -27,9 +27,11 @@ pub fn finite(tensor: &Tensor) -> bool {
 
 /// Whether every number in memory is finite.
 pub fn all_finite(view: View<'_>) -> bool {
+    // Many at once without looking in between, which vectors can do.
+    const TOGETHER: usize = 256;
     match view {
-        View::F32(v) => v.iter().all(|x| x.is_finite()),
-        View::F64(v) => v.iter().all(|x| x.is_finite()),
+        View::F32(v) => v.chunks(TOGETHER).all(|all| all.iter().fold(true, |fine, x| fine & x.is_finite())),
+        View::F64(v) => v.chunks(TOGETHER).all(|all| all.iter().fold(true, |fine, x| fine & x.is_finite())),
         View::I32(_) | View::I64(_) => true,
     }
 }

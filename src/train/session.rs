@@ -359,7 +359,7 @@ impl<'t> Session<'t> {
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
     pub fn check_finite(&mut self) -> Result<(), RunError> {
         let memory = &self.engine.memory;
-        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+        if memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
             return Ok(());
         }
         Err(self.diverged())
