@@ -65,6 +65,9 @@ fn writers(program: &Program) -> BTreeMap<String, Vec<usize>> {
             Work::Product(product) => {
                 written.insert(product.out.buffer);
             }
+            Work::Order(order) => {
+                written.insert(order.to);
+            }
         }
         for buffer in written {
             if let Place::Input { name, role: Role::Parameter | Role::State, .. } = &program.buffer(buffer).place {
