@@ -64,7 +64,8 @@ pub struct Buffer {
     pub place: Place,
 }
 
-/// Where a buffer lies. Every place is aligned to 64 bytes.
+/// Where a buffer lies. Every place is aligned to 64 bytes, except that an input which is only read may be lent for a run
+/// from any address that its elements may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// Given by the caller. `updated`: the program writes the input's next value into it.
@@ -104,7 +105,6 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),

@@ -16,7 +16,7 @@ type Case = (&'static str, f64);
 const EXACT: f64 = 1e-6;
 
 /// Curvatures 1 and 4; 3000 steps.
-const BOWL: [Case; 19] = [
+const BOWL: [Case; 20] = [
     ("sgd(lr: 0.2)", EXACT),
     ("momentum(lr: 0.02)", EXACT),
     ("nesterov(lr: 0.02)", EXACT),
@@ -30,6 +30,7 @@ const BOWL: [Case; 19] = [
     ("amsgrad(lr: 0.02)", EXACT),
     ("adamax(lr: 0.02)", EXACT),
     ("nadam(lr: 0.02)", EXACT),
+    ("adahessian(lr: 0.02)", EXACT),
     ("lion(lr: 2e-3)", 1e-2),
     ("momentum_clip_norm(lr: 0.02)", EXACT),
     ("momentum_clip_value(lr: 0.02)", EXACT),
@@ -39,7 +40,7 @@ const BOWL: [Case; 19] = [
 ];
 
 /// 20000 steps from (-1.5, 2), 2.7 from the bottom.
-const VALLEY: [Case; 20] = [
+const VALLEY: [Case; 21] = [
     ("sgd(lr: 1e-3)", 1e-2),
     ("momentum(lr: 1e-3)", EXACT),
     ("nesterov(lr: 1e-3)", EXACT),
@@ -56,6 +57,7 @@ const VALLEY: [Case; 20] = [
     ("amsgrad(lr: 0.1)", EXACT),
     ("adamax(lr: 0.02)", 1e-3),
     ("nadam(lr: 0.01)", 1e-2),
+    ("adahessian(lr: 0.02)", 1e-2),
     ("lion(lr: 5e-4)", 1e-2),
     ("momentum_clip_norm(lr: 1e-3)", EXACT),
     ("momentum_clip_value(lr: 1e-3)", EXACT),
@@ -65,7 +67,7 @@ const VALLEY: [Case; 20] = [
 ];
 
 /// 200 points of two moons in batches of 50, 100 epochs; the loss is 0.7 at first.
-const NET: [Case; 19] = [
+const NET: [Case; 20] = [
     ("sgd(lr: 1)", 0.1),
     ("momentum(lr: 0.2)", 0.1),
     ("nesterov(lr: 0.2)", 0.1),
@@ -79,6 +81,7 @@ const NET: [Case; 19] = [
     ("amsgrad(lr: 0.1)", 0.1),
     ("adamax(lr: 0.1)", 0.1),
     ("nadam(lr: 0.03)", 0.1),
+    ("adahessian(lr: 0.1)", 0.1),
     ("lion(lr: 0.01)", 0.1),
     ("momentum_clip_norm(lr: 0.2)", 0.1),
     ("momentum_clip_value(lr: 0.2)", 0.1),

@@ -35,7 +35,7 @@ fn check(dtype: &str, tolerance: f64) {
         folder.start(&arrays(&figures[problem]["start"]));
         folder
     };
-    let problems = [("bowl", BOWL, folder("bowl")), ("net", NET, folder("net"))];
+    let problems = [("bowl", BOWL, folder("bowl")), ("axes", BOWL, folder("axes")), ("net", NET, folder("net"))];
     let mut failures = String::new();
     for case in figures["rules"].as_array().unwrap() {
         let rule = case["rule"].as_str().unwrap();
