@@ -128,8 +128,12 @@ pub fn second_set<'t>(
 
 /// Fails if the rows of a data set cannot be divided as its declaration says.
 pub fn divide(program: &Program, tables: &BTreeMap<String, Table>) -> Result<(), Diagnostic> {
-    let known = program.data.iter().filter_map(|declared| Some((declared, tables.get(&declared.name)?)));
-    known.map(|(declared, table)| Dataset::new(declared, table).map(|_| ())).collect()
+    for declared in &program.data {
+        if let Some(table) = tables.get(&declared.name) {
+            Dataset::new(declared, table)?;
+        }
+    }
+    Ok(())
 }
 
 /// The rows of a full batch of a phase.
