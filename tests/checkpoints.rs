@@ -141,6 +141,46 @@ fn a_run_stopped_at_every_step_equals_one_stopped_once() {
     }
 }
 
+/// Every rule of the library, each for a net of its own.
+#[test]
+fn the_state_of_every_rule_survives() {
+    let home = folder();
+    let path = home.path();
+    let (mut nets, mut players, mut kept) = (String::new(), String::new(), Vec::new());
+    for (_, text) in dlc::check::LIBRARY {
+        for definition in text.split("\noptimizer ").skip(1) {
+            let (name, body) = definition.split_once('(').unwrap();
+            nets += &format!("net of_{name}(x: [N, 3]) -> [N, 1] = x |> dense(4) |> tanh |> dense(1)\n");
+            players += &format!(
+                "minimize j_{name} = mean((sum(of_{name}(x)) / N - y)^2) over of_{name} using {name}(lr: 0.03)\n"
+            );
+            let end = body.find("\n}").unwrap();
+            for state in body[..end].lines().filter_map(|line| line.trim().strip_prefix("state ")) {
+                kept.push(format!("{name}.{}", state.split_whitespace().next().unwrap()));
+            }
+        }
+    }
+    assert!(kept.len() >= 30, "{kept:?}");
+    let program = format!(
+        "data points = csv(\"points.csv\", target: y)\n{nets}train {{\n on points, batch 16\n steps 11\n{players}}}"
+    );
+    fs::write(path.join("rules.dl"), program).unwrap();
+    fine(path, &["run", "rules.dl", "--name", "whole"]);
+    let whole = path.join("runs/whole");
+    let standing = Standing::read(&Folder::open(&whole).unwrap().last()).unwrap();
+    let names: Vec<&str> = standing.tensors.iter().map(|(name, _)| &**name).collect();
+    for state in kept {
+        let there = |name: &&str| *name == state || name.starts_with(&format!("{state}."));
+        assert!(names.iter().any(there), "{state} is not in the checkpoint: {names:?}");
+    }
+    for steps in ["1", "6"] {
+        let name = format!("at-{steps}");
+        fine(path, &["run", "rules.dl", "--name", &name, "--max-steps", steps]);
+        fine(path, &["run", "--resume", &format!("runs/{name}")]);
+        same(&whole, &path.join("runs").join(name));
+    }
+}
+
 #[test]
 fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     let full = std::env::var_os("DLC_FULL").is_some();

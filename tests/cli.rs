@@ -20,6 +20,8 @@ mod faults;
 mod mistakes;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/profile.rs"]
+mod profile;
 #[path = "cli/runs.rs"]
 mod runs;
 

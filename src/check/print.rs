@@ -86,6 +86,9 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         let names: Vec<&str> = d.sizes.iter().map(|s| &*s.0).collect();
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
+    for require in &d.requires {
+        writeln!(out, "    requires {}", require.text)?;
+    }
     p.block(out, &d.body, 1)?;
     if let Some(derivative) = &d.derivative {
         writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
@@ -111,14 +114,13 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
-    let rows = |rows| rows_name(program, rows);
+    let rows = |rows: &super::typed::Rows| rows_name(program, rows);
     let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
-    let order = |in_order: bool| if in_order { " in order" } else { "" };
-    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
-    if let Some(second) = &t.beside {
-        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
+    let taken = |of, n, ordered| format!("{}{}{}", rows(of), batch(n), if ordered { " in order" } else { "" });
+    if let Some(on) = &t.on {
+        let second = t.beside.as_ref().map(|s| format!(" with {}", taken(&s.rows, s.batch, s.in_order)));
+        writeln!(out, "    on {}{}", taken(on, t.batch, t.in_order), second.unwrap_or_default())?;
     }
-    writeln!(out)?;
     for augment in &t.augments {
         let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
         write!(out, "    augment ({}) = ", names.join(", "))?;
@@ -160,14 +162,15 @@ fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
         StopMetric::Loss => "loss",
         StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
     };
+    let of = |looked_at: &Option<_>| looked_at.as_ref().map(|at| format!("{} ", rows(at))).unwrap_or_default();
     if let Some(n) = t.evaluate_every {
         writeln!(out, "    evaluate every {n} steps")?;
     }
     for w in &t.watches {
-        writeln!(out, "    watch {} = {} {}, patience {}", w.name, rows(&w.rows), metric(w.metric), w.patience)?;
+        writeln!(out, "    watch {} = {}{}, patience {}", w.name, of(&w.rows), metric(w.metric), w.patience)?;
     }
     if let Some(stop) = &t.stop {
-        write!(out, "    stop when {} {} ", rows(&stop.rows), metric(stop.metric))?;
+        write!(out, "    stop when {}{} ", of(&stop.rows), metric(stop.metric))?;
         match stop.when {
             StopWhen::NotImproved { patience, evaluations } => {
                 let unit = if evaluations { "evaluations" } else { "epochs" };
@@ -381,6 +384,11 @@ impl Printer<'_> {
                 self.expression(out, index, depth)?;
                 write!(out, " along {axis} batch {batch:?})")
             }
+            ExprKind::Order { value, axis } => {
+                write!(out, "order(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis})")
+            }
             ExprKind::OneHot(value) => unary(out, "one_hot", value),
             ExprKind::Concat { values, axis } => {
                 write!(out, "concat(")?;
@@ -508,6 +516,8 @@ impl Printer<'_> {
                 self.options(out, map.def, &map.options, "(", ")")?;
                 write!(out, "{}", if map.total { ", summed" } else { "" })
             }
+            ExprKind::Computed(def) => write!(out, "{}", self.program.definition(*def).name),
+            ExprKind::Start(value) => unary(out, "start", value),
             ExprKind::Parameter(path) => {
                 let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
                 let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();

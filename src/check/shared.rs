@@ -197,11 +197,7 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
                 _ => None,
             })?;
             let ty = d.local(local).ty.tensor()?;
-            Some(if rest.is_empty() && known(&ty.axes, s) {
-                Found::Tensor(without_roles(s.tensor(ty)))
-            } else {
-                Found::Others
-            })
+            Some(if rest.is_empty() && known(&ty.axes, s) { Found::Tensor(s.tensor(ty)) } else { Found::Others })
         }
         Member::Application { .. } if rest.is_empty() => Some(Found::Others),
         Member::Application { segment, def, .. } => {
@@ -219,18 +215,6 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
             member(definitions, &definitions[def.0 as usize], &inner.unwrap_or_default(), rest)
         }
     }
-}
-
-/// Roles say what an axis is to its parameter, not which axes of two parameters go together.
-fn without_roles(mut ty: TensorType) -> TensorType {
-    for axis in &mut ty.axes {
-        if let Axis::Sized { label, .. } = axis
-            && label.as_ref().is_some_and(|l| matches!(&**l, "fan_in" | "fan_out"))
-        {
-            *label = None;
-        }
-    }
-    ty
 }
 
 fn bound(size: &Size, s: &Substitution) -> bool {
@@ -256,7 +240,11 @@ fn applications_in_clause<'a>(clause: &'a ast::Clause, name: &str, out: &mut Vec
 }
 
 fn applications<'a>(e: &'a ast::Expr, name: &str, out: &mut Vec<&'a ast::Expr>) {
-    if super::uses::applied_name(e).is_some_and(|(callee, _)| callee == name) {
+    let called = |callee: &ast::Expr| match &callee.kind {
+        Ast::Field { name: last, .. } => last.text == name,
+        _ => callee.as_name() == Some(name),
+    };
+    if super::uses::applied_callee(e).is_some_and(called) {
         out.push(e);
     }
     e.for_each_child(&mut |child| applications(child, name, out));

@@ -61,8 +61,8 @@ fn undivided(program: &mut Program, name: &str) {
     set.stratified = None;
     set.standardized.clear();
     for phase in program.train.iter_mut().flat_map(|t| &mut t.phases) {
-        if phase.on.data.0 as usize == index {
-            phase.on.part = None;
+        if let Some(on) = phase.on.as_mut().filter(|on| on.data.0 as usize == index) {
+            on.part = None;
         }
     }
 }

@@ -225,7 +225,11 @@ fn checkpoints(path: &Path) -> Result<(Folder, Vec<Standing>), Failure> {
 pub fn training_data(program: &Program, phase: usize) -> Result<String, Failure> {
     let train = program.train.as_ref().and_then(|t| t.phases.get(phase));
     let train = train.ok_or_else(|| Failure::message("the run's program has no such phase"))?;
-    Ok(program.data_set(train.on.data).name.clone())
+    let on = train.on.ok_or_else(|| {
+        let message = "the run's last phase has no data, so there is nothing to measure on other rows";
+        Failure::from(Diagnostic::new(codes::NOT_ALLOWED_HERE, message).help("leave `--data` out"))
+    })?;
+    Ok(program.data_set(on.data).name.clone())
 }
 
 /// Fails if a column of further data is used as an index and points nowhere.

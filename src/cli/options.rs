@@ -44,6 +44,8 @@ pub enum Command {
     Test(Test),
     /// Time training steps.
     Bench(Bench),
+    /// Tell what the time of a training step goes to, expression by expression, against what the machine can do.
+    Profile(Profile),
     /// Put `.dl` files into canonical form.
     Fmt(Fmt),
     /// Show the documentation and the source of a definition, or list all of them.
@@ -216,6 +218,10 @@ pub struct Predict {
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
 
+    /// Give what a measure looks at instead, its first argument: p of `vote = accuracy(p, y)`.
+    #[arg(long, value_name = "NAME", conflicts_with = "net")]
+    pub measure: Option<String>,
+
     /// Write to a .csv or .npy file; by default as CSV to stdout.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -347,6 +353,34 @@ pub struct Bench {
     /// One JSON object on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Profile {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compile: Compile,
+
+    /// The phase to time, from the program's starting values; by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
+
+    /// Steps to time, after a warm-up; by default as many as run within about half a second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+
+    /// The seed of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Start from the tensors of a safetensors file, named by parameter path.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// One JSON object on stdout in place of the table, or in FILE beside it.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub json: Option<Option<PathBuf>>,
 }
 
 #[derive(Args, Debug)]

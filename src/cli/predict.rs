@@ -1,15 +1,15 @@
 //! `dlc predict RUN --data FILE`: applies a trained net to new rows.
 //!
-//! Where the target is a class, a row is the class and the probability of each: what the net gives, if that is
-//! probabilities already, else its softmax. Otherwise a row holds the values the net gives. Of an ensemble, it is the mean over
-//! members: of the probabilities, or of the values.
+//! A row is what a net gives, or what a measure looks at: with `vote = accuracy(p, y)`, p. Where the target is a class, a row
+//! is the class and the probability of each: what the net gives, if that is probabilities already, else its softmax. Otherwise a
+//! row holds the values the net gives. Of an ensemble, it is the mean over members: of the probabilities, or of the values.
 
 use super::failure::Failure;
 use super::keep::{self, Trained};
 use super::options::Predict;
 use super::print;
 use super::run::failure;
-use crate::check::typed::{Program, Train};
+use crate::check::typed::{DataId, Program, Train};
 use crate::data::{self, Array, Encoding, FloatType, npy};
 use crate::elaborate::{self, Prediction};
 use crate::ir::{Data, Tensor};
@@ -31,10 +31,14 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let last = models.iter().map(|model| model.progress.phase).max().unwrap_or(0);
     let all = elaborate::predictions(program, last, elaborate::Options { dtype: settings.dtype })
         .map_err(|e| Failure::Diagnostics(Box::default(), vec![e]))?;
-    let prediction = chosen(&all, options.net.as_deref())?;
+    let prediction = match &options.measure {
+        Some(measure) => looked_at(&all.measures, measure)?,
+        None => chosen(&all.nets, options.net.as_deref())?,
+    };
     let phase = program.train.as_ref().and_then(|t| t.phases.get(prediction.phase));
     let Some(phase) = phase else { return Err(Failure::message("the run's program has no `train` block")) };
-    let name = &program.data_set(phase.on.data).name;
+    let Some(on) = phase.on else { return Err(no_rows("the phase has no data")) };
+    let name = &program.data_set(on.data).name;
     let Some(encoded) = data.get(name) else {
         return Err(Failure::message(format!("the checkpoint does not know the data set `{name}`")));
     };
@@ -44,11 +48,11 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
     let made: Result<Vec<Tensor>, _> =
         models.iter().map(|model| train::predict(program, prediction, &model.weights, &table, &settings)).collect();
     let made = made.map_err(|e| failure(e, loaded.files))?;
-    let classes = classes(program, phase, encoding, prediction);
+    let classes = classes(program, phase, on.data, encoding, prediction);
     let made = together(made, classes.is_some());
     let width = width(&made);
     let extension = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
-    let rows = Rows { net: &prediction.net, values: made.to_f64(), width, classes };
+    let rows = Rows { name: &prediction.name, values: made.to_f64(), width, classes };
     match (&options.out, extension) {
         (None, _) => print(&rows.csv()),
         (Some(path), Some("npy")) => {
@@ -63,6 +67,12 @@ pub fn execute(options: &Predict) -> Result<(), Failure> {
             path.display()
         ))),
     }
+}
+
+/// The error for a program that predicts nothing.
+fn no_rows(message: &str) -> Failure {
+    let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
+    error.help("what it has trained is in the run's `best.safetensors`, and `dlc eval` tells what it comes to").into()
 }
 
 /// What all members predict: the mean of the probabilities of classes, or of the values.
@@ -108,16 +118,16 @@ fn probable(values: &[f64], width: usize) -> bool {
 
 /// The net to apply.
 fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Prediction, Failure> {
-    let names: Vec<&str> = all.iter().map(|p| p.net.as_str()).collect();
+    let names: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
     let error = |message: String| Diagnostic::new(codes::CANNOT_PREDICT, message);
     match (wanted, all) {
         (None, [only]) => Ok(only),
-        (None, []) => Err(error("the program applies no net to the rows of its data".into()).into()),
+        (None, []) => Err(no_rows("the program applies no net to rows of data")),
         (None, _) => {
             let message = format!("the program has several nets: {}", names.join(", "));
             Err(error(message).help("say which by `--net NAME`").into())
         }
-        (Some(wanted), _) => all.iter().find(|p| p.net == wanted).ok_or_else(|| {
+        (Some(wanted), _) => all.iter().find(|p| p.name == wanted).ok_or_else(|| {
             let there =
                 if names.is_empty() { "there is none".into() } else { format!("there are {}", names.join(", ")) };
             let error = error(format!("no net `{wanted}` is applied to the rows of the data; {there}"));
@@ -129,20 +139,41 @@ fn chosen<'p>(all: &'p [Prediction], wanted: Option<&str>) -> Result<&'p Predict
     }
 }
 
+/// What the measure of this name looks at.
+fn looked_at<'p>(all: &'p [Prediction], wanted: &str) -> Result<&'p Prediction, Failure> {
+    all.iter().find(|p| p.name == wanted).ok_or_else(|| {
+        let names: Vec<&str> = all.iter().map(|p| p.name.as_str()).collect();
+        let there = if names.is_empty() { "no measure does".into() } else { format!("these do: {}", names.join(", ")) };
+        let message = format!("no measure `{wanted}` is applied to a value for every row; {there}");
+        let error = Diagnostic::new(codes::CANNOT_PREDICT, message);
+        match closest(wanted, names) {
+            Some(near) => error.help(format!("did you mean `{near}`?")).into(),
+            None => error.into(),
+        }
+    })
+}
+
 /// The names of the classes, if what is predicted is one: a target of as many classes as the net gives numbers.
-fn classes(program: &Program, phase: &Train, encoding: &Encoding, prediction: &Prediction) -> Option<Vec<String>> {
+fn classes(
+    program: &Program,
+    phase: &Train,
+    data: DataId,
+    encoding: &Encoding,
+    prediction: &Prediction,
+) -> Option<Vec<String>> {
     let [dim] = prediction.row.dims.as_slice() else { return None };
     let size = dim.as_constant()?;
     let phases = program.train.iter().flat_map(|t| &t.phases);
     let mut requirements = phase.requirements.iter().chain(phases.flat_map(|p| &p.requirements));
-    let column = requirements.find(|r| r.data == phase.on.data && r.size == size)?.column.clone();
+    let column = requirements.find(|r| r.data == data && r.size == size)?.column.clone();
     let names = encoding.classes(&column).filter(|names| names.len() as u64 == size);
     Some(names.unwrap_or_else(|| (0..size).map(|k| k.to_string()).collect()))
 }
 
 /// Predictions as they are written.
 struct Rows<'r> {
-    net: &'r str,
+    /// Of the net or of the measure.
+    name: &'r str,
     /// Row-major.
     values: Vec<f64>,
     width: usize,
@@ -157,9 +188,9 @@ impl Rows<'_> {
                 let columns = names.iter().map(|name| quoted(&format!("p({name})")));
                 text += &format!("class,{}\n", columns.collect::<Vec<_>>().join(","));
             }
-            None if self.width == 1 => text += &format!("{}\n", self.net),
+            None if self.width == 1 => text += &format!("{}\n", self.name),
             None => {
-                let columns = (0..self.width).map(|k| format!("{}[{k}]", self.net));
+                let columns = (0..self.width).map(|k| format!("{}[{k}]", self.name));
                 text += &format!("{}\n", columns.collect::<Vec<_>>().join(","));
             }
         }

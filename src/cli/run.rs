@@ -164,7 +164,8 @@ pub fn failure(error: RunError, files: Files) -> Failure {
 
 fn blamed(diverged: &Diverged) -> Diagnostic {
     let phase = diverged.phase.as_ref().map_or(String::new(), |phase| format!(" of phase `{phase}`"));
-    let message = format!("training diverged at step {} (epoch {}){phase}", diverged.step, diverged.epoch + 1);
+    let epoch = diverged.epoch.map_or(String::new(), |epoch| format!(" (epoch {})", epoch + 1));
+    let message = format!("training diverged at step {}{epoch}{phase}", diverged.step);
     let mut diagnostic = Diagnostic::new(codes::DIVERGED, message);
     if let Some(culprit) = &diverged.culprit {
         if let Some(span) = culprit.origin.span {

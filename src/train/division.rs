@@ -9,9 +9,6 @@ use crate::check::typed::Repetition;
 use crate::data::Rows;
 use crate::scalar::random::Key;
 
-/// The part that a run of a cross-validation does not train on.
-pub const HELD_OUT: &str = "fold";
-
 /// Tells the draws of this file from others of the same seed.
 const PURPOSE: u64 = 0x666f_6c64;
 

@@ -5,6 +5,7 @@
 
 mod build;
 pub mod checkpoint;
+pub mod constants;
 mod dataset;
 pub mod divergence;
 mod division;
@@ -15,6 +16,7 @@ mod gradients;
 mod metrics;
 mod model;
 mod predict;
+mod profile;
 mod progress;
 pub mod record;
 mod repetition;
@@ -34,6 +36,7 @@ pub use gradients::check_gradients;
 pub use metrics::{Means, Measured, Metrics};
 pub use model::model;
 pub use predict::{Trained, measure, predict};
+pub use profile::{Profile, Spent, profile};
 pub use progress::{Reporter, table};
 pub use run::{Ended, Request, RunError, run};
 pub use search::{Setting, settings};

@@ -93,8 +93,9 @@ pub fn measure(
     models: &[Trained],
     whole: bool,
 ) -> Result<(Named<Metrics>, Option<Named<Metrics>>), RunError> {
+    let Some(any) = models.first() else { return Ok((Named::default(), None)) };
     let phase = models.iter().map(|model| model.progress.phase).max().unwrap_or(0);
-    let mut session = Session::start(Source::new(program, tables, settings)?, phase, &[])?;
+    let mut session = Session::start(Source::trained(program, tables, settings, &any.weights)?, phase, &[])?;
     let mut each = Vec::new();
     for model in models {
         if let (Some(part), false) = (model.part, whole) {

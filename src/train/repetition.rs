@@ -4,14 +4,14 @@
 //! of all members together. Invariant: a run depends on its number, and on no other run.
 
 use super::dataset::training_set;
-use super::division::{HELD_OUT, Part};
+use super::division::Part;
 use super::event::{Event, Named, PhaseEnd, StopReason};
 use super::metrics::{Measured, Metrics};
 use super::record::Standing;
 use super::run::{Ended, Run, RunError};
 use super::session::Session;
 use super::state::{Snapshot, copy};
-use crate::check::typed::Repetition;
+use crate::check::typed::{HELD_OUT, Repetition};
 use crate::data::Rows;
 use crate::ir::Tensor;
 use crate::runtime::{Memory, RuntimeError};
@@ -36,12 +36,14 @@ impl Session<'_> {
             self.start_from(init)?;
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
-        match part.rows(&self.dataset.rows(train.on), seed) {
-            (kept, Some(held)) => {
-                self.dataset.narrow(train.on, kept);
-                self.dataset.parts.push((HELD_OUT.to_owned(), held));
+        if let Some(on) = train.on {
+            match part.rows(&self.dataset.rows(on), seed) {
+                (kept, Some(held)) => {
+                    self.dataset.narrow(on, kept);
+                    self.dataset.parts.push((HELD_OUT.to_owned(), held));
+                }
+                (sample, None) => self.dataset.sample(on, sample),
             }
-            (sample, None) => self.dataset.sample(train.on, sample),
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));
         Ok(())

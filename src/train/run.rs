@@ -175,13 +175,15 @@ impl Run<'_> {
             let reason = self.stage(session)?;
             let epoch = session.progress.epoch;
             let kept = reason != StopReason::Interrupted;
-            let best_epoch = session.progress.best.map(|best| best.epoch).filter(|_| kept && session.best.is_some());
+            let best = session.progress.best.filter(|_| kept && session.best.is_some());
             if kept {
                 session.take_best()?;
             }
             let phase = session.phase().name.clone();
-            let best_epoch = best_epoch.filter(|best| *best != epoch);
-            self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?;
+            let (steps, without_data) = (session.steps(), session.dataset.is_none());
+            let best_epoch = best.map(|best| best.epoch).filter(|best| *best != epoch);
+            let best_step = best.map(|best| best.step).filter(|best| without_data && *best != steps);
+            self.reporter.report(&Event::Stop { phase, reason, epoch, steps, best_epoch, best_step })?;
             let following = if self.left || !kept { None } else { session.follow()? };
             let Some(following) = following else { return Ok(reason) };
             self.reporter.report(&Event::Then(Then::of(session.phase().name.clone(), following)))?;
@@ -198,15 +200,17 @@ impl Run<'_> {
                 if interrupted {
                     return Ok(StopReason::Interrupted);
                 }
-                if !session.progress.means.is_empty() {
+                if !session.progress.means.is_empty() || session.dataset.is_none() {
                     self.look(session, true, session.train.evaluate_every.is_none())?;
                 }
                 break;
             }
             let (_, rows) = session.step()?;
             self.first_step_ms.get_or_insert_with(|| self.request.clock.elapsed_ms());
-            let losses = session.losses();
-            session.progress.means.add(losses, rows);
+            if !session.dataset.is_none() {
+                let losses = session.losses();
+                session.progress.means.add(losses, rows);
+            }
             self.reporter.step(session.steps());
             let ended = session.epoch_done() || session.steps_done();
             let due = session.look_due(ended);
@@ -254,6 +258,7 @@ impl Run<'_> {
 
     /// After a step that ends an epoch (or the steps there are), or after which it is time to evaluate, or both.
     fn look(&mut self, session: &mut Session, ended: bool, due: bool) -> Result<Option<Verdict>, RunError> {
+        let ended = ended && !session.dataset.is_none();
         if ended {
             session.progress.epoch += 1;
         }
@@ -312,13 +317,20 @@ fn sight<'s>(session: &'s Session) -> Sight<'s> {
         Op::Input(input) if input.role == Role::State => Some(input.name.to_string()),
         _ => None,
     });
-    let lasting = model.parameters.iter().chain(&model.layer_state).map(|p| p.path.to_string());
+    let lasting = model.parameters.iter().chain(&model.layer_state).chain(&model.constants.tensors);
+    let lasting = lasting.map(|p| p.path.to_string());
     let weights = lasting.chain(evaluated).collect();
     let (best, tables) = (session.best.as_ref(), session.source.tables);
     Sight { progress: &session.progress, part: session.part, tensors, best, weights, tables }
 }
 
 fn start(session: &Session, request: &Request) -> Start {
+    let data = !session.dataset.is_none();
+    let parts = session.dataset.parts.iter().filter(|_| data);
+    let (epochs, steps) = match session.train.duration {
+        Length::Epochs(n) => (Some(n), None),
+        Length::Steps(n) => (None, Some(n)),
+    };
     Start {
         phase: session.phase().name.clone(),
         file: request.file.clone(),
@@ -326,13 +338,11 @@ fn start(session: &Session, request: &Request) -> Start {
         dtype: if request.settings.dtype == crate::ir::DType::F64 { "f64" } else { "f32" },
         threads: request.settings.threads,
         parameters: session.parameters(),
-        rows: Named(session.dataset.parts.iter().map(|(name, rows)| (name.clone(), rows.len() as u64)).collect()),
-        batch: session.batches.size() as u64,
-        epochs: match session.train.duration {
-            Length::Epochs(n) => Some(n),
-            Length::Steps(_) => None,
-        },
-        steps_per_epoch: session.batches.per_epoch() as u64,
+        rows: Named(parts.map(|(name, rows)| (name.clone(), rows.len() as u64)).collect()),
+        batch: data.then_some(session.batches.size() as u64),
+        epochs,
+        steps,
+        steps_per_epoch: data.then_some(session.batches.per_epoch() as u64),
         compile_ms: session.engine.compile_time.as_secs_f64() * 1e3,
     }
 }

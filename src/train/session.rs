@@ -5,12 +5,14 @@
 //! [`Session::best`] are all that the rest of the phase depends on.
 
 use super::build::{Batched, Engine, Settings, Sizes};
+use super::constants;
 use super::dataset::{Dataset, Feed, second_set, training_set};
 use super::divergence;
 use super::division::Part;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
+use super::profile::Spent;
 use super::record::Standing;
 use super::run::RunError;
 use super::state::{Progress, Snapshot, copy, restore};
@@ -20,7 +22,7 @@ use crate::check::typed::{Player, Program, StopWhen, Then, Train};
 use crate::data::{Batches, Order, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
-use crate::runtime::{Memory, OutputId};
+use crate::runtime::{Lent, Memory, OutputId, clock};
 use crate::source::closest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +37,8 @@ pub struct Source<'t> {
     pub tables: &'t BTreeMap<String, Table>,
     pub settings: Settings,
     pub model: Arc<Model>,
+    /// The values of what is computed before training.
+    pub constants: Arc<Snapshot>,
 }
 
 impl<'t> Source<'t> {
@@ -45,7 +49,20 @@ impl<'t> Source<'t> {
         settings: &Settings,
     ) -> Result<Source<'t>, RunError> {
         let model = Arc::new(model(program, settings.dtype)?);
-        Ok(Source { program, tables, settings: settings.clone(), model })
+        let constants = Arc::new(constants::computed(program, &model, tables, settings)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
+    }
+
+    /// Elaborates a program of which these tensors are the outcome: its constants are among them.
+    pub fn trained(
+        program: &'t Program,
+        tables: &'t BTreeMap<String, Table>,
+        settings: &Settings,
+        tensors: &[(String, Tensor)],
+    ) -> Result<Source<'t>, RunError> {
+        let model = Arc::new(model(program, settings.dtype)?);
+        let constants = Arc::new(constants::kept(&model, tensors)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
     }
 
     /// The clauses of a phase.
@@ -85,6 +102,8 @@ pub struct Session<'t> {
     pub train: &'t Train,
     feed: Feed<'t>,
     second: Option<Second<'t>>,
+    /// The rows of the present batch that are read where they lie.
+    lent: Vec<Lent<'t>>,
     /// What each player optimizes.
     losses: Vec<OutputId>,
     trace: Trace,
@@ -222,7 +241,7 @@ impl<'t> Session<'t> {
         let all = dataset.size() as u64;
         let sizes = [size, CHUNK.max(size).min(largest), all.max(1)].map(|rows| Sizes { rows, beside });
         let before = before.map(|memory| (memory, progress.global_step));
-        let engine = Engine::new(&source.model, phase, before, sizes, settings)?;
+        let engine = Engine::new(&source.model, &source.constants, phase, before, sizes, settings)?;
         let feed = Feed::new(&dataset, &engine.step, train, false)?;
         let second = match (second, &train.beside) {
             (Some((dataset, rows, size)), Some(declared)) => {
@@ -248,6 +267,7 @@ impl<'t> Session<'t> {
             train,
             feed,
             second,
+            lent: Vec::new(),
             losses,
             trace,
         })
@@ -292,18 +312,44 @@ impl<'t> Session<'t> {
 
     /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
+        self.keep_due();
+        let sizes = self.feed_next(self.progress.step)?;
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.run_on(&mut self.engine.memory, sizes, &self.lent)?;
+        self.done(sizes)
+    }
+
+    /// As [`Session::step`], with the ticks of its parts added to `spent`.
+    pub fn profile_step(&mut self, spent: &mut Spent) -> Result<(), RunError> {
+        let start = clock::now();
+        self.keep_due();
+        let gathers = clock::now();
+        let sizes = self.feed_next(self.progress.step)?;
+        spent.gather += clock::now().saturating_sub(gathers);
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.profile(&mut self.engine.memory, sizes, &self.lent, &mut spent.parts)?;
+        self.done(sizes)?;
+        spent.whole += clock::now().saturating_sub(start);
+        Ok(())
+    }
+
+    /// Copies what explains a number that is not finite, where that is due.
+    fn keep_due(&mut self) {
         if self.trace.due(self.progress.step) {
             self.trace.keep(&self.progress, &self.engine.memory);
         }
-        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+    }
+
+    /// Counts a step that has run: what the first player optimizes, and the rows.
+    fn done(&mut self, sizes: Sizes) -> Result<(f64, usize), RunError> {
         self.progress.step += 1;
         self.progress.global_step += 1;
         self.progress.position = self.batches.position();
-        let losses = self.losses();
-        if losses.iter().any(|loss| !loss.is_finite()) {
+        let loss = |id: &OutputId| self.engine.step.machine.report(*id);
+        if !self.losses.iter().map(loss).all(f64::is_finite) {
             return Err(self.diverged());
         }
-        Ok((losses[0], sizes.rows as usize))
+        Ok((self.losses.first().map_or(f64::NAN, loss), sizes.rows as usize))
     }
 
     /// What each player's objective was in the last step.
@@ -311,7 +357,7 @@ impl<'t> Session<'t> {
         self.losses.iter().map(|id| self.engine.step.machine.report(*id)).collect()
     }
 
-    /// Runs the step of these numbers on the next batch, of so many rows.
+    /// Runs the step of these numbers on the next batch, of so many rows, which is in the machine's own buffers then.
     pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
         let rows = self.batches.advance();
         let mut sizes = Sizes::from(rows.len() as u64);
@@ -321,16 +367,35 @@ impl<'t> Session<'t> {
             sizes.beside = rows.len() as u64;
             second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
-        self.engine.step.set("step", global_step as i64)?;
-        self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?;
+        self.number(step, global_step)?;
         self.engine.step.run(&mut self.engine.memory, sizes)?;
         Ok(sizes)
+    }
+
+    /// Gives the step the rows of the next batch: copies them, or keeps where they lie.
+    fn feed_next(&mut self, step: u64) -> Result<Sizes, RunError> {
+        self.lent.clear();
+        let rows = self.batches.advance();
+        let mut sizes = Sizes::from(rows.len() as u64);
+        self.feed.give(&mut self.engine.step.machine, rows, &mut self.lent)?;
+        if let Some(second) = &mut self.second {
+            let rows = second.rows(step).to_vec();
+            sizes.beside = rows.len() as u64;
+            second.feed.give(&mut self.engine.step.machine, &rows, &mut self.lent)?;
+        }
+        Ok(sizes)
+    }
+
+    /// Gives the step its numbers.
+    fn number(&mut self, step: u64, global_step: u64) -> Result<(), RunError> {
+        self.engine.step.number(global_step)?;
+        Ok(self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?)
     }
 
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
     pub fn check_finite(&mut self) -> Result<(), RunError> {
         let memory = &self.engine.memory;
-        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+        if memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
             return Ok(());
         }
         Err(self.diverged())
@@ -345,9 +410,9 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Whether the batches of this epoch are done.
+    /// Whether the batches of this epoch are done. Without data there are no epochs.
     pub fn epoch_done(&self) -> bool {
-        self.progress.position.batch >= self.batches.per_epoch() as u64
+        !self.dataset.is_none() && self.progress.position.batch >= self.batches.per_epoch() as u64
     }
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
@@ -447,7 +512,7 @@ const BEGINNING: &str = "beginning/";
 /// The batches of a phase over rows, of at most so many.
 fn batches(train: &Train, rows: Rows, most: u64, seed: u64, phase: usize) -> Batches {
     let size = train.batch.unwrap_or(rows.len() as u64).min(most).clamp(1, rows.len().max(1) as u64);
-    let order = match train.in_order {
+    let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },
     };
@@ -486,6 +551,10 @@ fn shuffling(seed: u64, phase: usize) -> u64 {
 
 /// Replaces the starting value of a parameter or of a layer's state.
 fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    // Constants are those of this program and its data.
+    if model.constants.tensors.iter().any(|c| &*c.path == path) {
+        return Ok(());
+    }
     let known = || model.parameters.iter().chain(&model.layer_state);
     let Some(parameter) = known().find(|p| &*p.path == path) else {
         let names: Vec<&str> = known().map(|p| &*p.path).collect();
