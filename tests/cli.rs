@@ -16,8 +16,12 @@ mod commands;
 mod desk;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/predict.rs"]
 mod predict;
+#[path = "cli/profile.rs"]
+mod profile;
 #[path = "cli/runs.rs"]
 mod runs;
 

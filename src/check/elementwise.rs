@@ -11,6 +11,20 @@ fn is_role(axis: &Axis) -> bool {
     matches!(axis, Axis::Sized { label: Some(label), .. } if matches!(&**label, "fan_in" | "fan_out"))
 }
 
+/// The axes of a parameter with the roles that they have: those that are written, else `fan_out` is the last axis and `fan_in` the
+/// one before, unless these have other labels.
+pub fn with_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
+    if axes.iter().any(is_role) {
+        return axes;
+    }
+    for (axis, role) in axes.iter_mut().rev().zip(["fan_out", "fan_in"]) {
+        if let Axis::Sized { label: label @ None, .. } = axis {
+            *label = Some(role.into());
+        }
+    }
+    axes
+}
+
 /// Axes of which roles are no labels.
 pub fn without_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
     for axis in axes.iter_mut().filter(|axis| is_role(axis)) {

@@ -146,7 +146,7 @@ impl Checker<'_> {
         };
         let Found::Tensor(t) = found else { return None };
         let path = ParameterPath { instance: None, rest: path.to_vec() };
-        Some(tensor(ExprKind::Parameter(path), Element::Float, t.axes, span))
+        Some(tensor(ExprKind::Parameter(path), Element::Float, super::elementwise::with_roles(t.axes), span))
     }
 
     /// The sizes with which `train` applies a net, found by looking at its applications without keeping their errors.

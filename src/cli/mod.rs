@@ -20,6 +20,7 @@ mod modules;
 mod new;
 mod options;
 mod predict;
+mod profile;
 mod run;
 mod search;
 mod stages;
@@ -52,6 +53,7 @@ fn carry_out(cli: &Cli, clock: &ProcessClock) -> ExitCode {
         Command::Run(options) => run::execute(options, clock),
         Command::Check(options) => check::execute(options),
         Command::Bench(options) => bench::execute(options, clock),
+        Command::Profile(options) => profile::execute(options),
         Command::Grad(options) => grad::execute(options),
         Command::Dump(options) => dump::execute(options),
         Command::Graph(options) => graph::execute(options),

@@ -44,6 +44,8 @@ pub enum Command {
     Test(Test),
     /// Time training steps.
     Bench(Bench),
+    /// Tell what the time of a training step goes to, expression by expression, against what the machine can do.
+    Profile(Profile),
     /// Put `.dl` files into canonical form.
     Fmt(Fmt),
     /// Show the documentation and the source of a definition, or list all of them.
@@ -89,6 +91,14 @@ pub struct Phases {
     pub phase: Option<String>,
 }
 
+/// How many threads there are.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Threads {
+    /// Threads for large products; never changes results. By default, as many as the machine has cores.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
 /// How the program is to be compiled.
 #[derive(Args, Clone, Debug)]
 pub struct Compile {
@@ -96,9 +106,8 @@ pub struct Compile {
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub dtype: Precision,
 
-    /// Threads for large products; never changes results. By default, as many as the machine has cores.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 
     /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
     #[arg(long, value_enum)]
@@ -141,7 +150,7 @@ impl Precision {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Run {
     /// The `.dl` file.
     #[arg(required_unless_present = "resume")]
@@ -151,21 +160,8 @@ pub struct Run {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, f64)>,
 
-    /// The precision of every float.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub dtype: Precision,
-
-    /// Threads for large products; never changes results. By default, as many as the machine has cores.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-
-    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
-    #[arg(long, value_enum)]
-    pub cpu: Option<Vectors>,
-
-    /// Switch an optimization pass off; may be repeated.
-    #[arg(long, value_name = "PASS")]
-    pub off: Vec<String>,
+    #[command(flatten)]
+    pub compile: Compile,
 
     /// The seed of every random draw: initial values, noise, the order of rows.
     #[arg(long, default_value_t = 0)]
@@ -222,13 +218,16 @@ pub struct Predict {
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
 
+    /// Give what a measure looks at instead, its first argument: p of `vote = accuracy(p, y)`.
+    #[arg(long, value_name = "NAME", conflicts_with = "net")]
+    pub measure: Option<String>,
+
     /// Write to a .csv or .npy file; by default as CSV to stdout.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Threads for large products; never changes results.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 }
 
 #[derive(Args, Debug)]
@@ -248,9 +247,8 @@ pub struct Eval {
     #[arg(long)]
     pub json: bool,
 
-    /// Threads for large products; never changes results.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 }
 
 #[derive(Args, Debug)]
@@ -355,6 +353,34 @@ pub struct Bench {
     /// One JSON object on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Profile {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compile: Compile,
+
+    /// The phase to time, from the program's starting values; by default the first.
+    #[arg(long, value_name = "NAME")]
+    pub phase: Option<String>,
+
+    /// Steps to time, after a warm-up; by default as many as run within about half a second.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+
+    /// The seed of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Start from the tensors of a safetensors file, named by parameter path.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+
+    /// One JSON object on stdout in place of the table, or in FILE beside it.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub json: Option<Option<PathBuf>>,
 }
 
 #[derive(Args, Debug)]

@@ -107,6 +107,7 @@ impl Batches {
     pub fn seek(&mut self, position: Position) {
         self.position = position;
         match &mut self.visits {
+            Visits::Listed(visited) if self.order == Order::InOrder && visited.len() == self.rows.len() => {}
             Visits::Listed(visited) => {
                 visited.clear();
                 visited.extend(self.rows.iter());
@@ -131,6 +132,16 @@ impl Batches {
     pub fn advance(&mut self) -> &[usize] {
         if self.position.batch >= self.per_epoch() as u64 {
             self.next_epoch();
+        }
+        self.next_batch().unwrap_or_default()
+    }
+
+    /// The rows of a step, counted from the first batch of epoch 0.
+    pub fn at_step(&mut self, step: u64) -> &[usize] {
+        let per_epoch = (self.per_epoch() as u64).max(1);
+        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
+        if self.position != wanted {
+            self.seek(wanted);
         }
         self.next_batch().unwrap_or_default()
     }

@@ -4,7 +4,7 @@ use super::apply::Place;
 use super::frame::{Value, mix, site_of_path};
 use super::instance::Instances;
 use super::{Elaborator, Options, Purpose, limits};
-use crate::check::typed::{DataId, Duration, Program, Rows, Train};
+use crate::check::typed::{Duration, Program, Train};
 use crate::ir::{Graph, OutputRole};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub(super) fn no_training(span: Span) -> Train {
         counters: Vec::new(),
         augments: Vec::new(),
         players: Vec::new(),
-        on: Rows { data: DataId(0), part: None, span },
+        on: None,
         batch: None,
         in_order: true,
         beside: None,

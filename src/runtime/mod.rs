@@ -5,13 +5,14 @@
 //! borrows the memory it was built on.
 
 mod block;
+pub mod clock;
 mod machine;
 pub mod memory;
 mod subnormals;
 mod tensors;
 
 pub use block::{Element, View};
-pub use machine::{InputId, Machine, OutputId};
+pub use machine::{InputId, Lent, Machine, OutputId};
 pub use subnormals::Subnormals;
 pub use tensors::{Memory, TensorId};
 

@@ -2,8 +2,8 @@
 
 use super::kernel::{Expr, Kernel, Stmt};
 use super::memory::{accesses, buffer_bytes};
-use super::program::{BufferId, Program, Step, Work, element_bytes};
-use crate::ir::Bindings;
+use super::program::{BufferId, Place, Program, Step, Work, element_bytes};
+use crate::ir::{Bindings, Role};
 use std::collections::BTreeMap;
 
 /// Work and memory traffic of a step.
@@ -58,6 +58,16 @@ impl Program {
             })
         };
         Cost { flops: count.flops, read: total(&count.read), written: total(&count.written) }
+    }
+
+    /// The parameters that a step gives their next values.
+    pub fn updates(&self, step: &Step) -> Vec<&str> {
+        let written = accesses(step).1.into_iter().map(|b| self.buffer(b));
+        let updated = written.filter_map(|b| match &b.place {
+            Place::Input { name, role: Role::Parameter, updated: true } => Some(&**name),
+            _ => None,
+        });
+        updated.collect()
     }
 
     /// How many loops run over the buffer in a step: each block of a kernel that reads or writes it, and each operand of a product.

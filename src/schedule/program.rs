@@ -4,6 +4,7 @@
 //! Buffers are dense and row-major in the order their kernels index them; views have no buffer.
 
 use super::kernel::Kernel;
+use super::waves::Wave;
 use crate::ir::{Bindings, DType, Origin, OutputRole, Role, Size, SizeError, Symbol};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Program {
     pub capacity: Bindings,
     pub buffers: Vec<Buffer>,
     pub steps: Vec<Step>,
+    /// Which of the steps may run at the same time or tile by tile; run one after the other they give the same.
+    pub waves: Vec<Wave>,
     /// The graph's outputs in their order.
     pub outputs: Vec<ProgramOutput>,
     /// Bytes of the arena at capacity.
@@ -61,7 +64,8 @@ pub struct Buffer {
     pub place: Place,
 }
 
-/// Where a buffer lies. Every place is aligned to 64 bytes.
+/// Where a buffer lies. Every place is aligned to 64 bytes, except that an input which is only read may be lent for a run
+/// from any address that its elements may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// Given by the caller. `updated`: the program writes the input's next value into it.
@@ -101,7 +105,6 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),

@@ -220,6 +220,8 @@ it is used, and is either on the left or summed over.
         using    adam(lr: 1e-3)
         epochs   20
     }
+
+An objective that reads no column of the data needs no `on`; it is trained for a number of steps.
 ";
     DUPLICATE_CLAUSE = 219, "a clause that stands twice",
 "Each clause of a `train` block stands at most once, and a file has at most one `train` block.

@@ -8,19 +8,21 @@ use super::build::{Batched, Engine, Settings, Sizes};
 use super::constants;
 use super::dataset::{Dataset, Feed, second_set, training_set};
 use super::divergence;
+use super::division::Part;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
+use super::profile::Spent;
 use super::record::Standing;
 use super::run::RunError;
 use super::state::{Progress, Snapshot, copy, restore};
 use super::stopping::{Patience, Plateau};
 use super::trace::Trace;
 use crate::check::typed::{Player, Program, StopWhen, Then, Train};
-use crate::data::{Batches, Order, Position, Rows, Table};
+use crate::data::{Batches, Order, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
-use crate::runtime::{Memory, OutputId};
+use crate::runtime::{Lent, Memory, OutputId, clock};
 use crate::source::closest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,12 +82,7 @@ struct Second<'t> {
 impl Second<'_> {
     /// The rows of a step: a function of its number.
     fn rows(&mut self, step: u64) -> &[usize] {
-        let per_epoch = (self.batches.per_epoch() as u64).max(1);
-        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
-        if self.batches.position() != wanted {
-            self.batches.seek(wanted);
-        }
-        self.batches.next_batch().unwrap_or(&[])
+        self.batches.at_step(step)
     }
 }
 
@@ -100,9 +97,13 @@ pub struct Session<'t> {
     pub best: Option<Snapshot>,
     /// The tensors from which the phase began, where it may begin anew.
     pub beginning: Option<Snapshot>,
+    /// Which of several runs this is.
+    pub part: Option<Part>,
     pub train: &'t Train,
     feed: Feed<'t>,
     second: Option<Second<'t>>,
+    /// The rows of the present batch that are read where they lie.
+    lent: Vec<Lent<'t>>,
     /// What each player optimizes.
     losses: Vec<OutputId>,
     trace: Trace,
@@ -123,34 +124,58 @@ impl<'t> Session<'t> {
     pub fn start(source: Source<'t>, phase: usize, init: &[(String, Tensor)]) -> Result<Session<'t>, RunError> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
-        for (path, tensor) in init {
-            start_from(&mut session.engine.memory, &session.source.model, path, tensor)?;
-        }
-        if !init.is_empty() {
-            // What is kept for the parameters may begin from their values.
-            let Source { model, settings, .. } = &session.source;
-            let memory = &mut session.engine.memory;
-            let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
-            start.run(memory, 1)?;
-        }
+        session.start_from(init)?;
         session.begin();
         Ok(session)
     }
 
+    /// Replaces starting values of the first phase.
+    pub(super) fn start_from(&mut self, init: &[(String, Tensor)]) -> Result<(), RunError> {
+        let Source { model, settings, .. } = &self.source;
+        let memory = &mut self.engine.memory;
+        // A checkpoint also has what rules and averages keep, which begins anew.
+        let kept = |path: &str| model.phases.iter().flat_map(|p| &p.optimizer_state).any(|state| &*state.path == path);
+        for (path, tensor) in init.iter().filter(|(path, _)| !kept(path)) {
+            start_from(memory, model, path, tensor)?;
+        }
+        if !init.is_empty() {
+            // What is kept for the parameters may begin from their values.
+            let mut start = Batched::new(&model.phases[self.progress.phase].start, 1, settings, memory)?;
+            start.run(memory, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Draws and orders of rows follow this seed from now on.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.source.settings.seed = seed;
+        if let (Some(second), Some(declared)) = (&mut self.second, &self.train.beside) {
+            let order = beside_order(declared.in_order, seed, self.progress.phase);
+            second.batches = Batches::new(second.batches.rows().clone(), second.batches.size(), order);
+        }
+    }
+
     /// The phase that a run stood in, where it stood.
     pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let mut session = Session::start(source, standing.about.progress.phase, &[])?;
+        session.take_up(standing)?;
+        Ok(session)
+    }
+
+    /// Stands where a run of this phase stood; a finished one has left its weights only.
+    pub(super) fn take_up(&mut self, standing: Standing) -> Result<(), RunError> {
         let Standing { about, mut tensors, best } = standing;
         let kept = tensors.extract_if(.., |(name, _)| name.starts_with(BEGINNING));
         let kept: Snapshot = kept.map(|(name, tensor)| (name[BEGINNING.len()..].to_owned(), tensor)).collect();
-        let mut session = Session::start(source, about.progress.phase, &[])?;
-        let memory = &mut session.engine.memory;
-        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+        let memory = &mut self.engine.memory;
+        let missing = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id)));
+        if let (Some(id), false) = (missing, about.finished) {
             return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
         }
         restore(memory, &tensors)?;
-        session.resume(about.progress, best);
-        session.beginning = (!kept.is_empty()).then_some(kept);
-        Ok(session)
+        self.resume(about.progress, best);
+        self.beginning = (!kept.is_empty()).then_some(kept);
+        Ok(())
     }
 
     /// Every tensor that a later part of the run depends on, and what the phase began from, if it may begin anew.
@@ -209,7 +234,7 @@ impl<'t> Session<'t> {
         };
         let most = rows.len().max(then).max(1) as u64;
         let size = train.batch.unwrap_or(most).clamp(1, most);
-        let batches = batches(train, rows, settings.seed, phase);
+        let batches = batches(train, rows, size, settings.seed, phase);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
         let second = second_set(source.program, train, source.tables)?;
         let beside = second.as_ref().map_or(1, |(.., size)| *size);
@@ -220,10 +245,7 @@ impl<'t> Session<'t> {
         let feed = Feed::new(&dataset, &engine.step, train, false)?;
         let second = match (second, &train.beside) {
             (Some((dataset, rows, size)), Some(declared)) => {
-                let order = match declared.in_order {
-                    true => Order::InOrder,
-                    false => Order::Shuffled { seed: shuffling(!settings.seed, phase) },
-                };
+                let order = beside_order(declared.in_order, settings.seed, phase);
                 let feed = Feed::new(&dataset, &engine.step, train, true)?;
                 Some(Second { dataset, batches: Batches::new(rows, size as usize, order), feed })
             }
@@ -233,8 +255,22 @@ impl<'t> Session<'t> {
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
         let trace = Trace::new(&engine.memory);
         let progress = fresh(train, progress);
-        let (best, beginning) = (None, None);
-        Ok(Session { source, engine, dataset, batches, progress, best, beginning, train, feed, second, losses, trace })
+        Ok(Session {
+            source,
+            engine,
+            dataset,
+            batches,
+            progress,
+            best: None,
+            beginning: None,
+            part: None,
+            train,
+            feed,
+            second,
+            lent: Vec::new(),
+            losses,
+            trace,
+        })
     }
 
     /// Puts back where a run of this phase stood; its tensors are put back by writing to the engine's memory.
@@ -247,7 +283,8 @@ impl<'t> Session<'t> {
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
         let rows = self.dataset.trained(self.stage_rows());
-        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        let most = self.engine.step.rows();
+        self.batches = batches(self.train, rows, most, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();
     }
@@ -275,18 +312,44 @@ impl<'t> Session<'t> {
 
     /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
+        self.keep_due();
+        let sizes = self.feed_next(self.progress.step)?;
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.run_on(&mut self.engine.memory, sizes, &self.lent)?;
+        self.done(sizes)
+    }
+
+    /// As [`Session::step`], with the ticks of its parts added to `spent`.
+    pub fn profile_step(&mut self, spent: &mut Spent) -> Result<(), RunError> {
+        let start = clock::now();
+        self.keep_due();
+        let gathers = clock::now();
+        let sizes = self.feed_next(self.progress.step)?;
+        spent.gather += clock::now().saturating_sub(gathers);
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.profile(&mut self.engine.memory, sizes, &self.lent, &mut spent.parts)?;
+        self.done(sizes)?;
+        spent.whole += clock::now().saturating_sub(start);
+        Ok(())
+    }
+
+    /// Copies what explains a number that is not finite, where that is due.
+    fn keep_due(&mut self) {
         if self.trace.due(self.progress.step) {
             self.trace.keep(&self.progress, &self.engine.memory);
         }
-        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+    }
+
+    /// Counts a step that has run: what the first player optimizes, and the rows.
+    fn done(&mut self, sizes: Sizes) -> Result<(f64, usize), RunError> {
         self.progress.step += 1;
         self.progress.global_step += 1;
         self.progress.position = self.batches.position();
-        let losses = self.losses();
-        if losses.iter().any(|loss| !loss.is_finite()) {
+        let loss = |id: &OutputId| self.engine.step.machine.report(*id);
+        if !self.losses.iter().map(loss).all(f64::is_finite) {
             return Err(self.diverged());
         }
-        Ok((losses[0], sizes.rows as usize))
+        Ok((self.losses.first().map_or(f64::NAN, loss), sizes.rows as usize))
     }
 
     /// What each player's objective was in the last step.
@@ -294,7 +357,7 @@ impl<'t> Session<'t> {
         self.losses.iter().map(|id| self.engine.step.machine.report(*id)).collect()
     }
 
-    /// Runs the step of these numbers on the next batch, of so many rows.
+    /// Runs the step of these numbers on the next batch, of so many rows, which is in the machine's own buffers then.
     pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
         let rows = self.batches.advance();
         let mut sizes = Sizes::from(rows.len() as u64);
@@ -304,16 +367,35 @@ impl<'t> Session<'t> {
             sizes.beside = rows.len() as u64;
             second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
-        self.engine.step.set("step", global_step as i64)?;
-        self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?;
+        self.number(step, global_step)?;
         self.engine.step.run(&mut self.engine.memory, sizes)?;
         Ok(sizes)
+    }
+
+    /// Gives the step the rows of the next batch: copies them, or keeps where they lie.
+    fn feed_next(&mut self, step: u64) -> Result<Sizes, RunError> {
+        self.lent.clear();
+        let rows = self.batches.advance();
+        let mut sizes = Sizes::from(rows.len() as u64);
+        self.feed.give(&mut self.engine.step.machine, rows, &mut self.lent)?;
+        if let Some(second) = &mut self.second {
+            let rows = second.rows(step).to_vec();
+            sizes.beside = rows.len() as u64;
+            second.feed.give(&mut self.engine.step.machine, &rows, &mut self.lent)?;
+        }
+        Ok(sizes)
+    }
+
+    /// Gives the step its numbers.
+    fn number(&mut self, step: u64, global_step: u64) -> Result<(), RunError> {
+        self.engine.step.number(global_step)?;
+        Ok(self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?)
     }
 
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
     pub fn check_finite(&mut self) -> Result<(), RunError> {
         let memory = &self.engine.memory;
-        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+        if memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
             return Ok(());
         }
         Err(self.diverged())
@@ -328,9 +410,9 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Whether the batches of this epoch are done.
+    /// Whether the batches of this epoch are done. Without data there are no epochs.
     pub fn epoch_done(&self) -> bool {
-        self.progress.position.batch >= self.batches.per_epoch() as u64
+        !self.dataset.is_none() && self.progress.position.batch >= self.batches.per_epoch() as u64
     }
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
@@ -402,10 +484,14 @@ impl<'t> Session<'t> {
         self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()))
     }
 
+    /// The parts of the data.
+    pub(super) fn parts(&self) -> Vec<(String, Rows)> {
+        self.dataset.parts.clone()
+    }
+
     /// Loss and measures over every part of the data.
     pub fn evaluate_parts(&mut self) -> Result<Vec<(String, Metrics)>, RunError> {
-        let parts = self.dataset.parts.clone();
-        parts.into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
+        self.parts().into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
     }
 }
 
@@ -423,10 +509,10 @@ fn fresh(train: &Train, mut progress: Progress) -> Progress {
 /// Before the name of a tensor from which a phase began, among those of a checkpoint.
 const BEGINNING: &str = "beginning/";
 
-/// The batches of a phase over rows.
-fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
-    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
-    let order = match train.in_order {
+/// The batches of a phase over rows, of at most so many.
+fn batches(train: &Train, rows: Rows, most: u64, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).min(most).clamp(1, rows.len().max(1) as u64);
+    let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },
     };
@@ -453,13 +539,18 @@ fn sizes(rows: usize, beside: &Option<Vec<usize>>) -> Sizes {
     Sizes { rows: rows as u64, beside: beside.as_ref().map_or(1, |rows| rows.len() as u64) }
 }
 
+/// The order of the rows of a second data set.
+fn beside_order(in_order: bool, seed: u64, phase: usize) -> Order {
+    if in_order { Order::InOrder } else { Order::Shuffled { seed: shuffling(!seed, phase) } }
+}
+
 /// The seed of the order of rows: each phase has orders of its own.
 fn shuffling(seed: u64, phase: usize) -> u64 {
     seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Replaces the starting value of a parameter or of a layer's state.
-pub(super) fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
     // Constants are those of this program and its data.
     if model.constants.tensors.iter().any(|c| &*c.path == path) {
         return Ok(());

@@ -5,7 +5,7 @@ use super::build::{Engine, Sizes, bindings};
 use super::divergence::{self, Culprit};
 use super::run::RunError;
 use super::session::Session;
-use super::state::{Progress, Snapshot, copy, restore};
+use super::state::{Progress, Snapshot, copy, copy_over, restore};
 use crate::data::Position;
 use crate::ir::{DType, Data, Graph, Tensor};
 use crate::optimize;
@@ -21,9 +21,15 @@ pub struct Diverged {
     pub phase: Option<String>,
     /// The first such step of the phase, from 0.
     pub step: u64,
-    pub epoch: u64,
+    /// `None` without data.
+    pub epoch: Option<u64>,
     /// What made the first number that is not finite, if evaluation step by step shows it too.
     pub culprit: Option<Culprit>,
+}
+
+/// The epoch of the step that was run last.
+fn epoch(session: &Session) -> Option<u64> {
+    (!session.dataset.is_none()).then(|| session.batches.position().epoch)
 }
 
 /// The last copy, and where the run stood.
@@ -53,10 +59,12 @@ impl Trace {
 
     /// Copies what the next step starts from, unless it is spoiled already.
     pub fn keep(&mut self, progress: &Progress, memory: &Memory) {
-        let copy = Trace::of(progress, memory);
-        if copy.tensors.iter().all(|(_, t)| divergence::finite(t)) {
-            *self = copy;
+        if !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
+            return;
         }
+        let tensors = std::mem::take(&mut self.tensors);
+        let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
+        *self = Trace { step, global_step, position, tensors: copy_over(memory, tensors) };
     }
 
     /// Runs the steps since the copy again up to the last, whose loss was not finite, and explains the first one that leaves
@@ -75,12 +83,12 @@ impl Trace {
                 let phase = session.phase().name.clone();
                 let step_graph = session.phase().step.clone();
                 let culprit = self.blame(&step_graph, &mut session.engine, &before, rows)?;
-                return Ok(Diverged { phase, step, epoch: session.batches.position().epoch, culprit });
+                return Ok(Diverged { phase, step, epoch: epoch(session), culprit });
             }
             before = after;
         }
         let phase = session.phase().name.clone();
-        Ok(Diverged { phase, step: last, epoch: session.batches.position().epoch, culprit: None })
+        Ok(Diverged { phase, step: last, epoch: epoch(session), culprit: None })
     }
 
     /// Evaluates the step's graph, differentiated but not optimized further, at the inputs of the step.

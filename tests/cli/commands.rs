@@ -221,7 +221,9 @@ fn errors_are_explained() {
 fn help_and_version() {
     let folder = digits();
     let help = dlc(folder.path(), &["--help"]).fine();
-    for command in ["run", "check", "grad", "dump", "graph", "test", "bench", "fmt", "doc", "new", "explain-error"] {
+    for command in
+        ["run", "check", "grad", "dump", "graph", "test", "bench", "profile", "fmt", "doc", "new", "explain-error"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         let help = dlc(folder.path(), &[command, "--help"]).fine();
         assert!(help.contains("Usage: dlc"), "{help}");

@@ -1,6 +1,8 @@
 //! The text form of a phase: one line for each clause.
 
-use super::super::typed::{AxisRole, Condition, Duration, Keep, Program, RuleCall, StopMetric, StopWhen, Then, Train};
+use super::super::typed::{
+    AxisRole, Condition, Duration, Keep, Program, Rows, RuleCall, StopMetric, StopWhen, Then, Train,
+};
 use super::{Printer, rows_name, selection};
 use std::fmt::{self, Write};
 
@@ -13,14 +15,13 @@ pub(super) fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Resu
     for r in &t.requirements {
         writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
     }
-    let rows = |rows| rows_name(program, rows);
+    let rows = |rows: &Rows| rows_name(program, rows);
     let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
-    let order = |in_order: bool| if in_order { " in order" } else { "" };
-    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
-    if let Some(second) = &t.beside {
-        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
+    let taken = |of, n, ordered| format!("{}{}{}", rows(of), batch(n), if ordered { " in order" } else { "" });
+    if let Some(on) = &t.on {
+        let second = t.beside.as_ref().map(|s| format!(" with {}", taken(&s.rows, s.batch, s.in_order)));
+        writeln!(out, "    on {}{}", taken(on, t.batch, t.in_order), second.unwrap_or_default())?;
     }
-    writeln!(out)?;
     for augment in &t.augments {
         let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
         write!(out, "    augment ({}) = ", names.join(", "))?;
@@ -62,14 +63,15 @@ pub(super) fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Resu
         StopMetric::Loss => "loss",
         StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
     };
+    let of = |looked_at: &Option<_>| looked_at.as_ref().map(|at| format!("{} ", rows(at))).unwrap_or_default();
     if let Some(n) = t.evaluate_every {
         writeln!(out, "    evaluate every {n} steps")?;
     }
     for w in &t.watches {
-        writeln!(out, "    watch {} = {} {}, patience {}", w.name, rows(&w.rows), metric(w.metric), w.patience)?;
+        writeln!(out, "    watch {} = {}{}, patience {}", w.name, of(&w.rows), metric(w.metric), w.patience)?;
     }
     if let Some(stop) = &t.stop {
-        write!(out, "    stop when {} {} ", rows(&stop.rows), metric(stop.metric))?;
+        write!(out, "    stop when {}{} ", of(&stop.rows), metric(stop.metric))?;
         match stop.when {
             StopWhen::NotImproved { patience, evaluations } => {
                 let unit = if evaluations { "evaluations" } else { "epochs" };

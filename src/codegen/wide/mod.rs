@@ -11,8 +11,10 @@ pub(super) mod kernel;
 mod lanes;
 mod micro;
 mod pack;
+pub(super) mod peak;
 pub(super) mod product;
 mod reduce;
+mod turn;
 mod writer;
 
 /// The width of vectors.

@@ -69,7 +69,15 @@ unsafe fn pack_any(
 unsafe fn pack_rows(from: Matrix, rows: usize, columns: usize, width: usize, to: *mut f32) {
     for row in 0..rows {
         // SAFETY: a row of the panel is one piece in both places, which do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(from.at(row, 0), to.add(row * width), columns) };
+        unsafe {
+            let (from, to) = (from.at(row, 0), to.add(row * width));
+            // Of a known length the copy is a few vector moves.
+            match columns {
+                32 => std::ptr::copy_nonoverlapping(from, to, 32),
+                16 => std::ptr::copy_nonoverlapping(from, to, 16),
+                columns => std::ptr::copy_nonoverlapping(from, to, columns),
+            }
+        };
     }
 }
 
@@ -97,7 +105,7 @@ unsafe fn pack_columns(from: Matrix, rows: usize, columns: usize, width: usize, 
 /// # Safety
 /// The elements must be accessible, and the CPU must have AVX2.
 #[target_feature(enable = "avx2")]
-unsafe fn transpose_8(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
+pub unsafe fn transpose_8(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
     use std::arch::x86_64::*;
     // SAFETY: eight floats at each of eight rows are accessible, as the caller vouches.
     unsafe {
