@@ -1,24 +1,50 @@
-//! Times the workloads of `benches/workloads` and prints a table: `cargo bench --bench workloads`.
+//! Times the workloads of `benches/workloads` and prints the table: `cargo bench --bench workloads`.
 //!
-//! With `-- --peers PYTHON DIR` it also runs `torch_bench.py` and `jax_bench.py` of that directory on the same
-//! workloads, interleaved, and prints the ratio to the best of them.
+//! Of each: milliseconds a step, the median of interleaved runs; the least it could take by counting operations and bytes
+//! against what the machine was measured to do; what the input pipeline adds; from the start of the process to the end of
+//! the first step, less reading the data; peak memory, less the data. With `-- --peers PYTHON DIR`, `torch_bench.py` and
+//! `jax_bench.py` of that directory run on the same numbers in between, and the ratio to the best of them is told; those that
+//! cannot be run are left out with a note. Further: `--only NAME`, `--threads N`, `--runs N`.
 
 #[path = "../tests/support/workloads.rs"]
 mod workloads;
 
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use workloads::{WORKLOADS, Workload};
 
-/// Interleaved repetitions; the median of their medians is quoted.
-const REPETITIONS: usize = 3;
-
 /// The other frameworks' scripts with their variants.
-const PEERS: [(&str, &str); 3] = [("torch_bench.py", "eager"), ("jax_bench.py", "jit"), ("jax_bench.py", "scan")];
+const PEERS: [(&str, &str); 4] =
+    [("torch_bench.py", "eager"), ("torch_bench.py", "compile"), ("jax_bench.py", "jit"), ("jax_bench.py", "scan")];
 
-/// Milliseconds of stepping a workload is timed for, about.
-const BUDGET_MS: f64 = 1500.0;
+/// Milliseconds of stepping that a run is timed for, about.
+const BUDGET_MS: f64 = 1000.0;
+
+/// Operations from which a step is counted as work for all threads: less is not worth waking them.
+const SHARED_FROM: f64 = 1e7;
+
+/// What the command line asks for.
+struct Asked {
+    threads: usize,
+    runs: usize,
+    only: Option<String>,
+    peers: Option<(String, PathBuf)>,
+}
+
+impl Asked {
+    fn new() -> Asked {
+        let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+        let after = |flag: &str, n: usize| args.iter().position(|a| a == flag).and_then(|k| args.get(k + n)).cloned();
+        let number = |flag: &str, or: usize| after(flag, 1).and_then(|t| t.parse().ok()).unwrap_or(or);
+        Asked {
+            threads: number("--threads", 2),
+            runs: number("--runs", 5),
+            only: after("--only", 1),
+            peers: after("--peers", 1).zip(after("--peers", 2).map(PathBuf::from)),
+        }
+    }
+}
 
 fn json(command: &mut Command) -> Option<Value> {
     let output = command.output().ok()?;
@@ -26,15 +52,18 @@ fn json(command: &mut Command) -> Option<Value> {
     serde_json::from_str(text.lines().last()?).ok()
 }
 
-fn dlc(workload: &Workload, threads: usize, steps: u64) -> Option<Value> {
-    json(
-        Command::new(env!("CARGO_BIN_EXE_dlc"))
-            .args(["bench", "--json"])
-            .arg(workload.program())
-            .arg("--init")
-            .arg(workload.init())
-            .args(["--threads", &threads.to_string(), "--steps", &steps.to_string()]),
-    )
+/// `dlc` with one of its timing commands on a workload.
+fn dlc(command: &str, program: &Path, workload: &Workload, asked: &Asked, steps: u64) -> Option<Value> {
+    let mut dlc = Command::new(env!("CARGO_BIN_EXE_dlc"));
+    dlc.args([command, "--json"]).arg(program).arg("--init").arg(workload.init());
+    json(dlc.args(["--threads", &asked.threads.to_string(), "--steps", &steps.to_string()]))
+}
+
+fn peer(script: &str, variant: &str, workload: &Workload, asked: &Asked) -> Option<f64> {
+    let (python, directory) = asked.peers.as_ref()?;
+    let mut peer = Command::new(python);
+    peer.arg(directory.join(script)).args([workload.name, "--variant", variant]);
+    json(peer.args(["--threads", &asked.threads.to_string()]))?["ms_median"].as_f64()
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -42,60 +71,93 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
-    let after = |flag: &str, n: usize| args.iter().position(|a| a == flag).and_then(|k| args.get(k + n)).cloned();
-    let peers = after("--peers", 1).zip(after("--peers", 2));
-    let threads: usize = after("--threads", 1).and_then(|t| t.parse().ok()).unwrap_or(2);
-    let only = after("--only", 1);
-    println!("| workload | dlc, ms/step | compile, ms | first step, ms | memory, MB | best peer, ms/step | ahead by |");
-    println!("|---|---|---|---|---|---|---|");
-    for workload in WORKLOADS.iter().filter(|w| only.as_deref().is_none_or(|o| o == w.name)) {
-        workload.prepare();
-        let Some(trial) = dlc(workload, threads, 20) else {
-            println!("| {} | failed |", workload.name);
-            continue;
-        };
-        let steps = (BUDGET_MS / trial["ms_median"].as_f64().unwrap_or(1.0)).clamp(20.0, 1e6) as u64;
-        let (mut own, mut last) = (Vec::new(), Value::Null);
-        let mut theirs: Vec<Vec<f64>> = vec![Vec::new(); PEERS.len()];
-        for _ in 0..REPETITIONS {
-            if let Some(result) = dlc(workload, threads, steps) {
-                own.extend(result["ms_median"].as_f64());
-                last = result;
-            }
-            if let Some((python, directory)) = &peers {
-                for ((script, variant), times) in PEERS.iter().zip(&mut theirs) {
-                    let result = json(Command::new(python).arg(Path::new(directory).join(script)).args([
-                        workload.name,
-                        "--variant",
-                        variant,
-                        "--threads",
-                        &threads.to_string(),
-                    ]));
-                    times.extend(result.and_then(|r| r["ms_median"].as_f64()));
-                }
-            }
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or(f64::NAN)
+}
+
+/// How much longer a step takes for having its batch gathered.
+fn input(profile: Option<Value>) -> String {
+    let Some(profile) = profile else { return "failed".into() };
+    let others = profile["other"].as_array().cloned().unwrap_or_default();
+    let gather = others.iter().find(|o| o["name"] == "gather").map_or(f64::NAN, |o| number(&o["share"]));
+    format!("{:.3}x", 1.0 / (1.0 - gather))
+}
+
+/// The least milliseconds of a step.
+fn floor(workload: &Workload, machine: &Value) -> f64 {
+    let flops =
+        if workload.operations < SHARED_FROM { &machine["thread_gflop_per_s"] } else { &machine["gflop_per_s"] };
+    let bandwidth = number(&machine["read_gb_per_s"]).max(number(&machine["copy_gb_per_s"]));
+    (workload.operations / number(flops)).max(workload.traffic / bandwidth) / 1e6
+}
+
+/// One row of the table, and notes on what could not be run.
+fn row(workload: &Workload, asked: &Asked) -> Option<(String, Vec<String>)> {
+    let program = workload.program();
+    let trial = dlc("bench", &program, workload, asked, 20)?;
+    let steps = (BUDGET_MS / number(&trial["ms_median"])).clamp(20.0, 1e7) as u64;
+    let names = ["ms_median", "first_step_ms", "reading_ms", "peak_rss_mb"];
+    let mut own: [Vec<f64>; 4] = Default::default();
+    let mut theirs: Vec<Vec<f64>> = vec![Vec::new(); PEERS.len()];
+    for _ in 0..asked.runs {
+        if let Some(result) = dlc("bench", &program, workload, asked, steps) {
+            own.iter_mut().zip(names).for_each(|(all, name)| all.push(number(&result[name])));
         }
-        let own = median(&mut own);
-        let best = theirs
-            .iter_mut()
-            .zip(PEERS)
-            .filter(|(times, _)| !times.is_empty())
-            .map(|(times, (script, variant))| (median(times), script, variant))
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        let (peer, ahead) = match best {
-            Some((ms, script, variant)) => {
-                (format!("{ms:.5} ({} {variant})", script.trim_end_matches("_bench.py")), format!("{:.2}x", ms / own))
+        for ((script, variant), times) in PEERS.iter().zip(&mut theirs) {
+            times.extend(peer(script, variant, workload, asked));
+        }
+    }
+    let [ms, first, reading, memory] = own.map(|mut all| median(&mut all));
+    let mut notes = Vec::new();
+    let mut best: Option<(f64, String)> = None;
+    for ((script, variant), times) in PEERS.iter().zip(&mut theirs) {
+        let name = format!("{} {variant}", script.trim_end_matches("_bench.py"));
+        if times.is_empty() && asked.peers.is_some() {
+            notes.push(format!("{name} does not run {}", workload.name));
+        } else if !times.is_empty() {
+            let time = median(times);
+            best = best.filter(|(least, _)| *least <= time).or(Some((time, name)));
+        }
+    }
+    let profile = dlc("profile", &program, workload, asked, steps.min(1000));
+    let least = profile.as_ref().map_or(f64::NAN, |p| floor(workload, &p["machine"]));
+    let shuffled = dlc("profile", &workload.shuffled(), workload, asked, steps.min(1000));
+    let (peer, ahead) = best
+        .map_or_else(Default::default, |(time, name)| (format!("{time:.5} ({name})"), format!("{:.2}x", time / ms)));
+    let data = workload.data_bytes() as f64 / 1e6;
+    let row = format!(
+        "| {} | {ms:.5} | {peer} | {ahead} | {least:.5} | {:.0} % | {} | {} | {:.1} | {memory:.1} - {data:.1} |",
+        workload.name,
+        100.0 * least / ms,
+        input(profile),
+        input(shuffled),
+        first - reading,
+    );
+    Some((row, notes))
+}
+
+fn main() {
+    let asked = Asked::new();
+    println!(
+        "| workload | dlc, ms/step | best peer, ms/step | ahead by | floor, ms | reached | input, in order | shuffled | \
+         first step, ms | memory - data, MB |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
+    let mut notes = Vec::new();
+    for workload in WORKLOADS.iter().filter(|w| asked.only.as_deref().is_none_or(|o| o == w.name)) {
+        workload.prepare();
+        match row(workload, &asked) {
+            Some((row, more)) => {
+                println!("{row}");
+                notes.extend(more);
             }
-            None => ("".into(), "".into()),
-        };
-        println!(
-            "| {} | {own:.5} | {:.1} | {:.1} | {:.1} | {peer} | {ahead} |",
-            workload.name,
-            last["compile_ms"].as_f64().unwrap_or(f64::NAN),
-            last["first_step_ms"].as_f64().unwrap_or(f64::NAN),
-            last["peak_rss_mb"].as_f64().unwrap_or(f64::NAN),
-        );
+            None => println!("| {} | failed |", workload.name),
+        }
+    }
+    if asked.peers.is_none() {
+        notes.push("no other framework was asked for: `-- --peers PYTHON DIR`".into());
+    }
+    for note in notes {
+        println!("note: {note}");
     }
 }

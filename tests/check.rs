@@ -42,8 +42,10 @@ fn shipped_programs_have_no_errors() {
         ("examples/digits.dl", pool(&[("x", &[64], float), ("label", &[], CLASS)])),
         ("benches/workloads/W1.dl", pool(&[("x", &[64], float), ("y", &[], CLASS)])),
         ("benches/workloads/W2.dl", pool(&[("x", &[784], float), ("y", &[], CLASS)])),
+        ("benches/workloads/W5.dl", pool(&[("x", &[64], float), ("y", &[], CLASS)])),
         ("benches/workloads/W6.dl", pool(&[("x", &[64], float), ("y", &[], CLASS)])),
         ("benches/workloads/W7.dl", pool(&[("x", &[20000], float), ("y", &[], CLASS)])),
+        ("benches/workloads/W8.dl", pool(&[("x", &[784], float)])),
         ("benches/workloads/W9.dl", pool(&[("x", &[2], float), ("y", &[1], float)])),
     ];
     for (path, schemas) in cases {

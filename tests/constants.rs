@@ -168,5 +168,5 @@ fn a_resumed_run_has_the_same_constants() {
         assert_eq!(last("part"), last("whole"), "stopped after {steps} steps");
     }
     // Another run may start from the parameters; its constants are its own.
-    dlc(path, &["run", "p.dl", "--no-save", "--init", "runs/whole/last.safetensors"]);
+    dlc(path, &["run", "p.dl", "--no-save", "--init", "runs/whole/best.safetensors"]);
 }

@@ -160,7 +160,7 @@ fn a_perceptron_trains() {
     let mut best = Duration::MAX;
     for _ in 0..2000 {
         let mut spent = vec![0; parts.len()];
-        machine.profile(&mut memory, &[rows], &mut spent).unwrap();
+        machine.profile(&mut memory, &[rows], &[], &mut spent).unwrap();
         least.iter_mut().zip(spent).for_each(|(least, spent)| *least = (*least).min(spent));
         let start = Instant::now();
         machine.run(&mut memory, &[rows]).unwrap();

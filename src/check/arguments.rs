@@ -1,6 +1,7 @@
 //! Arguments as written, arranged to the inputs and options of what is applied.
 
 use super::application::Given;
+use super::familiar::familiar_option;
 use super::globals::Global;
 use super::scope::Checker;
 use super::typed::{DefId, Definition, Element, Expr, ExprKind, Kind, Type};
@@ -45,7 +46,8 @@ impl Checker<'_> {
                         )
                         .at(name.span, "unknown here")
                         .at(d.span, format!("`{}` is defined here", d.name));
-                        error = match closest(&name.text, names.iter().copied()) {
+                        let meant = familiar_option(&name.text, &names);
+                        error = match meant.or_else(|| closest(&name.text, names.iter().copied())) {
                             Some(near) => error.help(format!("did you mean `{near}`?")),
                             None if d.options.is_empty() => error.note("it has no options"),
                             None => error.note(format!("its options are {}", list(&names[count..]))),

@@ -1,11 +1,11 @@
 //! What the language itself applies: reductions, elementwise functions, draws, and the few operations on shapes.
 
 use super::application::Given;
+use super::arguments::counted;
 use super::elementwise::unary;
 use super::expression::is_boolean;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
-use super::shared::ROLES;
 use super::typed::{Axis, Draw, Element, Expr, ExprKind, ReduceOp, TensorType, Type, same_extent};
 use crate::ir::{Op, Size, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
@@ -55,13 +55,16 @@ impl Checker<'_> {
         };
         if let Some(stray) = stray {
             let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` has no option `{}`", stray.text))
-                .at(stray.span, "unknown here");
+                .at(stray.span, "unknown here")
+                .help(usage(name));
             return Some(self.fail(span, error));
         }
         if given.len() != arity {
             self.check_all(given);
-            let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes {arity} argument(s)"))
-                .at(span, format!("{} given", given.len()));
+            let takes = format!("`{name}` takes {}", counted(arity, "argument"));
+            let error = Diagnostic::new(codes::WRONG_ARGUMENTS, takes)
+                .at(span, format!("{} given", given.len()))
+                .help(usage(name));
             return Some(self.fail(span, error));
         }
         if let Some(over) = over
@@ -165,13 +168,7 @@ impl Checker<'_> {
                 }
                 OverAxis::Label(name) => {
                     let labelled = |a: &Axis| matches!(a, Axis::Sized { label: Some(l), .. } if **l == *name.text);
-                    let role = || match &e.kind {
-                        ExprKind::Parameter(path) => {
-                            path.roles.iter().zip(ROLES).find(|(_, role)| *role == name.text).and_then(|(at, _)| *at)
-                        }
-                        _ => None,
-                    };
-                    (t.axes.iter().position(labelled).or_else(role), name.text.clone(), name.span)
+                    (t.axes.iter().position(labelled), name.text.clone(), name.span)
                 }
             };
             match position {
@@ -244,8 +241,10 @@ impl Checker<'_> {
             }
             Type::Tensor(t) => {
                 let Some(axes) = self.reduced_axes(&e, over) else { return poison(span) };
+                let kept: Vec<Axis> =
+                    (0..t.axes.len()).filter(|k| !axes.contains(k)).map(|k| t.axes[k].clone()).collect();
                 let element = t.element.clone();
-                reduced(op, e, axes, element, span)
+                tensor(ExprKind::Reduce { op, value: Box::new(e), axes }, element, kept, span)
             }
             _ => poison(span),
         }
@@ -258,16 +257,13 @@ impl Checker<'_> {
         if e.ty.is_error() {
             return e;
         }
-        // The axes are looked up on the value itself, which may be a parameter with roles, and which an error shows.
-        let tensor = e.ty.tensor().is_some();
-        let Some(axes) = self.reduced_axes(&e, over.filter(|_| tensor)) else { return poison(span) };
+        // The axes are looked up on the value itself, so that an error shows it.
+        if self.reduced_axes(&e, over.filter(|_| e.ty.tensor().is_some())).is_none() {
+            return poison(span);
+        }
         let (shared, read) = self.share(e);
         let square = self.binary(BinaryOp::Mul, read.clone(), read, span);
-        let total = if tensor && !square.ty.is_error() {
-            reduced(ReduceOp::Sum, square, axes, Element::Float, span)
-        } else {
-            self.reduction(ReduceOp::Sum, square, over, span)
-        };
+        let total = self.reduction(ReduceOp::Sum, square, over, span);
         let root = self.apply_float(Op::Sqrt(p::Sqrt), total, "`norm` takes", span);
         self.with(vec![shared], root)
     }
@@ -571,9 +567,20 @@ impl Checker<'_> {
     }
 }
 
-/// A tensor without the axes that are reduced.
-fn reduced(op: ReduceOp, e: Expr, axes: Vec<usize>, element: Element, span: Span) -> Expr {
-    let kept = e.ty.tensor().map_or(&[][..], |t| &t.axes).iter().enumerate();
-    let kept = kept.filter(|(k, _)| !axes.contains(k)).map(|(_, axis)| axis.clone()).collect();
-    tensor(ExprKind::Reduce { op, value: Box::new(e), axes }, element, kept, span)
+/// How a built-in function is applied.
+fn usage(name: &str) -> String {
+    match name {
+        "sum" | "mean" | "max" | "min" | "norm" | "argmax" => {
+            format!("the axes it runs over are named after `over`: `{name}(x over N)`")
+        }
+        "grad" => {
+            "write `grad(e, x)` for a number e, `grad(J)(θ)` for an objective, `grad(f)(x)` for a function".into()
+        }
+        "where" => "write `where(c, a, b)`: a where c is true, else b".into(),
+        "log" => "it is the natural logarithm, `log(x)`; to base b it is `log(x) / log(b)`".into(),
+        "size" => "write `size(x over D)`".into(),
+        "dot" | "concat" => format!("write `{name}(a, b)`"),
+        "draws" => "write `draws(e, 20)`".into(),
+        _ => format!("write `{name}(x)`"),
+    }
 }

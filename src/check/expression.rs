@@ -13,7 +13,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 const MOST_VALUES: usize = 1000;
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 50] = [
+pub const BUILTINS: [&str; 52] = [
     "jvp",
     "vjp",
     "jacobian",
@@ -24,6 +24,8 @@ pub const BUILTINS: [&str; 50] = [
     "stack",
     "reverse",
     "range",
+    "sort",
+    "order",
     "exp",
     "log",
     "log1p",

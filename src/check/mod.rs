@@ -19,6 +19,7 @@ mod definition;
 mod derivative;
 mod elementwise;
 mod expression;
+mod familiar;
 mod function;
 mod gather;
 mod globals;
@@ -41,6 +42,7 @@ mod segments;
 mod selection;
 mod shape;
 mod shared;
+mod splits;
 mod train;
 pub mod typed;
 mod uses;
@@ -97,6 +99,7 @@ fn check_files(
     let mut errors = Vec::new();
     let computed = computed::definitions(user);
     let globals = Globals::collect(prelude, modules, user, &computed, schemas, settings, &mut errors);
+    splits::check(&globals, schemas, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {
@@ -104,7 +107,7 @@ fn check_files(
     }
     let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     let search = globals.search.and_then(|s| search::check(&globals, s, train.as_ref(), &mut errors));
-    errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
+    errors.sort_by_key(Diagnostic::order);
     errors.dedup();
     if errors.len() > MAX_ERRORS {
         let rest = errors.len() - MAX_ERRORS;

@@ -384,6 +384,11 @@ impl Printer<'_> {
                 self.expression(out, index, depth)?;
                 write!(out, " along {axis} batch {batch:?})")
             }
+            ExprKind::Order { value, axis } => {
+                write!(out, "order(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis})")
+            }
             ExprKind::OneHot(value) => unary(out, "one_hot", value),
             ExprKind::Concat { values, axis } => {
                 write!(out, "concat(")?;

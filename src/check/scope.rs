@@ -1,5 +1,6 @@
 //! The state of checking one definition or the `train` block: its locals, size variables and scopes.
 
+use super::familiar::familiar;
 use super::globals::{Global, Globals};
 use super::shape::Names;
 use super::typed::{
@@ -220,7 +221,9 @@ impl<'c> Checker<'c> {
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();
         known.extend(self.globals.visible(self.file));
         known.extend(super::expression::BUILTINS);
-        if let Some(near) = closest(name, known) {
+        if let Some(help) = familiar(name) {
+            error = error.help(help);
+        } else if let Some(near) = closest(name, known) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.kind.is_none() && !self.columns.is_empty() {
             // By the names of their locals, which say the data set of those that are not the first's.
@@ -258,6 +261,12 @@ impl<'c> Checker<'c> {
             if !error.labels.iter().any(|l| l.span == local.span) && local.origin != Origin::Temporary {
                 error = error.at(local.span, format!("`{}` is {}", local.name, self.show(&local.ty)));
             }
+            if self.is_all_columns(*id) {
+                error = error.note(format!(
+                    "`{}` is every column of the data, as none is named as its target: `csv(…, target: column)`",
+                    local.name
+                ));
+            }
             if let Some(tensor) = local.ty.tensor()
                 && tensor.axes.iter().any(|a| matches!(a, Axis::Pack(p) if p.0 > 0))
                 && local.origin == Origin::Input
@@ -273,12 +282,22 @@ impl<'c> Checker<'c> {
     }
 
     /// Where a column of integers is standardized, if it is.
-    fn standardized_integers(&self, id: LocalId) -> Option<Span> {
+    pub fn standardized_integers(&self, id: LocalId) -> Option<Span> {
         let (data, name) = self.columns.get(&id)?;
         let set = &self.globals.data[data.0 as usize];
         let column = self.globals.schemas.get(&set.name)?.column(name)?;
         let found = set.standardized.iter().find(|s| s.column.as_ref() == Some(name))?;
         matches!(column.kind, super::schema::ColumnKind::Int { .. }).then_some(found.span)
+    }
+
+    /// Whether this is a column of the data that holds all of its single columns.
+    fn is_all_columns(&self, id: LocalId) -> bool {
+        let Some((data, _)) = self.columns.get(&id) else { return false };
+        let [_, Axis::Sized { size, .. }] = self.local(id).ty.tensor().map_or(&[][..], |t| &t.axes) else {
+            return false;
+        };
+        let others = self.columns.iter().filter(|(other, (of, _))| *other != &id && of == data);
+        size.as_constant().is_some_and(|n| n > 1 && others.count() as u64 == n)
     }
 
     /// What the definition is, for messages: `fn softmax`, `the train block`.

@@ -1,8 +1,9 @@
 //! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
 
+use super::familiar::familiar_member;
 use super::globals::Global;
 use super::member::is_application;
-use super::scope::{Checker, poison};
+use super::scope::{Binding, Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
@@ -101,10 +102,30 @@ impl Checker<'_> {
         if let Some(error) = self.column_elsewhere(e) {
             return error;
         }
+        if let ast::ExprKind::Field { base, name } = &e.kind
+            && let Some(error) = self.member_of_value(base, name)
+        {
+            return self.fail(e.span, error);
+        }
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "parameters are reached by their path in `train` only")
             .at(e.span, format!("{} sees its inputs and its own parameters", self.place()))
             .help("make the value an input of this definition");
         self.fail(e.span, error)
+    }
+
+    /// The error for `x.name` where x is a tensor.
+    fn member_of_value(&self, base: &ast::Expr, name: &ast::Name) -> Option<Diagnostic> {
+        let value = base.as_name()?;
+        let Some((Binding::Local(id), _)) = self.lookup(value) else { return None };
+        let ty = &self.local(*id).ty;
+        ty.tensor()?;
+        let error = Diagnostic::new(codes::UNKNOWN_NAME, format!("`{value}` has no part `{}`", name.text))
+            .at(name.span, format!("`{value}` is {}, a tensor", self.show(ty)))
+            .help(
+                familiar_member(&name.text)
+                    .unwrap_or("what is done with a tensor stands before it: `sum(x)`, `exp(x)`"),
+            );
+        Some(error)
     }
 
     /// `over weights, classifier.hidden`

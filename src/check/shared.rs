@@ -28,7 +28,7 @@ pub struct Shared {
 
 /// What a path leads to.
 enum Found {
-    Tensor(TensorType, [Option<usize>; 2]),
+    Tensor(TensorType),
     /// More than one parameter, or one whose shape is not known.
     Others,
 }
@@ -107,9 +107,9 @@ impl Checker<'_> {
             return Some(self.fail(e.span, error));
         };
         Some(match member(definitions, d, applied, &parts) {
-            Some(Found::Tensor(t, roles)) => {
+            Some(Found::Tensor(t)) => {
                 let instance = Some((shared.name, shared.loops));
-                let path = ParameterPath { roles, instance, rest: parts.iter().map(|p| p.to_string()).collect() };
+                let path = ParameterPath { instance, rest: parts.iter().map(|p| p.to_string()).collect() };
                 tensor(ExprKind::Parameter(path), Element::Float, t.axes, e.span)
             }
             found => {
@@ -137,14 +137,14 @@ impl Checker<'_> {
         }
         let known = Substitution::default();
         let found = match member(definitions, d, &known, &parts)? {
+            Found::Tensor(t) => Found::Tensor(t),
             Found::Others => {
                 let applied = self.net_substitution(net)?;
                 member(definitions, d, &applied, &parts)?
             }
-            tensor => tensor,
         };
-        let Found::Tensor(t, roles) = found else { return None };
-        let path = ParameterPath { roles, instance: None, rest: path.to_vec() };
+        let Found::Tensor(t) = found else { return None };
+        let path = ParameterPath { instance: None, rest: path.to_vec() };
         Some(tensor(ExprKind::Parameter(path), Element::Float, t.axes, span))
     }
 
@@ -197,12 +197,7 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
                 _ => None,
             })?;
             let ty = d.local(local).ty.tensor()?;
-            Some(if rest.is_empty() && known(&ty.axes, s) {
-                let roles = ROLES.map(|role| role_of(&ty.axes, role));
-                Found::Tensor(s.tensor(ty), roles)
-            } else {
-                Found::Others
-            })
+            Some(if rest.is_empty() && known(&ty.axes, s) { Found::Tensor(s.tensor(ty)) } else { Found::Others })
         }
         Member::Application { .. } if rest.is_empty() => Some(Found::Others),
         Member::Application { segment, def, .. } => {
@@ -220,16 +215,6 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
             member(definitions, &definitions[def.0 as usize], &inner.unwrap_or_default(), rest)
         }
     }
-}
-
-/// What axes are to a parameter.
-pub const ROLES: [&str; 2] = ["fan_in", "fan_out"];
-
-/// The axis that has this role: by its label, else `fan_out` is the last one and `fan_in` the one before.
-fn role_of(axes: &[Axis], role: &str) -> Option<usize> {
-    let labelled = |a: &Axis| matches!(a, Axis::Sized { label: Some(l), .. } if **l == *role);
-    let place = axes.len().checked_sub(if role == ROLES[0] { 2 } else { 1 });
-    axes.iter().position(labelled).or(place)
 }
 
 fn bound(size: &Size, s: &Substitution) -> bool {

@@ -16,7 +16,8 @@ const CHUNK_SECONDS: f64 = 0.005;
 
 pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
     let settings = settings(&options.compile, options.seed)?;
-    let Loaded { files, program, tables, .. } = load_trainable(&options.source, FloatType::of(settings.dtype))?;
+    let Loaded { files, program, tables, reading, .. } =
+        load_trainable(&options.source, FloatType::of(settings.dtype))?;
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
     let origin = match train::Source::new(&program, &tables, &settings) {
         Ok(origin) => origin,
@@ -38,6 +39,7 @@ pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
     let median = times[times.len() / 2];
     let least = times[0];
     let peak = peak_rss_mb();
+    let reading = reading.as_secs_f64() * 1e3;
     if options.json {
         let mut object = json!({
             "file": options.source.file.display().to_string(),
@@ -47,6 +49,7 @@ pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
             "ms_min": least,
             "compile_ms": compile_ms,
             "first_step_ms": first_step_ms,
+            "reading_ms": reading,
             "peak_rss_mb": peak,
         });
         if options.losses > 0 {
@@ -56,7 +59,7 @@ pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
     }
     let mut text = format!(
         "{} steps, {} threads\nmedian      {median:.6} ms/step\nleast       {least:.6} ms/step\n\
-         compiling   {compile_ms:.2} ms\nfirst step  {first_step_ms:.2} ms after the process began\n",
+         compiling   {compile_ms:.2} ms\nfirst step  {first_step_ms:.2} ms after the process began, {reading:.2} ms of them reading data\n",
         options.steps, settings.threads
     );
     if let Some(peak) = peak {

@@ -254,8 +254,14 @@ fn changed(folder: &Folder, wanted: &str, changes: &[String]) -> Result<(), Fail
     for change in rest {
         error = error.note(change.clone());
     }
-    let best = folder.best().display().to_string();
-    Err(error.help(format!("begin a new run; `--init {best}` starts it from the parameters of this one")).into())
+    Err(error
+        .help(match folder.start() {
+            Some(start) => {
+                format!("begin a new run; `--init {}` starts it from the parameters of this one", start.display())
+            }
+            None => "begin a new run".to_owned(),
+        })
+        .into())
 }
 
 /// The run to go on with.
@@ -282,7 +288,13 @@ pub fn kept(folder: Folder, options: &Run) -> Result<Kept, Failure> {
 
 /// Where a run stood, and how it is kept from there.
 pub fn standing(kept: &Kept, options: &Run) -> Result<(Stood, Keeping), Failure> {
-    let stood = Stood::read(&kept.folder)?;
+    let best = Some(kept.folder.best()).filter(|best| best.is_file());
+    let stood = Stood::read(&kept.folder).map_err(|error| match best {
+        Some(best) if error.help.is_none() => {
+            error.help(format!("`--init {}` starts a new run from the best parameters", best.display()))
+        }
+        _ => error,
+    })?;
     for standing in stood.all() {
         changed(&kept.folder, "go on", &standing.about.identity.changes(&kept.config.identity))?;
     }

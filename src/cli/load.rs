@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A program without errors, and the data it declares.
 pub struct Loaded {
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub tables: BTreeMap<String, Table>,
     /// The files of each data set.
     pub data_files: BTreeMap<String, Vec<PathBuf>>,
+    /// What reading them took.
+    pub reading: Duration,
 }
 
 impl Loaded {
@@ -75,9 +78,10 @@ fn add_bytes(files: &mut Files, path: &Path, bytes: Vec<u8>) -> Result<FileId, D
             // Up to here the lossy text has the same bytes.
             let at = error.utf8_error().valid_up_to();
             let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+            let wide = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
             Err(Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
                 .at(Span::new(file, at, at + 1), format!("the byte {byte:#04x} does not belong here"))
-                .help("save the file as UTF-8"))
+                .help(if wide { "this looks like UTF-16: save the file as UTF-8" } else { "save the file as UTF-8" }))
         }
     }
 }
@@ -115,7 +119,9 @@ pub fn parsed(path: &Path) -> Result<(Files, FileId, ast::File), Failure> {
 pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut files, user, tree) = parsed(&source.file)?;
     let mut errors = Vec::new();
+    let start = Instant::now();
     let (mut tables, mut schemas, mut data_files) = read_data(&tree, source.directory(), float, &mut errors);
+    let reading = start.elapsed();
     let prelude = check::prelude(&mut files);
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
@@ -131,13 +137,16 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
-        errors.extend(train::standardize(&program, &mut tables).err());
+        match train::divide(&program, &tables) {
+            Ok(()) => errors.extend(train::standardize(&program, &mut tables).err()),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
-        errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
+        errors.sort_by_key(Diagnostic::order);
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
-    Ok(Loaded { files, user, used, program, tables, data_files })
+    Ok(Loaded { files, user, used, program, tables, data_files, reading })
 }
 
 /// As [`load`], for what needs a program that trains something.
@@ -168,7 +177,8 @@ pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result
     if !errors.is_empty() {
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
-    Ok(Loaded { files, user, used, program, tables: BTreeMap::new(), data_files: BTreeMap::new() })
+    let (tables, data_files, reading) = (BTreeMap::new(), BTreeMap::new(), Duration::ZERO);
+    Ok(Loaded { files, user, used, program, tables, data_files, reading })
 }
 
 /// The tables that can be read, what the checker needs to know of them, and the files they are read from.

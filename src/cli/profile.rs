@@ -125,8 +125,10 @@ impl Told<'_> {
         if text.chars().count() > LONGEST {
             text = text.chars().take(LONGEST - 1).chain(['…']).collect();
         }
+        let updates = self.program.updates(step);
+        let updates = if updates.is_empty() { String::new() } else { format!(" -> {}", updates.join(", ")) };
         let more = if all.len() > 1 { format!(" (and {} more)", all.len() - 1) } else { String::new() };
-        format!("{file}:{line}  {path}{text}{more}")
+        format!("{file}:{line}  {path}{text}{more}{updates}")
     }
 
     /// Every stretch of a step, in the order in which they run.
@@ -213,6 +215,7 @@ impl Told<'_> {
                     "kind": if matches!(step.work, Work::Product(_)) { "product" } else { "loops" },
                     "expression": named.and_then(|k| all.get(k)).map(expression),
                     "expressions": all.iter().map(expression).collect::<Vec<_>>(),
+                    "updates": self.program.updates(step),
                     "us": seconds * 1e6,
                     "share": share(*seconds),
                     "flops": cost.flops,

@@ -10,7 +10,7 @@ use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
 use crate::runtime::memory::ProcessClock;
 use crate::source::{Diagnostic, Files, codes};
-use crate::train::record::{Keeper, Keeping, Stood};
+use crate::train::record::{Folder, Keeper, Keeping, Stood};
 use crate::train::{self, Diverged, Ended, Reporter, Request, RunError, Settings, divergence};
 use std::io::{self, Write};
 use std::path::Path;
@@ -47,6 +47,9 @@ fn resume(options: &Run, clock: &ProcessClock, kept: Kept) -> Result<(), Failure
     if stood.finished(runs) && (runs == 1 || folder.summary().exists()) {
         note(&format!("the run {} has come to its end: there is nothing to go on with", folder.path().display()));
         return Ok(());
+    }
+    if stood.all().next().is_none() {
+        note(&format!("the run {} ended before it was first saved: it begins again", folder.path().display()));
     }
     let file = source.file.display().to_string();
     train(options, clock, Job { file, settings, loaded, init, stood, keeping })
@@ -125,9 +128,16 @@ pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
 /// The tensors of a safetensors file, as a run of this float type holds them.
 pub fn starting_tensors(path: Option<&Path>, dtype: DType) -> Result<Vec<(String, Tensor)>, Failure> {
     let Some(path) = path else { return Ok(Vec::new()) };
+    if path.is_dir() {
+        let message = format!("{} is a folder, and training starts from a file of tensors", path.display());
+        let start = Folder::open(path).ok().and_then(|folder| folder.start());
+        let help = start.map_or(String::new(), |file| format!("\nhelp: did you mean `{}`?", file.display()));
+        return Err(Failure::message(message + &help));
+    }
     let read = safetensors::read(path, None).map_err(|e| Failure::data(&e))?;
-    let tensors: Vec<(String, Tensor)> =
-        read.tensors.into_iter().map(|(name, array)| (name, array.tensor(dtype))).collect();
+    // Before the names of what a checkpoint holds of other moments stands a slash.
+    let now = read.tensors.into_iter().filter(|(name, _)| !name.contains('/'));
+    let tensors: Vec<(String, Tensor)> = now.map(|(name, array)| (name, array.tensor(dtype))).collect();
     match tensors.iter().find(|(_, tensor)| !divergence::finite(tensor)) {
         Some((name, _)) => {
             let place = format!("{}: the tensor `{name}`", path.display());

@@ -112,7 +112,7 @@ impl Desk<'_> {
         source.set.extend(setting.iter().cloned());
         let (loaded, stood, keeping) = match self.kept.as_ref().map(|kept| kept.folder()) {
             None => (self.load(&source)?, Stood::default(), Keeping::Nothing),
-            Some(within) if within.trial(number).config_path().exists() => {
+            Some(within) if within.trial(number).is_saved() => {
                 let kept = keep::kept(within.trial(number), self.options)?;
                 let (stood, keeping) = keep::standing(&kept, self.options)?;
                 (kept.loaded, stood, keeping)

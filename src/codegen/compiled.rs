@@ -7,9 +7,9 @@ use super::executable::{Executable, module};
 use super::kernel::Emitter;
 #[cfg(target_arch = "x86_64")]
 use super::step::emit_wide;
-use super::step::{emit_product, emit_step};
+use super::step::{emit_order, emit_product, emit_step};
 use super::table::TableLayout;
-use super::{CodegenError, Cpu, Options, product, target};
+use super::{CodegenError, Cpu, Options, order, product, target};
 use crate::ir::{Bindings, DType, Size, Symbol};
 use crate::schedule::kernel::{Expr, Index, Kernel};
 use crate::schedule::program::{Buffer, Program, ProgramOutput, Work};
@@ -84,6 +84,10 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
         (ROWS, product::rows_f32 as *const u8),
+        order::function(DType::F32),
+        order::function(DType::F64),
+        order::function(DType::I32),
+        order::function(DType::I64),
     ];
     let mut module = module(isa, &symbols)?;
     let layout = TableLayout::new(program);
@@ -337,6 +341,16 @@ fn emit<M: Module>(
                 let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                 emit_product(builder, program, product, layout, library, options, config)?;
+            }
+            Work::Order(order) => {
+                writer.clear(id);
+                let (name, _) = order::function(program.buffer(order.from).elem);
+                let mut of_order = writer.module.make_signature();
+                of_order.params.extend([AbiParam::new(types::I64); 4]);
+                let function = writer.module.declare_function(name, Linkage::Import, &of_order).map_err(refused)?;
+                let function = writer.module.declare_func_in_func(function, &mut writer.context.func);
+                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                emit_order(builder, order, layout, function, config)?;
             }
         }
         writer.define(id, &step.name)?;

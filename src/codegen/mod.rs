@@ -13,6 +13,7 @@ mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod order;
 mod peaks;
 mod product;
 mod reduce;
@@ -28,7 +29,7 @@ mod wide;
 pub use compiled::{Compiled, Interface, compile};
 pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
-pub use team::forks;
+pub use team::{forks, run as on_team};
 
 use std::fmt;
 

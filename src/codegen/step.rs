@@ -10,7 +10,7 @@ use super::table::TableLayout;
 use super::{CodegenError, Options};
 use crate::ir::Size;
 use crate::schedule::kernel::Kernel;
-use crate::schedule::program::{Operand, Product, Program, element_bytes};
+use crate::schedule::program::{Operand, Order, Product, Program, element_bytes};
 use crate::schedule::waves::shared_loop;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
@@ -57,6 +57,32 @@ pub(super) fn emit_wide(
     builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
     let span = builder.ins().stack_addr(types::I64, slot, 0);
     builder.ins().call(wide, &[table, span]);
+    builder.ins().return_(&[]);
+    builder.seal_all_blocks();
+    builder.finalize(config);
+    Ok(())
+}
+
+/// Emits the sort of the rows of a buffer.
+pub(super) fn emit_order(
+    mut builder: FunctionBuilder,
+    order: &Order,
+    layout: &TableLayout,
+    library: FuncRef,
+    config: TargetFrontendConfig,
+) -> Result<(), CodegenError> {
+    let table = enter(&mut builder);
+    let mut sizes = Sizes::new(layout, table);
+    let mut arguments = Vec::new();
+    for size in [&order.rows, &order.length] {
+        sizes.prepare(&mut builder, size)?;
+        arguments.push(sizes.get(&mut builder, size)?);
+    }
+    for buffer in [order.from, order.to] {
+        let word = layout.buffer(buffer);
+        arguments.push(builder.ins().load(types::I64, fixed(), table, (word * 8) as i32));
+    }
+    builder.ins().call(library, &arguments);
     builder.ins().return_(&[]);
     builder.seal_all_blocks();
     builder.finalize(config);

@@ -168,7 +168,7 @@ fn spawn(number: usize) -> Option<Worker> {
 }
 
 /// Runs `f` for every part below `parts` on at most `threads` threads, the caller's included.
-pub(super) fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
+pub fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
     run_numbered(threads, parts, &|part, _| f(part));
 }
 

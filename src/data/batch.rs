@@ -107,6 +107,7 @@ impl Batches {
     pub fn seek(&mut self, position: Position) {
         self.position = position;
         match &mut self.visits {
+            Visits::Listed(visited) if self.order == Order::InOrder && visited.len() == self.rows.len() => {}
             Visits::Listed(visited) => {
                 visited.clear();
                 visited.extend(self.rows.iter());

@@ -161,7 +161,12 @@ pub fn describe(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::UnexpectedEof => "it ends too early".into(),
         io::ErrorKind::IsADirectory => "this is a folder".into(),
+        io::ErrorKind::NotADirectory => "a file is in the way, where there should be a folder".into(),
+        io::ErrorKind::AlreadyExists => "there is something of this name already".into(),
         io::ErrorKind::StorageFull => "no space is left on the device".into(),
+        io::ErrorKind::QuotaExceeded => "the quota of the disk is used up".into(),
+        io::ErrorKind::FileTooLarge => "the file would be too large".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
         _ => error.to_string(),
     }
 }

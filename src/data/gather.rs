@@ -4,6 +4,7 @@ use super::encoding::Part;
 use super::error::{DataError, Problem};
 use super::standardize::Standard;
 use super::table::{Column, Table, Values};
+use crate::runtime::View;
 
 /// What a buffer of a step holds. Floats become integers by truncation; [`Column::check_index_range`] has shown before
 /// that a column used as indices holds integers.
@@ -102,6 +103,32 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The given rows of a column where they are, if they lie there one after the other, unconverted and unscaled.
+    pub fn lying(&self, selected: &Selected, rows: &[usize]) -> Option<View<'_>> {
+        if self.stream().is_some() || selected.part != Part::Whole || selected.standard.is_some() {
+            return None;
+        }
+        let first = *rows.first()?;
+        if !rows.iter().enumerate().all(|(k, row)| *row == first + k) {
+            return None;
+        }
+        let column = &self.columns()[selected.column];
+        let range = first * column.width()..(first + rows.len()) * column.width();
+        match &column.values {
+            Values::F32(values) => Some(View::F32(&values[range])),
+            Values::F64(values) => Some(View::F64(&values[range])),
+            Values::I64(values) => Some(View::I64(&values[range])),
+            Values::U8(_) => None,
+        }
+    }
+
+    /// Whether gathering rows is copying within memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.stream().is_none()
+    }
+}
+
 impl Column {
     fn gather<T: Element>(&self, selected: &Selected, rows: &[usize], out: &mut [T]) {
         let stride = self.width();
@@ -189,6 +216,19 @@ mod tests {
         let mut integers = [0i32; 2];
         table.gather(&selected, &[1], &mut integers).unwrap();
         assert_eq!(integers, [10, 11]);
+    }
+
+    #[test]
+    fn rows_in_a_row_are_found_where_they_lie() {
+        let values = Values::F32((0..8).map(|v| v as f32).collect());
+        let column = Column::new("x", Array { shape: vec![4, 2], values }, FloatType::F32, Path::new("x.npy")).unwrap();
+        let table = Table::of(vec![column], &[]).unwrap();
+        let selected = table.select("x").unwrap();
+        assert_eq!(table.lying(&selected, &[1, 2]), Some(View::F32(&[2.0, 3.0, 4.0, 5.0])));
+        assert_eq!(table.lying(&selected, &[0, 1, 2, 3]).map(|v| v.len()), Some(8));
+        for apart in [&[][..], &[1, 3], &[2, 1], &[1, 1]] {
+            assert_eq!(table.lying(&selected, apart), None, "{apart:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instanc
 use crate::ir::primitive::{Concat, Custom};
 use crate::ir::{NodeId, Role, Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 impl<'p> Elaborator<'p> {
@@ -134,7 +134,11 @@ impl<'p> Elaborator<'p> {
     /// Whether a net has parameters and none of them is trained: it evaluates within what trains others.
     fn frozen(&self, net: &str) -> bool {
         let Some(trained) = self.players.get(self.player) else { return false };
-        !self.forced && self.owns(net) && self.parameters_of(net).all(|k| !trained.contains(&k))
+        if self.forced || !self.owns(net) {
+            return false;
+        }
+        let trained: HashSet<usize> = trained.iter().copied().collect();
+        self.parameters_of(net).all(|k| !trained.contains(&k))
     }
 
     fn parameters_of(&self, net: &str) -> impl Iterator<Item = usize> {

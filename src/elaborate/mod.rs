@@ -33,7 +33,7 @@ use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
 pub use measure::MEMBERS;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// A tensor that outlives a step, named by its path: `classifier.hidden.W`.
@@ -346,21 +346,23 @@ impl<'p> Elaborator<'p> {
 /// The graph that the outputs need: dead nodes go, dead inputs too unless an output is their next value.
 fn without_dead(graph: &Graph) -> Graph {
     let mut live = graph.live();
+    let assigned: HashSet<&str> =
+        graph.outputs().iter().filter(|o| o.role == OutputRole::Next).map(|o| &*o.name).collect();
     for id in graph.inputs() {
         if let Op::Input(input) = graph.op(id) {
-            let assigned = |o: &crate::ir::Output| o.role == OutputRole::Next && o.name == input.name;
-            live[id.index()] |= graph.outputs().iter().any(assigned);
+            live[id.index()] |= assigned.contains(&*input.name);
         }
     }
     let mut builder = Builder::new();
-    let mut new: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
+    let made = |new: &[Option<NodeId>], old: NodeId| new[old.index()].expect("operands of live nodes are live");
     for id in graph.ids().filter(|id| live[id.index()]) {
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|o| new[o]).collect();
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|o| made(&new, *o)).collect();
         builder.set_origin(graph.node(id).origin.clone());
-        new.insert(id, builder.push(graph.op(id).clone(), &operands));
+        new[id.index()] = Some(builder.push(graph.op(id).clone(), &operands));
     }
     for output in graph.outputs() {
-        builder.output(output.name.clone(), output.role.clone(), new[&output.node]);
+        builder.output(output.name.clone(), output.role.clone(), made(&new, output.node));
     }
     builder.finish()
 }

@@ -141,6 +141,12 @@ impl Graph {
         needed.get(&id)?.as_ref()?.to_f64().first().copied()
     }
 
+    /// Whether these are the operands, in position order.
+    pub(super) fn is_of(&self, id: NodeId, operands: &[NodeId]) -> bool {
+        let edges = self.nodes.edges_directed(id.raw(), Direction::Incoming);
+        edges.map(|e| NodeId::from_raw(e.source())).eq(operands.iter().copied())
+    }
+
     /// The nodes that use this one, ascending, each as often as it uses it.
     pub fn users(&self, id: NodeId) -> Vec<NodeId> {
         let mut users: Vec<_> =

@@ -122,6 +122,25 @@ impl View<'_> {
         self.len() == 0
     }
 
+    pub fn dtype(&self) -> DType {
+        match self {
+            View::F32(_) => DType::F32,
+            View::F64(_) => DType::F64,
+            View::I32(_) => DType::I32,
+            View::I64(_) => DType::I64,
+        }
+    }
+
+    /// The address of the first element, for compiled code.
+    pub(super) fn address(&self) -> u64 {
+        match self {
+            View::F32(x) => x.as_ptr() as u64,
+            View::F64(x) => x.as_ptr() as u64,
+            View::I32(x) => x.as_ptr() as u64,
+            View::I64(x) => x.as_ptr() as u64,
+        }
+    }
+
     /// An element as f64.
     pub fn get(&self, k: usize) -> Option<f64> {
         match self {
@@ -129,6 +148,17 @@ impl View<'_> {
             View::F64(x) => x.get(k).copied(),
             View::I32(x) => x.get(k).map(|v| f64::from(*v)),
             View::I64(x) => x.get(k).map(|v| *v as f64),
+        }
+    }
+
+    /// Copies the elements over those of a tensor that has as many of this type; another is left as it is.
+    pub fn copy_to(&self, tensor: &mut Tensor) {
+        match (self, &mut tensor.data) {
+            (View::F32(x), Data::F32(to)) if to.len() == x.len() => to.copy_from_slice(x),
+            (View::F64(x), Data::F64(to)) if to.len() == x.len() => to.copy_from_slice(x),
+            (View::I32(x), Data::I32(to)) if to.len() == x.len() => to.copy_from_slice(x),
+            (View::I64(x), Data::I64(to)) if to.len() == x.len() => to.copy_from_slice(x),
+            _ => {}
         }
     }
 

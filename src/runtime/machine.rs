@@ -20,6 +20,9 @@ pub struct InputId(usize);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutputId(usize);
 
+/// Elements that an input is for one run.
+pub type Lent<'a> = (InputId, View<'a>);
+
 /// A buffer of the program that the machine owns: an input of a run, or an output.
 struct Owned {
     name: String,
@@ -34,7 +37,8 @@ pub struct Machine {
     subnormals: Subnormals,
     table: Vec<u64>,
     bindings: Bindings,
-    /// Whether a run with the present bindings was found to fit.
+    /// The values of the symbols in order, once a run with them was found to fit.
+    values: Vec<u64>,
     admitted: bool,
     /// Bytes there are for each buffer.
     room: Vec<u64>,
@@ -98,8 +102,9 @@ impl Machine {
         }
         let bindings = capacity;
         let memory = memory.identity();
-        let subnormals = Subnormals::Keep;
-        Ok(Machine { compiled, memory, subnormals, table, bindings, admitted: false, room, inputs, outputs, arena })
+        let (subnormals, admitted) = (Subnormals::Keep, false);
+        let values = Vec::with_capacity(compiled.interface().symbols.len());
+        Ok(Machine { compiled, memory, subnormals, table, bindings, values, admitted, room, inputs, outputs, arena })
     }
 
     /// The same machine, treating subnormal numbers in this way while it runs; they keep their value unless told otherwise.
@@ -122,34 +127,90 @@ impl Machine {
     /// # Errors
     /// If a value is beyond the capacity, or the machine was built on another memory. Nothing has run then.
     pub fn run(&mut self, memory: &mut Memory, values: &[u64]) -> Result<(), RuntimeError> {
+        self.run_on(memory, values, &[])
+    }
+
+    /// As [`Machine::run`], reading some inputs from where they are instead of from the machine's own buffers.
+    ///
+    /// # Errors
+    /// Besides, if what is lent has another type than the input, or fewer elements than this run reads.
+    pub fn run_on(&mut self, memory: &mut Memory, values: &[u64], lent: &[Lent]) -> Result<(), RuntimeError> {
         self.admit(memory, values)?;
-        let _mode = Guard::new(self.subnormals);
-        // SAFETY: every address in the table is that of a live block: the machine's own, or one of `memory`, which is the
-        // memory the machine was built on and is borrowed exclusively here. `admit` found every buffer to fit its room at
-        // these symbols. Blocks are apart, and buffers within the arena overlap only as planned.
-        unsafe { self.compiled.run(&self.table) }
+        self.lend(lent)?;
+        {
+            let _mode = Guard::new(self.subnormals);
+            // SAFETY: every address in the table is that of a live block: the machine's own, or one of `memory`, which is the
+            // memory the machine was built on and is borrowed exclusively here, or of elements that are borrowed here and only
+            // read. `admit` and `lend` found every buffer to fit its room at these symbols. Blocks are apart, and buffers
+            // within the arena overlap only as planned.
+            unsafe { self.compiled.run(&self.table) }
+        }
+        self.take_back(lent);
         Ok(())
     }
 
-    /// Runs the step part by part and adds the ticks each took to `spent`, which has one entry per part.
-    pub fn profile(&mut self, memory: &mut Memory, values: &[u64], spent: &mut [u64]) -> Result<(), RuntimeError> {
+    /// As [`Machine::run_on`], part by part; adds the ticks each took to `spent`, which has one entry per part.
+    pub fn profile(
+        &mut self,
+        memory: &mut Memory,
+        values: &[u64],
+        lent: &[Lent],
+        spent: &mut [u64],
+    ) -> Result<(), RuntimeError> {
         self.admit(memory, values)?;
-        let _mode = Guard::new(self.subnormals);
+        self.lend(lent)?;
+        let mode = Guard::new(self.subnormals);
         let mut before = clock::now();
         for (part, spent) in spent.iter_mut().enumerate().take(self.compiled.interface().parts.len()) {
-            // SAFETY: as in `run`; parts run in order.
+            // SAFETY: as in `run_on`; parts run in order.
             unsafe { self.compiled.run_part(part, &self.table) }
             let after = clock::now();
             *spent += after.saturating_sub(before);
             before = after;
         }
+        drop(mode);
+        self.take_back(lent);
         Ok(())
+    }
+
+    /// Puts the addresses of what is lent into the table, all or none.
+    fn lend(&mut self, lent: &[Lent]) -> Result<(), RuntimeError> {
+        for (id, view) in lent {
+            let owned = &self.inputs[id.0];
+            let buffer = &self.compiled.interface().buffers[owned.buffer.index()];
+            let name = || owned.name.clone();
+            if buffer.elem != view.dtype() {
+                return Err(RuntimeError::Type { name: name(), expected: buffer.elem, got: view.dtype() });
+            }
+            if matches!(buffer.place, Place::Input { updated: true, .. }) {
+                return Err(RuntimeError::Conflict(name()));
+            }
+            let expected = elements(buffer, &self.bindings)? as usize;
+            if view.len() < expected {
+                return Err(RuntimeError::Length { name: name(), expected, got: view.len() });
+            }
+        }
+        for (id, view) in lent {
+            self.table[self.compiled.layout().buffer(self.inputs[id.0].buffer)] = view.address();
+        }
+        Ok(())
+    }
+
+    /// Puts back the addresses of the machine's own buffers.
+    fn take_back(&mut self, lent: &[Lent]) {
+        for (id, _) in lent {
+            let owned = &self.inputs[id.0];
+            self.table[self.compiled.layout().buffer(owned.buffer)] = owned.block.address();
+        }
     }
 
     /// Puts the values of the symbols in place and checks what they ask for.
     fn admit(&mut self, memory: &Memory, values: &[u64]) -> Result<(), RuntimeError> {
         if memory.identity() != self.memory {
             return Err(RuntimeError::OtherMemory);
+        }
+        if self.admitted && self.values == values {
+            return Ok(());
         }
         let interface = self.compiled.interface();
         if values.len() != interface.symbols.len() {
@@ -161,16 +222,11 @@ impl Machine {
             if *value > most {
                 return Err(RuntimeError::Size { symbol: symbol.0.to_string(), value: *value, most });
             }
-            if let Some(present) = self.bindings.get_mut(symbol)
-                && present != value
-            {
+            if let Some(present) = self.bindings.get_mut(symbol) {
                 *present = *value;
-                self.admitted = false;
             }
         }
-        if self.admitted {
-            return Ok(());
-        }
+        self.admitted = false;
         for (buffer, room) in interface.buffers.iter().zip(&self.room) {
             let needed = bytes(buffer, &self.bindings)?;
             if needed > *room {
@@ -182,6 +238,8 @@ impl Machine {
                 self.table[word] = *value;
             }
         }
+        self.values.clear();
+        self.values.extend(values);
         self.admitted = true;
         Ok(())
     }

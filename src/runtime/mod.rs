@@ -12,7 +12,7 @@ mod subnormals;
 mod tensors;
 
 pub use block::{Element, View};
-pub use machine::{InputId, Machine, OutputId};
+pub use machine::{InputId, Lent, Machine, OutputId};
 pub use subnormals::Subnormals;
 pub use tensors::{Memory, TensorId};
 

@@ -2,8 +2,8 @@
 
 use super::kernel::{Expr, Kernel, Stmt};
 use super::memory::{accesses, buffer_bytes};
-use super::program::{BufferId, Program, Step, Work, element_bytes};
-use crate::ir::Bindings;
+use super::program::{BufferId, Place, Program, Step, Work, element_bytes};
+use crate::ir::{Bindings, Role};
 use std::collections::BTreeMap;
 
 /// Work and memory traffic of a step.
@@ -35,6 +35,14 @@ impl Program {
                 };
                 Cost { flops: super::product::flops(product, &self.capacity), read: sum(reads), written: sum(writes) }
             }
+            Work::Order(order) => {
+                let bytes = |b| buffer_bytes(self.buffer(b), &self.capacity).unwrap_or(u64::MAX);
+                let size = |size: &crate::ir::Size| size.eval(&self.capacity).unwrap_or(u64::MAX);
+                let (rows, length) = (size(&order.rows), size(&order.length));
+                // Comparisons, each of which looks up two elements.
+                let flops = rows.saturating_mul(length).saturating_mul(4 * u64::from(length.max(2).ilog2()));
+                Cost { flops, read: bytes(order.from), written: bytes(order.to) }
+            }
             Work::Kernel(kernel) => self.kernel_cost(kernel),
         }
     }
@@ -52,10 +60,21 @@ impl Program {
         Cost { flops: count.flops, read: total(&count.read), written: total(&count.written) }
     }
 
+    /// The parameters that a step gives their next values.
+    pub fn updates(&self, step: &Step) -> Vec<&str> {
+        let written = accesses(step).1.into_iter().map(|b| self.buffer(b));
+        let updated = written.filter_map(|b| match &b.place {
+            Place::Input { name, role: Role::Parameter, updated: true } => Some(&**name),
+            _ => None,
+        });
+        updated.collect()
+    }
+
     /// How many loops run over the buffer in a step: each block of a kernel that reads or writes it, and each operand of a product.
     pub fn passes_over(&self, buffer: BufferId) -> usize {
         let passes = |step: &Step| match &step.work {
             Work::Product(p) => [&p.lhs, &p.rhs, &p.out].iter().filter(|o| o.buffer == buffer).count(),
+            Work::Order(order) => [order.from, order.to].iter().filter(|b| **b == buffer).count(),
             Work::Kernel(kernel) => blocks_with(kernel, &kernel.body, buffer),
         };
         self.steps.iter().map(passes).sum()

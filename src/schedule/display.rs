@@ -104,6 +104,7 @@ impl Display for Step {
         match &self.work {
             Work::Kernel(kernel) => write!(f, "{kernel}"),
             Work::Product(product) => write!(f, "{product}"),
+            Work::Order(o) => writeln!(f, "  order rows={} length={}: {} = {}", o.rows, o.length, o.to, o.from),
         }
     }
 }

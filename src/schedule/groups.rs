@@ -194,7 +194,7 @@ impl Groups {
             rows: nodes.dims[id.index()],
             rank: nodes.graph.ty(id).rank(),
             patterns,
-            open: !matches!(nodes.class(id), Class::Product | Class::Scatter),
+            open: !matches!(nodes.class(id), Class::Product | Class::Scatter | Class::Order),
             lanes: nodes.class(id) == Class::SmallContraction && nodes.brief(id).is_none(),
             data: nodes.data[id.index()],
             incoming: edges.iter().filter(|e| nodes.kept(e.from)).cloned().collect(),

@@ -74,6 +74,10 @@ pub(super) fn accesses(step: &Step) -> (BTreeSet<BufferId>, BTreeSet<BufferId>) 
             reads.extend([product.lhs.buffer, product.rhs.buffer]);
             writes.insert(product.out.buffer);
         }
+        Work::Order(order) => {
+            reads.insert(order.from);
+            writes.insert(order.to);
+        }
         Work::Kernel(kernel) => {
             for value in &kernel.values {
                 if let Expr::Load { buffer, .. } = &value.expr {
@@ -130,7 +134,9 @@ pub(super) fn place(
             placer.own(chain.steps(), &own, &mut piece).ok_or_else(too_large)?;
             if piece.top > 0 {
                 let start = arena.take(piece.top).ok_or_else(too_large)?;
-                own.iter().for_each(|b| drop(placer.offsets.entry(*b).and_modify(|at| *at += start)));
+                for buffer in &own {
+                    placer.offsets.entry(*buffer).and_modify(|at| *at += start);
+                }
                 pieces.push((start, piece.top));
             }
         }

@@ -99,6 +99,15 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
                     let out = home(last).ok_or_else(internal)?;
                     let product = product::product(&nodes, last, out, home).ok_or_else(internal)?;
                     (last, BTreeSet::from([last]), Work::Product(product))
+                } else if nodes.class(last) == Class::Order {
+                    let home = |id: NodeId| plan.memory.homes[id.index()].first().copied().ok_or_else(internal);
+                    let dims = &graph.ty(last).dims;
+                    let (rows, length) = dims.split_at(dims.len().saturating_sub(1));
+                    let count = |dims: &[Size]| dims.iter().fold(Size::constant(1), |n, d| &n * d);
+                    let (rows, length) = (count(rows), count(length));
+                    let from = home(nodes.same_value(nodes.operands(last)[0]))?;
+                    let order = program::Order { rows, length, from, to: home(last)? };
+                    (last, BTreeSet::from([last]), Work::Order(order))
                 } else {
                     let lowered = lower::lower(&nodes, group, &mut plan.memory).ok_or_else(internal)?;
                     if lower::is_empty(&lowered.kernel) {

@@ -32,6 +32,8 @@ pub(super) enum Class {
     /// A contraction computed by the product library.
     Product,
     Scatter,
+    /// The positions of the elements of each row in ascending order, by a sort.
+    Order,
 }
 
 /// A contraction by loops whose sum needs no lanes: its elements are the lanes.
@@ -178,6 +180,10 @@ impl<'g> Nodes<'g> {
             match self.class(id) {
                 Class::Relinear => self.keep(self.linear_base(id)),
                 Class::Reduction | Class::SmallContraction | Class::Scatter => self.keep(id),
+                Class::Order => {
+                    self.keep(id);
+                    self.keep(self.same_value(self.operands(id)[0]));
+                }
                 Class::Product => {
                     self.keep(id);
                     for operand in self.operands[id.index()].clone() {
@@ -295,6 +301,7 @@ fn classify(graph: &Graph, id: NodeId, operands: &[Vec<NodeId>], options: &Optio
         op if reduced_axes(op).is_some_and(|axes| axes.is_empty()) => Class::Element(ScalarOp::Identity),
         op if reduced_axes(op).is_some() => Class::Reduction,
         Op::ScatterAdd(_) => Class::Scatter,
+        Op::Order(_) => Class::Order,
         Op::Contraction(contraction) => {
             let (l, r) = (operands[id.index()][0], operands[id.index()][1]);
             let small = super::product::is_small(graph, contraction, l, r, options)

@@ -64,7 +64,8 @@ pub struct Buffer {
     pub place: Place,
 }
 
-/// Where a buffer lies. Every place is aligned to 64 bytes.
+/// Where a buffer lies. Every place is aligned to 64 bytes, except that an input which is only read may be lent for a run
+/// from any address that its elements may have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Place {
     /// Given by the caller. `updated`: the program writes the input's next value into it.
@@ -104,10 +105,20 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),
+    Order(Order),
+}
+
+/// For each of `rows` rows of `length` elements: the positions of the elements in ascending order, as `Op::Order` has them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Order {
+    pub rows: Size,
+    pub length: Size,
+    /// Dense and row-major, as is `to`, which never overlaps it.
+    pub from: BufferId,
+    pub to: BufferId,
 }
 
 /// For every batch position: `out[m, n] (+)= Σ_k lhs[m, k] · rhs[k, n]`, by the product library.
@@ -184,7 +195,7 @@ impl Program {
     pub fn products(&self) -> impl Iterator<Item = (&Step, &Product)> {
         self.steps.iter().filter_map(|s| match &s.work {
             Work::Product(p) => Some((s, p)),
-            Work::Kernel(_) => None,
+            Work::Kernel(_) | Work::Order(_) => None,
         })
     }
 

@@ -199,7 +199,7 @@ fn facts(steps: &[Step], buffers: &[Buffer]) -> Vec<Facts> {
         let (mut extent, mut scratch) = (None, BTreeSet::new());
         match &step.work {
             Work::Product(p) if p.batch.is_empty() => extent = Some(p.m.clone()),
-            Work::Product(_) => {}
+            Work::Product(_) | Work::Order(_) => {}
             Work::Kernel(kernel) => {
                 if let Some(l) = shared_loop(kernel) {
                     let mut apart = true;
@@ -266,6 +266,7 @@ fn pitch(step: &Step, buffer: BufferId) -> Option<Size> {
     match &step.work {
         Work::Kernel(kernel) => kernel_pitch(kernel, buffer),
         Work::Product(product) => product_pitch(product, buffer),
+        Work::Order(_) => None,
     }
 }
 

@@ -8,10 +8,10 @@ use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Symbol, Tensor};
+use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Tensor};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
-use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
+use crate::runtime::{InputId, Lent, Machine, Memory, RuntimeError, Subnormals};
 use crate::schedule::{self, ScheduleError};
 use crate::source::{Diagnostic, codes};
 use std::collections::BTreeSet;
@@ -159,9 +159,19 @@ fn compile(graph: &Graph, sizes: Sizes, settings: &Settings) -> Result<Compiled,
 /// A machine for batches, with the inputs a run of it needs.
 pub struct Batched {
     pub machine: Machine,
-    /// The symbols that its graph mentions.
-    symbols: Vec<Symbol>,
+    /// Of the symbols that its graph mentions, whether each is the rows of the batch (or those beside).
+    symbols: Vec<bool>,
+    counters: Counters,
     most: Sizes,
+    /// How many threads it may use.
+    pub threads: usize,
+}
+
+/// The inputs that count, as far as the graph reads them.
+struct Counters {
+    global_step: Option<InputId>,
+    step: Option<InputId>,
+    epoch: Option<InputId>,
 }
 
 impl Batched {
@@ -179,8 +189,14 @@ impl Batched {
     /// What `compile` made of a graph, as a machine.
     fn of(compiled: Compiled, most: Sizes, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
         let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
-        let symbols = machine.compiled().interface().symbols.clone();
-        let mut batched = Batched { symbols, most, machine };
+        let rows = Train::batch_symbol();
+        let symbols = machine.compiled().interface().symbols.iter().map(|s| *s == rows).collect();
+        let counters = Counters {
+            global_step: machine.input("step"),
+            step: machine.input(&Counter::Step.input()),
+            epoch: machine.input(&Counter::Epoch.input()),
+        };
+        let mut batched = Batched { symbols, counters, most, threads: settings.threads, machine };
         batched.set("seed", settings.seed as i64)?;
         batched.set("step", 0)?;
         Ok(batched)
@@ -199,31 +215,54 @@ impl Batched {
         }
     }
 
+    /// Sets the number of the step in the run, if the graph reads it.
+    pub fn number(&mut self, global_step: u64) -> Result<(), RuntimeError> {
+        self.put(self.counters.global_step, global_step)
+    }
+
     /// Sets the numbers of the step and of the epoch within the phase, and the counts of `watch`, if the graph reads them.
     pub fn count(&mut self, step: u64, epoch: u64, watches: &[Plateau]) -> Result<(), RuntimeError> {
         for (k, watch) in watches.iter().enumerate() {
             self.set(&Counter::Watch(k as u32).input(), watch.count() as i64)?;
         }
-        self.set(&Counter::Step.input(), step as i64)?;
-        self.set(&Counter::Epoch.input(), epoch as i64)
+        self.put(self.counters.step, step)?;
+        self.put(self.counters.epoch, epoch)
+    }
+
+    fn put(&mut self, id: Option<InputId>, value: u64) -> Result<(), RuntimeError> {
+        id.map_or(Ok(()), |id| self.machine.set_integer(id, value as i64))
     }
 
     /// Runs once over the first rows of the input buffers.
     pub fn run(&mut self, memory: &mut Memory, sizes: impl Into<Sizes>) -> Result<(), RuntimeError> {
-        let values = self.values(sizes.into());
-        self.machine.run(memory, &values)
+        self.run_on(memory, sizes.into(), &[])
     }
 
-    /// As [`Batched::run`], with the ticks of each part of the machine added to `spent`.
-    pub fn profile(&mut self, memory: &mut Memory, sizes: Sizes, spent: &mut [u64]) -> Result<(), RuntimeError> {
-        let values = self.values(sizes);
-        self.machine.profile(memory, &values, spent)
+    /// As [`Batched::run`], reading some inputs from where they are.
+    pub fn run_on(&mut self, memory: &mut Memory, sizes: Sizes, lent: &[Lent]) -> Result<(), RuntimeError> {
+        let (values, count) = self.values(sizes);
+        self.machine.run_on(memory, &values[..count], lent)
     }
 
-    /// The values of the machine's symbols.
-    fn values(&self, sizes: Sizes) -> Vec<u64> {
-        let rows = Train::batch_symbol();
-        self.symbols.iter().map(|s| if *s == rows { sizes.rows } else { sizes.beside }).collect()
+    /// As [`Batched::run_on`], with the ticks of each part of the machine added to `spent`.
+    pub fn profile(
+        &mut self,
+        memory: &mut Memory,
+        sizes: Sizes,
+        lent: &[Lent],
+        spent: &mut [u64],
+    ) -> Result<(), RuntimeError> {
+        let (values, count) = self.values(sizes);
+        self.machine.profile(memory, &values[..count], lent, spent)
+    }
+
+    /// The values of the machine's symbols, and how many there are.
+    fn values(&self, sizes: Sizes) -> ([u64; 2], usize) {
+        let mut values = [0; 2];
+        for (value, is_rows) in values.iter_mut().zip(&self.symbols) {
+            *value = if *is_rows { sizes.rows } else { sizes.beside };
+        }
+        (values, self.symbols.len().min(2))
     }
 }
 

@@ -3,11 +3,13 @@
 use super::build::{Batched, Sizes};
 use super::run::RunError;
 use crate::check::typed::{DataSet, Program, Rows, Train};
+use crate::codegen;
 use crate::data::{self, DataError, Selected, Share, Table};
 use crate::ir::DType;
-use crate::runtime::{InputId, Machine};
+use crate::runtime::{InputId, Lent, Machine};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 /// The part a data set without a split counts as.
 pub const WHOLE: &str = "train";
@@ -146,6 +148,12 @@ pub fn second_set<'t>(
     Ok(Some((dataset, rows, size)))
 }
 
+/// Fails if the rows of a data set cannot be divided as its declaration says.
+pub fn divide(program: &Program, tables: &BTreeMap<String, Table>) -> Result<(), Diagnostic> {
+    let mut known = program.data.iter().filter_map(|declared| Some((declared, tables.get(&declared.name)?)));
+    known.try_for_each(|(declared, table)| Dataset::new(declared, table).map(|_| ()))
+}
+
 /// The rows of a full batch of a phase.
 pub fn training_batch(program: &Program, phase: usize, tables: &BTreeMap<String, Table>) -> Result<Sizes, Diagnostic> {
     let Some(train) = program.train.as_ref().and_then(|t| t.phases.get(phase)) else { return Ok(1.into()) };
@@ -184,35 +192,87 @@ pub fn standardize(program: &Program, tables: &mut BTreeMap<String, Table>) -> R
     Ok(())
 }
 
-/// Copies rows of the columns a machine reads into its inputs.
+/// Copies rows of the columns a machine reads into its inputs, or lends them.
 pub struct Feed<'t> {
-    /// None without data.
-    from: Option<(&'t Table, Vec<(InputId, DType, Selected)>)>,
+    columns: Vec<Fed<'t>>,
+    threads: usize,
 }
+
+/// A column that a machine reads.
+struct Fed<'t> {
+    table: &'t Table,
+    column: Selected,
+    id: InputId,
+    dtype: DType,
+}
+
+/// Elements from which rows that lie one after the other are lent rather than copied: below, a copy takes less.
+const LENT_FROM: usize = 512;
+/// Elements from which copying is shared among threads: below, waking them costs more than they save.
+const SHARED_FROM: usize = 1 << 16;
 
 impl<'t> Feed<'t> {
     /// For the columns of a phase that a machine reads: those of its first data set, or of the second.
     pub fn new(dataset: &Dataset<'t>, batched: &Batched, train: &Train, beside: bool) -> Result<Feed<'t>, DataError> {
-        let Some(table) = dataset.table else { return Ok(Feed { from: None }) };
         let mut columns = Vec::new();
         for column in train.columns.iter().filter(|c| c.beside == beside) {
+            let Some(table) = dataset.table else { continue };
             let Some(id) = batched.machine.input(&column.input) else { continue };
-            columns.push((id, batched.machine.input_dtype(id), table.select(&column.name)?));
+            let (dtype, column) = (batched.machine.input_dtype(id), table.select(&column.name)?);
+            columns.push(Fed { table, column, id, dtype });
         }
-        Ok(Feed { from: Some((table, columns)) })
+        Ok(Feed { columns, threads: batched.threads })
     }
 
     /// Fills the inputs with these rows.
     pub fn fill(&self, machine: &mut Machine, rows: &[usize]) -> Result<(), RunError> {
-        let Some((table, columns)) = &self.from else { return Ok(()) };
-        for (id, dtype, column) in columns {
-            match dtype {
-                DType::F32 => table.gather::<f32>(column, rows, machine.input_mut(*id)?)?,
-                DType::F64 => table.gather::<f64>(column, rows, machine.input_mut(*id)?)?,
-                DType::I64 => table.gather::<i64>(column, rows, machine.input_mut(*id)?)?,
-                DType::I32 | DType::Bool => table.gather::<i32>(column, rows, machine.input_mut(*id)?)?,
+        self.columns.iter().try_for_each(|column| self.copy(column, machine, rows))
+    }
+
+    /// As [`Feed::fill`], except that what need not be copied is added to `lent`.
+    pub fn give(&self, machine: &mut Machine, rows: &[usize], lent: &mut Vec<Lent<'t>>) -> Result<(), RunError> {
+        for fed in &self.columns {
+            let large = rows.len() * fed.column.width() >= LENT_FROM;
+            match fed.table.lying(&fed.column, rows).filter(|view| large && view.dtype() == fed.dtype) {
+                Some(view) => lent.push((fed.id, view)),
+                None => self.copy(fed, machine, rows)?,
             }
         }
         Ok(())
+    }
+
+    fn copy(&self, fed: &Fed, machine: &mut Machine, rows: &[usize]) -> Result<(), RunError> {
+        match fed.dtype {
+            DType::F32 => self.gather::<f32>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::F64 => self.gather::<f64>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::I64 => self.gather::<i64>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::I32 | DType::Bool => self.gather::<i32>(fed, rows, machine.input_mut(fed.id)?)?,
+        }
+        Ok(())
+    }
+
+    /// Copies rows, on several threads if they are long.
+    fn gather<T: data::Element + Send>(
+        &self,
+        Fed { table, column, .. }: &Fed,
+        rows: &[usize],
+        out: &mut [T],
+    ) -> Result<(), DataError> {
+        let (width, threads) = (column.width(), self.threads);
+        if threads < 2 || rows.len() < threads || rows.len() * width < SHARED_FROM || !table.is_in_memory() {
+            return table.gather(column, rows, out);
+        }
+        let share = rows.len().div_ceil(threads);
+        let parts = rows.chunks(share).zip(out.chunks_mut(share * width));
+        let parts: Vec<Mutex<(&[usize], &mut [T])>> = parts.map(Mutex::new).collect();
+        let failed = Mutex::new(None);
+        codegen::on_team(threads, parts.len(), &|part| {
+            let Ok(mut part) = parts[part].lock() else { return };
+            let (rows, out) = &mut *part;
+            if let (Err(error), Ok(mut failed)) = (table.gather(column, rows, out), failed.lock()) {
+                *failed = Some(error);
+            }
+        });
+        failed.into_inner().ok().flatten().map_or(Ok(()), Err)
     }
 }

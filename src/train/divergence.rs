@@ -4,6 +4,7 @@
 //! infinity which reached an output. An infinity that no output depends on (in a branch not taken, say) is none.
 
 use crate::ir::{Bindings, Data, EvalError, Graph, NodeId, Op, Origin, Tensor, interpret_all};
+use crate::runtime::View;
 
 /// The node to blame for a NaN or an infinity.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,6 +23,17 @@ pub struct Culprit {
 /// Whether every number is finite.
 pub fn finite(tensor: &Tensor) -> bool {
     first_not_finite(tensor).is_none()
+}
+
+/// Whether every number in memory is finite.
+pub fn all_finite(view: View<'_>) -> bool {
+    // Many at once without looking in between, which vectors can do.
+    const TOGETHER: usize = 256;
+    match view {
+        View::F32(v) => v.chunks(TOGETHER).all(|all| all.iter().fold(true, |fine, x| fine & x.is_finite())),
+        View::F64(v) => v.chunks(TOGETHER).all(|all| all.iter().fold(true, |fine, x| fine & x.is_finite())),
+        View::I32(_) | View::I64(_) => true,
+    }
 }
 
 fn first_not_finite(tensor: &Tensor) -> Option<(usize, f64)> {

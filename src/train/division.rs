@@ -6,6 +6,7 @@
 
 use super::event::RunKind;
 use crate::check::typed::Repetition;
+use crate::data::Rows;
 use crate::scalar::random::Key;
 
 /// Tells the draws of this file from others of the same seed.
@@ -40,15 +41,22 @@ impl Part {
         }
     }
 
-    /// The rows it trains on and those it is kept from.
-    pub fn rows(self, rows: &[usize], seed: u64) -> (Vec<usize>, Option<Vec<usize>>) {
+    /// The rows it trains on and those it is kept from. Of streamed rows no list is made, so that they can be read in blocks.
+    pub fn rows(self, rows: &Rows, seed: u64) -> (Rows, Option<Rows>) {
+        let list = || rows.iter().collect::<Vec<usize>>();
         match self.repetition {
             Repetition::Folds { count, .. } => {
-                let (held, kept) = fold(rows, count, self.number, seed);
+                let (held, kept) = rows.fold(count, self.number, seed).unwrap_or_else(|| {
+                    let (held, kept) = fold(&list(), count, self.number, seed);
+                    (held.into(), kept.into())
+                });
                 (kept, Some(held))
             }
-            Repetition::Ensemble { resampled: true, .. } => (resample(rows, self.seed(seed)), None),
-            Repetition::Ensemble { .. } => (rows.to_vec(), None),
+            Repetition::Ensemble { resampled: true, .. } => {
+                let own = self.seed(seed);
+                (rows.resampled(own).unwrap_or_else(|| resample(&list(), own).into()), None)
+            }
+            Repetition::Ensemble { .. } => (rows.clone(), None),
         }
     }
 }
@@ -115,6 +123,7 @@ mod tests {
         };
         assert_eq!(part(0).seed(9), 9);
         assert_ne!(part(1).seed(9), part(2).seed(9));
-        assert_eq!(part(2).rows(&[4, 2], 9), (vec![4, 2], None));
+        let rows = Rows::from(vec![4, 2]);
+        assert_eq!(part(2).rows(&rows, 9), (rows, None));
     }
 }

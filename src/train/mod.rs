@@ -29,7 +29,7 @@ mod trace;
 mod watching;
 
 pub use build::{BuildError, Engine, Settings, Sizes, schedule_of};
-pub use dataset::{Dataset, Feed, standardize, training_batch};
+pub use dataset::{Dataset, Feed, divide, standardize, training_batch};
 pub use division::Part;
 pub use event::{Event, Named, PhaseEnd, RunKind, Start, StopReason};
 pub use gradients::check_gradients;

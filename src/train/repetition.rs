@@ -37,13 +37,12 @@ impl Session<'_> {
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
         if let Some(on) = train.on {
-            let rows: Vec<usize> = self.dataset.rows(on).iter().collect();
-            match part.rows(&rows, seed) {
+            match part.rows(&self.dataset.rows(on), seed) {
                 (kept, Some(held)) => {
-                    self.dataset.narrow(on, kept.into());
-                    self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
+                    self.dataset.narrow(on, kept);
+                    self.dataset.parts.push((HELD_OUT.to_owned(), held));
                 }
-                (sample, None) => self.dataset.sample(on, sample.into()),
+                (sample, None) => self.dataset.sample(on, sample),
             }
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));

@@ -22,7 +22,7 @@ use crate::check::typed::{Player, Program, StopWhen, Then, Train};
 use crate::data::{Batches, Order, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
-use crate::runtime::{Memory, OutputId, clock};
+use crate::runtime::{Lent, Memory, OutputId, clock};
 use crate::source::closest;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -102,6 +102,8 @@ pub struct Session<'t> {
     pub train: &'t Train,
     feed: Feed<'t>,
     second: Option<Second<'t>>,
+    /// The rows of the present batch that are read where they lie.
+    lent: Vec<Lent<'t>>,
     /// What each player optimizes.
     losses: Vec<OutputId>,
     trace: Trace,
@@ -131,7 +133,9 @@ impl<'t> Session<'t> {
     pub(super) fn start_from(&mut self, init: &[(String, Tensor)]) -> Result<(), RunError> {
         let Source { model, settings, .. } = &self.source;
         let memory = &mut self.engine.memory;
-        for (path, tensor) in init {
+        // A checkpoint also has what rules and averages keep, which begins anew.
+        let kept = |path: &str| model.phases.iter().flat_map(|p| &p.optimizer_state).any(|state| &*state.path == path);
+        for (path, tensor) in init.iter().filter(|(path, _)| !kept(path)) {
             start_from(memory, model, path, tensor)?;
         }
         if !init.is_empty() {
@@ -230,7 +234,7 @@ impl<'t> Session<'t> {
         };
         let most = rows.len().max(then).max(1) as u64;
         let size = train.batch.unwrap_or(most).clamp(1, most);
-        let batches = batches(train, rows, settings.seed, phase);
+        let batches = batches(train, rows, size, settings.seed, phase);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
         let second = second_set(source.program, train, source.tables)?;
         let beside = second.as_ref().map_or(1, |(.., size)| *size);
@@ -263,6 +267,7 @@ impl<'t> Session<'t> {
             train,
             feed,
             second,
+            lent: Vec::new(),
             losses,
             trace,
         })
@@ -278,7 +283,8 @@ impl<'t> Session<'t> {
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
         let rows = self.dataset.trained(self.stage_rows());
-        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        let most = self.engine.step.rows();
+        self.batches = batches(self.train, rows, most, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();
     }
@@ -307,7 +313,9 @@ impl<'t> Session<'t> {
     /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
         self.keep_due();
-        let sizes = self.repeat_step(self.progress.step, self.progress.global_step)?;
+        let sizes = self.feed_next(self.progress.step)?;
+        self.number(self.progress.step, self.progress.global_step)?;
+        self.engine.step.run_on(&mut self.engine.memory, sizes, &self.lent)?;
         self.done(sizes)
     }
 
@@ -319,7 +327,7 @@ impl<'t> Session<'t> {
         let sizes = self.feed_next(self.progress.step)?;
         spent.gather += clock::now().saturating_sub(gathers);
         self.number(self.progress.step, self.progress.global_step)?;
-        self.engine.step.profile(&mut self.engine.memory, sizes, &mut spent.parts)?;
+        self.engine.step.profile(&mut self.engine.memory, sizes, &self.lent, &mut spent.parts)?;
         self.done(sizes)?;
         spent.whole += clock::now().saturating_sub(start);
         Ok(())
@@ -337,11 +345,11 @@ impl<'t> Session<'t> {
         self.progress.step += 1;
         self.progress.global_step += 1;
         self.progress.position = self.batches.position();
-        let losses = self.losses();
-        if losses.iter().any(|loss| !loss.is_finite()) {
+        let loss = |id: &OutputId| self.engine.step.machine.report(*id);
+        if !self.losses.iter().map(loss).all(f64::is_finite) {
             return Err(self.diverged());
         }
-        Ok((losses[0], sizes.rows as usize))
+        Ok((self.losses.first().map_or(f64::NAN, loss), sizes.rows as usize))
     }
 
     /// What each player's objective was in the last step.
@@ -349,16 +357,8 @@ impl<'t> Session<'t> {
         self.losses.iter().map(|id| self.engine.step.machine.report(*id)).collect()
     }
 
-    /// Runs the step of these numbers on the next batch, of so many rows.
+    /// Runs the step of these numbers on the next batch, of so many rows, which is in the machine's own buffers then.
     pub(super) fn repeat_step(&mut self, step: u64, global_step: u64) -> Result<Sizes, RunError> {
-        let sizes = self.feed_next(step)?;
-        self.number(step, global_step)?;
-        self.engine.step.run(&mut self.engine.memory, sizes)?;
-        Ok(sizes)
-    }
-
-    /// Gives the step the rows of the next batch.
-    fn feed_next(&mut self, step: u64) -> Result<Sizes, RunError> {
         let rows = self.batches.advance();
         let mut sizes = Sizes::from(rows.len() as u64);
         self.feed.fill(&mut self.engine.step.machine, rows)?;
@@ -367,19 +367,35 @@ impl<'t> Session<'t> {
             sizes.beside = rows.len() as u64;
             second.feed.fill(&mut self.engine.step.machine, &rows)?;
         }
+        self.number(step, global_step)?;
+        self.engine.step.run(&mut self.engine.memory, sizes)?;
+        Ok(sizes)
+    }
+
+    /// Gives the step the rows of the next batch: copies them, or keeps where they lie.
+    fn feed_next(&mut self, step: u64) -> Result<Sizes, RunError> {
+        self.lent.clear();
+        let rows = self.batches.advance();
+        let mut sizes = Sizes::from(rows.len() as u64);
+        self.feed.give(&mut self.engine.step.machine, rows, &mut self.lent)?;
+        if let Some(second) = &mut self.second {
+            let rows = second.rows(step).to_vec();
+            sizes.beside = rows.len() as u64;
+            second.feed.give(&mut self.engine.step.machine, &rows, &mut self.lent)?;
+        }
         Ok(sizes)
     }
 
     /// Gives the step its numbers.
     fn number(&mut self, step: u64, global_step: u64) -> Result<(), RunError> {
-        self.engine.step.set("step", global_step as i64)?;
+        self.engine.step.number(global_step)?;
         Ok(self.engine.step.count(step, self.batches.position().epoch, &self.progress.watches)?)
     }
 
     /// Fails if the last step has left a parameter or a state that is not finite, which its loss does not show.
     pub fn check_finite(&mut self) -> Result<(), RunError> {
         let memory = &self.engine.memory;
-        if memory.ids().all(|id| divergence::finite(&memory.view(id).to_tensor(memory.dims(id).to_vec()))) {
+        if memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
             return Ok(());
         }
         Err(self.diverged())
@@ -493,9 +509,9 @@ fn fresh(train: &Train, mut progress: Progress) -> Progress {
 /// Before the name of a tensor from which a phase began, among those of a checkpoint.
 const BEGINNING: &str = "beginning/";
 
-/// The batches of a phase over rows.
-fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
-    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
+/// The batches of a phase over rows, of at most so many.
+fn batches(train: &Train, rows: Rows, most: u64, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).min(most).clamp(1, rows.len().max(1) as u64);
     let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },

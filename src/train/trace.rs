@@ -5,7 +5,7 @@ use super::build::{Engine, Sizes, bindings};
 use super::divergence::{self, Culprit};
 use super::run::RunError;
 use super::session::Session;
-use super::state::{Progress, Snapshot, copy, restore};
+use super::state::{Progress, Snapshot, copy, copy_over, restore};
 use crate::data::Position;
 use crate::ir::{DType, Data, Graph, Tensor};
 use crate::optimize;
@@ -59,10 +59,12 @@ impl Trace {
 
     /// Copies what the next step starts from, unless it is spoiled already.
     pub fn keep(&mut self, progress: &Progress, memory: &Memory) {
-        let copy = Trace::of(progress, memory);
-        if copy.tensors.iter().all(|(_, t)| divergence::finite(t)) {
-            *self = copy;
+        if !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
+            return;
         }
+        let tensors = std::mem::take(&mut self.tensors);
+        let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
+        *self = Trace { step, global_step, position, tensors: copy_over(memory, tensors) };
     }
 
     /// Runs the steps since the copy again up to the last, whose loss was not finite, and explains the first one that leaves

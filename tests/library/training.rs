@@ -81,6 +81,49 @@ fn constraints_hold_after_every_step_whatever_the_rule() {
     }
 }
 
+/// The norm of a tensor, that of all tensors, and signs.
+#[test]
+fn balls_and_signs_hold_after_every_step_whatever_the_rule() {
+    for rule in ["nesterov(lr: 0.5)", "rmsprop(lr: 0.3)", "lion(lr: 0.2)", "sgd(lr: 2)"] {
+        let told = events(
+            &folder(),
+            &format!(
+                "net f(x: [N, 3]) -> [N] {{
+                     hidden = dense(x, 4, init: normal(std: 3))
+                     affine(tanh(hidden), init: ones)
+                 }}
+                 net g(x: [N, 3]) -> [N] {{
+                     hidden = dense(x, 4, init: normal(std: 3))
+                     affine(tanh(hidden), init: ones)
+                 }}
+                 net s(x: [N, 3]) -> [N] = affine(x, init: normal(std: 2))
+                 train {{
+                     minimize mse(f(x), y) + mse(g(x), y) + mse(s(x), y)
+                     on       d
+                     using    {rule}
+                     keep     frobenius(bound: 0.8) for f.hidden.W
+                     keep     ball(bound: 1.1) for g
+                     keep     non_negative for s
+                     measure  f = norm(f.hidden.W), g = sqrt(sum(g^2)), s = min(s.affine.w)
+                     epochs   60
+                     stop     when d loss has not improved for 500 epochs
+                 }}"
+            ),
+        );
+        let steps: Vec<&Value> = told.iter().filter(|e| e["event"] == "epoch").map(|e| &e["valid"]).collect();
+        assert_eq!(steps.len(), 60);
+        let value = |found: &Value, name: &str| found[name].as_f64().unwrap_or_else(|| panic!("{found}"));
+        for (step, found) in steps.iter().enumerate() {
+            let held = value(found, "f") <= 0.8 + 1e-12 && value(found, "g") <= 1.1 + 1e-12 && value(found, "s") >= 0.0;
+            assert!(held, "{rule}, step {step}: {found}");
+        }
+        // They bind: this is no test of small parameters.
+        assert!(steps.iter().any(|found| value(found, "f") > 0.799), "{rule}");
+        assert!(steps.iter().any(|found| value(found, "g") > 1.099), "{rule}");
+        assert!(steps.iter().any(|found| value(found, "s") == 0.0), "{rule}");
+    }
+}
+
 #[test]
 fn players_move_at_once() {
     // From (1, 1) along (-b, a): each step multiplies the distance by √(1 + h²) and turns by atan h.
@@ -175,6 +218,14 @@ fn schedules_count_steps_and_epochs() {
         ("cosine(step, start: 0.1, tau: 30)", sum(&|k| 0.05 * (1.0 + (pi * (k / 30.0).min(1.0)).cos()))),
         ("cosine_restarts(step, start: 0.1, tau: 8)", sum(&|k| 0.05 * (1.0 + (pi * ((k % 8.0) / 8.0)).cos()))),
         ("0.1 * warm_up(step, tau: 16)", sum(&|k| 0.1 * ((k + 1.0) / 16.0).min(1.0))),
+        (
+            "one_cycle(step, peak: 0.2, tau: 40, rise: 0.25)",
+            sum(&|k| {
+                let wave = |from: f64, to: f64, a: f64| to + (from - to) * (1.0 + (pi * a.min(1.0)).cos()) / 2.0;
+                if k < 10.0 { wave(0.008, 0.2, k / 10.0) } else { wave(0.2, 0.00002, (k - 10.0) / 30.0) }
+            }),
+        ),
+        ("0.1 * turn(step, of: 3, which: 1)", sum(&|k| if k % 3.0 == 1.0 { 0.1 } else { 0.0 })),
         ("0.1 * (step + 2 * epoch)", sum(&|k| 0.1 * (k + 2.0 * (k / 10.0).floor()))),
     ];
     for (rate, expected) in cases {

@@ -56,6 +56,7 @@ impl Expr {
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
             | ExprKind::ArgMax { value, .. }
+            | ExprKind::Order { value, .. }
             | ExprKind::ReduceSet { value, .. }
             | ExprKind::Grad { of: value, .. }
             | ExprKind::Evaluate { at: value, .. }
@@ -158,6 +159,12 @@ pub enum ExprKind {
     },
     /// The position of the first largest element along `axis`; the type's element is an index.
     ArgMax {
+        value: Box<Expr>,
+        axis: usize,
+    },
+    /// The positions along `axis` at which its elements stand in ascending order, equal ones as they stood; the type's element is an
+    /// index.
+    Order {
         value: Box<Expr>,
         axis: usize,
     },
@@ -323,8 +330,6 @@ pub struct Map {
 /// A parameter by its path: below the instance that is written, or a net's own.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ParameterPath {
-    /// Where the parameter's axes `fan_in` and `fan_out` are.
-    pub roles: [Option<usize>; 2],
     /// A shared instance of the definition around it.
     pub instance: Option<(String, Vec<Symbol>)>,
     pub rest: Vec<String>,

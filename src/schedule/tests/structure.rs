@@ -259,6 +259,33 @@ fn a_parameter_is_updated_after_its_last_reader() {
     check(&b.finish(), 1, 1);
 }
 
+/// As in accelerated descent: the count is read before and after its update, which must not cost the parameter a copy.
+#[test]
+fn only_what_is_read_before_and_after_its_update_is_copied() {
+    let mut b = Builder::new();
+    let (w, v) = (b.input("w", Role::Parameter, ty(&dims(&[40]))), b.input("v", Role::State, ty(&dims(&[40]))));
+    let t = b.input("t", Role::State, ty(&[]));
+    let one = scalar(&mut b, 1.0, t);
+    let after = b.add(t, one);
+    let ratio = b.div(t, after);
+    let ratio = b.broadcast(ratio, &[], &dims(&[40]));
+    let moved = b.mul(ratio, v);
+    let ahead = b.add(w, moved);
+    // A barrier between the two, as the gradient at the point ahead is.
+    let total = b.sum(ahead, &[0]);
+    let total = b.broadcast(total, &[], &dims(&[40]));
+    let new = b.mul(ahead, total);
+    let change = b.sub(new, w);
+    for (name, node) in [("w", new), ("v", change), ("t", after)] {
+        b.output(name, OutputRole::Next, node);
+    }
+    let program = check(&b.finish(), 1, 1);
+    // What the count becomes, the point ahead with its sum, the update, and the count's copy.
+    assert_eq!(program.kernels().count(), 4, "{program}");
+    let copied = program.kernels().filter(|(_, kernel)| kernel.values.len() == 1).count();
+    assert_eq!(copied, 1, "{program}");
+}
+
 #[test]
 fn draws_and_masks_are_shared_between_forward_and_backward() {
     let mut b = Builder::new();

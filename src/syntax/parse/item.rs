@@ -101,18 +101,7 @@ impl Parser<'_> {
             "use" => self.used().map(ItemKind::Use),
             _ => {
                 let message = format!("expected an item, found {}", self.found());
-                let help = match word {
-                    "def" | "function" | "func" | "let" => "functions are written `fn name(x) = …`",
-                    "model" | "network" | "class" => "networks are written `net name(x: [N, 64]) -> [N, 10] { … }`",
-                    "import" | "include" | "from" => {
-                        "the library's definitions are there without an import; those of another file by \
-                         `use \"file.dl\"`"
-                    }
-                    _ => {
-                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `standardize`, `train` or a \
-                         constant `name = …`"
-                    }
-                };
+                let help = self.foreign_item(word);
                 Err(self.error(codes::UNKNOWN_ITEM, &message, self.span(), "not the start of an item", help))
             }
         }

@@ -45,7 +45,12 @@ fn save_on<D: Disk, T: Serialize>(
 /// Reads a checkpoint; fails unless it is exactly what was saved.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<(T, Vec<(String, Tensor)>), Diagnostic> {
     let bytes = data::read(path).map_err(|e| {
-        let diagnostic = Diagnostic::new(e.code(), format!("cannot read {}: {}", path.display(), e.message()));
+        let reason = match &*e.problem {
+            data::Problem::Unreadable { reason, .. } => reason.clone(),
+            data::Problem::NotAFile => "it is not a regular file".to_owned(),
+            _ => e.message(),
+        };
+        let diagnostic = Diagnostic::new(e.code(), format!("cannot read {}: {reason}", path.display()));
         match e.help() {
             Some(help) if matches!(&*e.problem, data::Problem::Unreadable { similar: Some(_), .. }) => {
                 diagnostic.help(help)

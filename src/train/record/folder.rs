@@ -88,7 +88,9 @@ impl Folder {
             Naming::Within(name) => {
                 let path = runs.join(name);
                 fs::create_dir_all(&path).map_err(|e| unwritable(&path, &e))?;
-                Ok(Folder { path })
+                let folder = Folder { path };
+                folder.sweep();
+                Ok(folder)
             }
             Naming::Replace(name) => {
                 let path = runs.join(checked(name)?);
@@ -118,10 +120,21 @@ impl Folder {
         let known = names(runs);
         let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         Err(match closest(wanted, known.iter().map(String::as_str)) {
-            Some(near) => error.help(format!("did you mean `{}`?", runs.join(near).display())),
-            None if path.exists() => error.help("a run's folder holds `config.json`"),
-            None => error.help("there is no such folder; `dlc run FILE` makes one in `runs`"),
+            Some(near) if near != wanted => error.help(format!("did you mean `{}`?", runs.join(near).display())),
+            _ if path.extension().is_some_and(|e| e == "dl") && path.is_file() => {
+                error.help(format!("this is a program; `dlc run {}` trains it and names the folder", path.display()))
+            }
+            _ if let Some(run) = Folder::some_run(path) => {
+                error.help(format!("it holds runs; name one of them, such as `{}`", run.display()))
+            }
+            _ if path.exists() => error.help("a run's folder holds `config.json`"),
+            _ => error.help("there is no such folder; `dlc run FILE` makes one in `runs`"),
         })
+    }
+
+    /// The last of the runs that a folder holds.
+    fn some_run(runs: &Path) -> Option<PathBuf> {
+        names(runs).into_iter().rev().map(|name| runs.join(name)).find(|run| run.join("config.json").is_file())
     }
 
     /// The run of a program that began last.
@@ -185,10 +198,20 @@ impl Folder {
         all.filter_map(|name| Some((number(&name)?, self.path.join(&name)))).collect()
     }
 
+    /// Whether a run stands here that can go on; one that was never saved begins anew.
+    pub fn is_saved(&self) -> bool {
+        self.last().exists() || !self.parts().is_empty()
+    }
+
     /// The numbers of the runs of a search that there are.
     fn trial_numbers(&self) -> impl Iterator<Item = u64> {
         let all = names(&self.path).into_iter();
         all.filter_map(|name| name.strip_prefix(TRIAL).and_then(|number| number.parse::<u64>().ok()))
+    }
+
+    /// The checkpoint whose parameters another run can start from, if there is one.
+    pub fn start(&self) -> Option<PathBuf> {
+        [self.best(), self.last()].into_iter().find(|path| path.is_file())
     }
 
     pub fn metrics(&self, extension: &str) -> PathBuf {

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from transcribed import (
-    adadelta, adagrad, adam, adamax, by_norm, by_value, fista, ista, lion, momentum, nadam, nesterov, rmsprop,
+    adadelta, adagrad, adahessian, adam, adamax, by_norm, by_value, fista, ista, lion, momentum, nadam, nesterov, rmsprop,
     rmsprop_nesterov, sgd,
 )
 
@@ -190,6 +190,14 @@ figures.append({"rule": "momentum(lr: 0.1) for net.hidden\n    using    adam(lr:
                 "net": found("net", point) | {"loss": [objective(point)]}})
 
 
+# Curvatures by random signs are those of the axes where the Hessian is diagonal.
+axes = np.diag(A)
+points = adahessian(w0, lambda w: axes * w - b, axes, lr=0.3, delta=1e-2)
+point = [next(points) for _ in range(STEPS)][-1]
+figures.append({"rule": "adahessian(lr: 0.3, delta: 1e-2)",
+                "axes": {"bowl.w": point.tolist(), "loss": [point @ (axes * point) / 2 - b @ point]}})
+
+
 def tensor(a):
     return {"dims": list(a.shape), "values": a.ravel().tolist()}
 
@@ -197,6 +205,7 @@ def tensor(a):
 path = pathlib.Path(__file__).parent.parent / "figures" / "rules.json"
 path.write_text(json.dumps({
     "bowl": {"columns": {"a": tensor(A), "e": tensor(np.eye(5)), "b": tensor(b)}, "start": {"bowl.w": tensor(w0)}},
+    "axes": {"columns": {"a": tensor(np.diag(axes)), "e": tensor(np.eye(5)), "b": tensor(b)}, "start": {"bowl.w": tensor(w0)}},
     "net": {"columns": {"x": tensor(X), "y": tensor(Y)}, "start": {name: tensor(v) for name, v in net0.items()}},
     "rules": figures,
 }, indent=1) + "\n")
