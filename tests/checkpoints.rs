@@ -3,10 +3,20 @@
 //! `DLC_FULL=1` kills a thousand times.
 
 use dlc::train::record::{Folder, Standing};
+use runs::{command, dlc, fine, json, names, resumes, same};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+#[path = "checkpoints/kinds.rs"]
+mod kinds;
+#[path = "checkpoints/runs.rs"]
+mod runs;
+#[path = "checkpoints/searches.rs"]
+mod searches;
+#[path = "checkpoints/several.rs"]
+mod several;
 
 /// Everything a run can carry from step to step: parameters, the optimizer's moments and count, layer state, draws, an order
 /// of rows, the mean of an epoch, patience and a best copy. There are 4 steps to an epoch, the last with fewer rows.
@@ -77,89 +87,17 @@ train {
 "#;
 
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     fs::write(folder.path().join("p.dl"), PROGRAM).unwrap();
     fs::write(folder.path().join("stages.dl"), STAGES).unwrap();
-    let mut text = "a,b,c,y\n".to_owned();
-    for k in 0..40 {
-        let [a, b, c] = [7, 11, 13].map(|m| f64::from(k * 37 % m) / f64::from(m) - 0.5);
-        text += &format!("{a:.4},{b:.4},{c:.4},{:.4}\n", a * b + c);
-    }
-    fs::write(folder.path().join("points.csv"), text).unwrap();
     folder
-}
-
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
-    command.current_dir(folder).env("NO_COLOR", "1").env_remove("RUST_BACKTRACE").args(args).stdin(Stdio::null());
-    command
-}
-
-/// Runs `dlc`; its status and what it said.
-fn dlc(folder: &Path, args: &[&str]) -> (Option<i32>, String) {
-    let output = command(folder, args).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(text).unwrap())
-}
-
-#[track_caller]
-fn fine(folder: &Path, args: &[&str]) {
-    let (code, text) = dlc(folder, args);
-    assert_eq!(code, Some(0), "{args:?}\n{text}");
-}
-
-/// The files of a run that are the same whenever its numbers are.
-fn figures(run: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files = Vec::new();
-    for name in ["last.safetensors", "best.safetensors"] {
-        files.push((name.to_owned(), fs::read(run.join(name)).unwrap_or_default()));
-    }
-    // All but the time it took.
-    let csv = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    let header: Vec<&str> = csv.lines().next().unwrap_or("").split(',').collect();
-    let kept = |line: &str| -> String {
-        let cells = line.split(',').zip(&header).filter(|(_, column)| **column != "seconds").map(|(cell, _)| cell);
-        cells.collect::<Vec<_>>().join(",") + "\n"
-    };
-    files.push(("metrics.csv".to_owned(), csv.lines().map(kept).collect::<String>().into_bytes()));
-    let jsonl = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let kept = |line: &str| {
-        let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
-        row.as_object_mut().unwrap().remove("seconds");
-        row.to_string() + "\n"
-    };
-    files.push(("metrics.jsonl".to_owned(), jsonl.lines().map(kept).collect::<String>().into_bytes()));
-    files
-}
-
-/// The names of all files of a folder.
-fn names(folder: &Path) -> String {
-    let names = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-    names.collect::<Vec<_>>().join(" ")
-}
-
-#[track_caller]
-fn same(a: &Path, b: &Path) {
-    for ((name, a), (_, b)) in figures(a).iter().zip(figures(b)) {
-        assert!(*a == b, "{name} differs:\n{}\n{}", String::from_utf8_lossy(a), String::from_utf8_lossy(&b));
-    }
 }
 
 #[test]
 fn a_run_stopped_anywhere_and_resumed_equals_the_uninterrupted_one() {
     let home = folder();
-    let path = home.path();
-    fine(path, &["run", "p.dl", "--name", "whole"]);
-    let whole = path.join("runs/whole");
-    let at = |steps: u64| path.join(format!("runs/at-{steps}"));
     // Every place in an epoch, the borders, and places before and after the best one.
-    for steps in [1, 2, 3, 4, 5, 7, 8, 11, 12, 17, 20, 23] {
-        let name = format!("at-{steps}");
-        fine(path, &["run", "p.dl", "--name", &name, "--max-steps", &steps.to_string()]);
-        let run = at(steps).display().to_string();
-        fine(path, &["run", "--resume", &run]);
-        same(&whole, &at(steps));
-    }
+    resumes(home.path(), "p.dl", &[], &[1, 2, 3, 4, 5, 7, 8, 11, 12, 17, 20, 23]);
 }
 
 #[test]
@@ -168,9 +106,7 @@ fn phases_and_what_follows_a_stop_are_resumed() {
     let path = home.path();
     fine(path, &["run", "stages.dl", "--name", "whole"]);
     let whole = path.join("runs/whole");
-    let summary: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(whole.join("summary.json")).unwrap()).unwrap();
-    let most = summary["steps"].as_u64().unwrap();
+    let most = json(&whole.join("summary.json"))["steps"].as_u64().unwrap();
     // Each phase and stage in its midst and around its borders.
     for part in 1..12 {
         let (name, steps) = (format!("at-{part}"), (most * part / 12).max(1).to_string());
@@ -205,6 +141,46 @@ fn a_run_stopped_at_every_step_equals_one_stopped_once() {
     }
 }
 
+/// Every rule of the library, each for a net of its own.
+#[test]
+fn the_state_of_every_rule_survives() {
+    let home = folder();
+    let path = home.path();
+    let (mut nets, mut players, mut kept) = (String::new(), String::new(), Vec::new());
+    for (_, text) in dlc::check::LIBRARY {
+        for definition in text.split("\noptimizer ").skip(1) {
+            let (name, body) = definition.split_once('(').unwrap();
+            nets += &format!("net of_{name}(x: [N, 3]) -> [N, 1] = x |> dense(4) |> tanh |> dense(1)\n");
+            players += &format!(
+                "minimize j_{name} = mean((sum(of_{name}(x)) / N - y)^2) over of_{name} using {name}(lr: 0.03)\n"
+            );
+            let end = body.find("\n}").unwrap();
+            for state in body[..end].lines().filter_map(|line| line.trim().strip_prefix("state ")) {
+                kept.push(format!("{name}.{}", state.split_whitespace().next().unwrap()));
+            }
+        }
+    }
+    assert!(kept.len() >= 30, "{kept:?}");
+    let program = format!(
+        "data points = csv(\"points.csv\", target: y)\n{nets}train {{\n on points, batch 16\n steps 11\n{players}}}"
+    );
+    fs::write(path.join("rules.dl"), program).unwrap();
+    fine(path, &["run", "rules.dl", "--name", "whole"]);
+    let whole = path.join("runs/whole");
+    let standing = Standing::read(&Folder::open(&whole).unwrap().last()).unwrap();
+    let names: Vec<&str> = standing.tensors.iter().map(|(name, _)| &**name).collect();
+    for state in kept {
+        let there = |name: &&str| *name == state || name.starts_with(&format!("{state}."));
+        assert!(names.iter().any(there), "{state} is not in the checkpoint: {names:?}");
+    }
+    for steps in ["1", "6"] {
+        let name = format!("at-{steps}");
+        fine(path, &["run", "rules.dl", "--name", &name, "--max-steps", steps]);
+        fine(path, &["run", "--resume", &format!("runs/{name}")]);
+        same(&whole, &path.join("runs").join(name));
+    }
+}
+
 #[test]
 fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     let full = std::env::var_os("DLC_FULL").is_some();
@@ -218,7 +194,7 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
     let mut noise: u64 = 1;
     let mut furthest = 1;
     let mut advanced = 0;
-    let kills = if full { 1000 } else { 30 };
+    let kills = if full { 1000 } else { 20 };
     for kill in 0..kills {
         noise = noise.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         let mut child = command(path, &["run", "--resume", "runs/k", "--save-every", "0"])
@@ -237,7 +213,7 @@ fn a_run_killed_at_any_moment_leaves_a_checkpoint_to_go_on_from() {
         std::thread::sleep(Duration::from_micros((noise >> 33) % 20_000));
         child.kill().unwrap();
         child.wait().unwrap();
-        let standing = Standing::read(&Folder::open(&run).unwrap()).unwrap().unwrap();
+        let standing = Standing::read(&Folder::open(&run).unwrap().last()).unwrap();
         let steps = standing.about.progress.global_step;
         assert!(steps >= furthest, "kill {kill}: {steps} after {furthest}");
         advanced += u64::from(steps > furthest);
@@ -288,28 +264,88 @@ fn a_damaged_checkpoint_is_refused() {
     fine(path, &["run", "--resume", "runs/d"]);
 }
 
+/// Goes on with a run where no file may grow beyond so many blocks of 512 or 1024 bytes; the write that would is an error.
+#[cfg(unix)]
+fn confined(folder: &Path, blocks: u32, args: &str) -> (Option<i32>, String) {
+    let script = format!(r#"trap '' XFSZ; ulimit -f {blocks}; exec "$0" run {args}"#);
+    let output = Command::new("sh")
+        .current_dir(folder)
+        .args(["-c", &script, env!("CARGO_BIN_EXE_dlc")])
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_leaves_the_old_checkpoint() {
     let home = folder();
     let path = home.path();
-    fine(path, &["run", "p.dl", "--name", "full", "--max-steps", "6"]);
-    let last = path.join("runs/full/last.safetensors");
-    let before = fs::read(&last).unwrap();
-    // No file may grow beyond a block of 512 or 1024 bytes; the write that would is an error.
-    let script = r#"trap '' XFSZ; ulimit -f 1; exec "$0" run --resume runs/full --save-every 0 --max-steps 12"#;
-    let output = Command::new("sh")
-        .current_dir(path)
-        .args(["-c", script, env!("CARGO_BIN_EXE_dlc")])
-        .env("NO_COLOR", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("error[E0315]: runs/full/last.safetensors cannot be written"), "{text}");
-    assert_eq!(fs::read(&last).unwrap(), before);
-    assert!(!names(&path.join("runs/full")).contains("partial"));
-    fine(path, &["run", "--resume", "runs/full"]);
     fine(path, &["run", "p.dl", "--name", "whole"]);
-    same(&path.join("runs/whole"), &path.join("runs/full"));
+    let mut told = Vec::new();
+    // From room for nothing to room for all: the first file that does not fit is another each time.
+    for blocks in [0, 1, 3, 4, 6, 40] {
+        let name = format!("full-{blocks}");
+        fine(path, &["run", "p.dl", "--name", &name, "--max-steps", "6"]);
+        let run = path.join("runs").join(&name);
+        let before = fs::read(run.join("last.safetensors")).unwrap();
+        let (code, text) = confined(path, blocks, &format!("--resume runs/{name} --save-every 0"));
+        let after = fs::read(run.join("last.safetensors")).unwrap();
+        if code == Some(0) {
+            told.push("");
+            same(&path.join("runs/whole"), &run);
+            continue;
+        }
+        assert_eq!(code, Some(1), "{text}");
+        let files = ["metrics.jsonl", "metrics.csv", "best.safetensors", "last.safetensors", "summary.json"];
+        let file = files.into_iter().find(|file| {
+            text.contains(&format!("error[E0315]: runs/{name}/{file} cannot be written: the file would be too large"))
+        });
+        told.push(file.unwrap_or_else(|| panic!("{text}")));
+        assert_eq!(after, before);
+        assert!(!names(&run).contains("partial"));
+        fine(path, &["run", "--resume", run.to_str().unwrap()]);
+        same(&path.join("runs/whole"), &run);
+    }
+    assert_eq!((told[0], told[5]), ("metrics.jsonl", ""), "{told:?}");
+    assert!(told.contains(&"last.safetensors") && told.contains(&"best.safetensors"), "{told:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_ends_a_save_and_leaves_a_checkpoint() {
+    let home = folder();
+    let path = home.path();
+    let endless = ["--set", "length=1000000", "--set", "patience=1000000"];
+    fine(path, &[&["run", "p.dl", "--name", "i", "--max-steps", "1"], &endless[..]].concat());
+    let run = path.join("runs/i");
+    let mut last = 1;
+    for wait in [0, 1, 3, 10] {
+        let mut child = command(path, &["run", "--resume", "runs/i", "--save-every", "0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let interrupt = || Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success();
+        let begun = Instant::now();
+        // Saved at every step: the handler is there.
+        while Standing::read(&run.join("last.safetensors")).unwrap().about.progress.global_step <= last {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the run does not begin");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(interrupt());
+        std::thread::sleep(Duration::from_millis(wait));
+        // The process may have ended by itself.
+        interrupt();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let steps = Standing::read(&run.join("last.safetensors")).unwrap().about.progress.global_step;
+        assert!(steps > last);
+        last = steps;
+    }
+    let most = (last + 5).to_string();
+    fine(path, &["run", "--resume", "runs/i", "--max-steps", &most]);
+    assert!(!names(&run).contains("partial"));
+    fine(path, &[&["run", "p.dl", "--name", "w", "--max-steps", &most], &endless[..]].concat());
+    same(&path.join("runs/w"), &run);
 }

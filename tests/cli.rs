@@ -16,6 +16,8 @@ mod commands;
 mod desk;
 #[path = "cli/faults.rs"]
 mod faults;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/predict.rs"]
 mod predict;
 #[path = "cli/profile.rs"]

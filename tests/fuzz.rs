@@ -60,7 +60,7 @@ fn csv_options() {
 
 #[test]
 fn npz() {
-    fuzz(&Target::data("npz", targets::npz).packed());
+    fuzz(&Target::data("npz", targets::npz).packed().archived());
 }
 
 #[test]

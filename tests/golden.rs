@@ -101,7 +101,8 @@ fn checked(files: &Files, file: FileId) -> (Result<Program, String>, usize) {
     ];
     let schemas = Schemas::from([("digits".to_string(), Schema { rows: 1797, columns })]);
     let (program, errors) = check::check(&prelude, &tree, &schemas, &[]);
-    let library = prelude.iter().flat_map(|f| &f.items).count();
+    let definition = |item: &&syntax::ast::Item| matches!(item.kind, syntax::ast::ItemKind::Definition(_));
+    let library = prelude.iter().flat_map(|f| &f.items).filter(definition).count();
     (if errors.is_empty() { Ok(program) } else { Err(render(&all, &errors, false)) }, library)
 }
 

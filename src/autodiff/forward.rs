@@ -5,23 +5,25 @@
 
 use super::{NotDifferentiable, dependent, derived};
 use crate::ir::{Applied, Builder, NodeId};
+use std::collections::HashMap;
 
 /// The derivative of `y` along `vs` at `xs`; zero if `y` does not depend on them.
 pub fn tangent(b: &mut Builder, y: NodeId, xs: &[NodeId], vs: &[NodeId]) -> Result<NodeId, NotDifferentiable> {
     let outer = b.origin().clone();
     let mut between = dependent(b.graph(), y, xs);
+    let along_of: HashMap<NodeId, NodeId> = xs.iter().copied().zip(vs.iter().copied()).rev().collect();
     let mut reaches = vec![false; y.index() + 1];
     reaches[y.index()] = true;
     for id in b.graph().ids_to(y).rev() {
         between[id.index()] &= reaches[id.index()];
-        if between[id.index()] && !xs.contains(&id) {
+        if between[id.index()] && !along_of.contains_key(&id) {
             b.graph().operands(id).iter().for_each(|o| reaches[o.index()] = true);
         }
     }
     let mut tangents: Vec<Option<NodeId>> = vec![None; y.index() + 1];
     for id in b.graph().ids_to(y) {
-        if let Some(k) = xs.iter().position(|x| *x == id) {
-            tangents[id.index()] = Some(vs[k]);
+        if let Some(along) = along_of.get(&id) {
+            tangents[id.index()] = Some(*along);
         } else if between[id.index()] {
             let node = b.graph().node(id).clone();
             let operands = b.graph().operands(id);

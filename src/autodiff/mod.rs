@@ -40,7 +40,7 @@ impl fmt::Display for NotDifferentiable {
 /// Which nodes up to `y` change with `xs`, by index: floats, and regions with several results. Nothing changes through
 /// a target, since it is varied itself.
 fn dependent(graph: &Graph, y: NodeId, xs: &[NodeId]) -> Vec<bool> {
-    let mut dependent = vec![false; y.index() + 1];
+    let mut dependent = marked(y, xs);
     for id in graph.ids_to(y) {
         let varies = match graph.op(id) {
             Op::Stop(_) => false,
@@ -48,9 +48,19 @@ fn dependent(graph: &Graph, y: NodeId, xs: &[NodeId]) -> Vec<bool> {
                 graph.ty(id).dtype.is_float() || op.primitive().lowering() == Lowering::Region || is_bundle(graph, id)
             }
         };
-        dependent[id.index()] = xs.contains(&id) || (varies && graph.operands(id).iter().any(|o| dependent[o.index()]));
+        let changes = varies && graph.operands(id).iter().any(|o| dependent[o.index()]);
+        dependent[id.index()] |= changes;
     }
     dependent
+}
+
+/// Which nodes up to `y` are targets, by index.
+fn marked(y: NodeId, xs: &[NodeId]) -> Vec<bool> {
+    let mut marked = vec![false; y.index() + 1];
+    for x in xs.iter().filter(|x| **x <= y) {
+        marked[x.index()] = true;
+    }
+    marked
 }
 
 /// A request stands for several results.

@@ -3,18 +3,19 @@
 //! Input: a scalar `y` and targets `xs`. Output: ∂y/∂x for each target, the other targets held fixed. Every node between
 //! them is visited once, users before operands, and a value used several times sums the contributions of all its uses.
 
-use super::{NotDifferentiable, accumulate, dependent, derived, guard};
+use super::{NotDifferentiable, accumulate, dependent, derived, guard, marked};
 use crate::ir::{Applied, Builder, Lowering, NodeId, Op};
 
 /// The gradient of `y` by each of `xs`, of the type of that target; zero where `y` does not depend on it.
 pub fn gradient(b: &mut Builder, y: NodeId, xs: &[NodeId]) -> Result<Vec<NodeId>, NotDifferentiable> {
     let outer = b.origin().clone();
     let depends = dependent(b.graph(), y, xs);
+    let targets = marked(y, xs);
     let mut cotangents: Vec<Option<NodeId>> = vec![None; y.index() + 1];
     let mut guarded = vec![false; y.index() + 1];
     cotangents[y.index()] = Some(b.full_like(y, 1.0));
     for id in b.graph().ids_to(y).rev() {
-        let (Some(cotangent), true, false) = (cotangents[id.index()], depends[id.index()], xs.contains(&id)) else {
+        let (Some(cotangent), true, false) = (cotangents[id.index()], depends[id.index()], targets[id.index()]) else {
             continue;
         };
         let node = b.graph().node(id).clone();

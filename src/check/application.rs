@@ -1,5 +1,6 @@
 //! Applications: arguments arranged to inputs and options, size variables and packs bound, instances named.
 
+use super::familiar::familiar_member;
 use super::globals::Global;
 use super::scope::{Binding, Checker, poison, size_value};
 use super::shape::{Names, Substitution, implied_label};
@@ -43,7 +44,7 @@ impl Checker<'_> {
                 (Some(word @ ("grad" | "hvp")), [objective]) if over.is_none() => {
                     self.objective_derivative(word, &objective.value, &given, e.span)
                 }
-                _ => self.not_a_function(callee.span, e.span),
+                _ => self.not_a_function(callee, e.span),
             },
             Ast::Field { .. } if over.is_none() => match self.qualified(callee) {
                 Some(Global::Definition(id)) => self.call(id, callee.span, &given, e.span, None),
@@ -51,15 +52,28 @@ impl Checker<'_> {
                     self.check_all(&given);
                     poison(e.span)
                 }
-                _ => self.not_a_function(callee.span, e.span),
+                _ => self.not_a_function(callee, e.span),
             },
-            _ => self.not_a_function(callee.span, e.span),
+            _ => self.not_a_function(callee, e.span),
         }
     }
 
-    fn not_a_function(&mut self, callee: Span, span: Span) -> Expr {
-        let error = Diagnostic::new(codes::WRONG_KIND, "this cannot be applied")
-            .at(callee, "the name of a definition is wanted here");
+    fn not_a_function(&mut self, callee: &ast::Expr, span: Span) -> Expr {
+        let mut error = Diagnostic::new(codes::WRONG_KIND, "this cannot be applied")
+            .at(callee.span, "the name of a definition is wanted here");
+        if let Ast::Field { base, name } = &callee.kind {
+            // `self` and `this` are no tensors, whatever is called so.
+            let value = base.as_name().filter(|base| self.lookup(base).is_some() && !matches!(*base, "self" | "this"));
+            let known = self.global(&name.text).is_some() || super::BUILTINS.contains(&name.text.as_str());
+            error = match (familiar_member(&name.text), value) {
+                (Some(help), _) if !known => error.help(help),
+                (_, Some(value)) => {
+                    error.help(format!("functions stand before their arguments: `{}({value})`", name.text))
+                }
+                (_, None) if known => error.help(format!("names need no prefix: `{}(…)`", name.text)),
+                (_, None) => error,
+            };
+        }
         self.fail(span, error)
     }
 
@@ -106,6 +120,12 @@ impl Checker<'_> {
                     let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a constant"))
                         .at(callee, "it cannot be applied")
                         .at(c.span, "defined here");
+                    self.fail(span, error)
+                }
+                Global::Computed(id) => {
+                    let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` is a constant"))
+                        .at(callee, "it cannot be applied")
+                        .at(self.definitions[id.0 as usize].span, "defined here");
                     self.fail(span, error)
                 }
                 Global::Error => poison(span),
@@ -228,6 +248,9 @@ impl Checker<'_> {
             }
         }
         if failed || !self.all_bound(callee, &s, callee_span) {
+            return poison(span);
+        }
+        if self.breaks(callee, &s, &options, callee_span) {
             return poison(span);
         }
         let instance = instance.unwrap_or_else(|| self.instance(def, callee, callee_span));
@@ -362,7 +385,7 @@ impl Checker<'_> {
                             Diagnostic::new(codes::UNKNOWN_SIZE, "how many classes there are is not determined")
                                 .at(arg.span, "this column is used as an index")
                                 .at(input.span, format!("into an axis of size {wanted}"))
-                                .help("the other arguments must have an axis of that size");
+                                .help("say how many: `index(label, 10)` for a column `label`");
                         self.fail(arg.span, error)
                     }
                     _ => {
@@ -415,12 +438,16 @@ impl Checker<'_> {
             (Some(Element::Bool), Element::Float | Element::Int) => {
                 error.help("turn a truth value into a number with `where(c, 1, 0)`")
             }
-            (Some(Element::Float), Element::Index(_)) if self.is_column(&arg) => error
+            (Some(Element::Float), Element::Index(_)) if self.is_float_column(&arg) => error
                 .note("a column of the data is an index if all its values are whole, and this one has others")
                 .help("write classes as 0, 1, 2, … in the data file"),
             (Some(Element::Float), Element::Index(_)) => {
                 error.help("an index is an integer column, an input `y: index(K)[N]`, or the value of `argmax`")
             }
+            (Some(Element::Int), Element::Float) if s.packs.values().any(|p| p.len() > arg.axes().len()) => error.help(
+                "classes against one value for each class are compared by `cross_entropy`; as rows of 0 and 1 they are \
+                 `one_hot(index(y, 10))`",
+            ),
             (Some(_), Element::Float) if arg.axes().len() != t.axes.len() => {
                 error.help("the axes of an argument match those of the input one by one; `..` stands for any number")
             }

@@ -1,8 +1,10 @@
 //! Arguments as written, arranged to the inputs and options of what is applied.
 
 use super::application::Given;
+use super::familiar::familiar_option;
+use super::globals::Global;
 use super::scope::Checker;
-use super::typed::{DefId, Definition, Element, Expr, Kind, Type};
+use super::typed::{DefId, Definition, Element, Expr, ExprKind, Kind, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
 
@@ -44,7 +46,8 @@ impl Checker<'_> {
                         )
                         .at(name.span, "unknown here")
                         .at(d.span, format!("`{}` is defined here", d.name));
-                        error = match closest(&name.text, names.iter().copied()) {
+                        let meant = familiar_option(&name.text, &names);
+                        error = match meant.or_else(|| closest(&name.text, names.iter().copied())) {
                             Some(near) => error.help(format!("did you mean `{near}`?")),
                             None if d.options.is_empty() => error.note("it has no options"),
                             None => error.note(format!("its options are {}", list(&names[count..]))),
@@ -111,21 +114,22 @@ impl Checker<'_> {
 
     fn option_value(&mut self, def: &str, name: &str, place: Span, wanted: &Type, e: &ast::Expr) -> Expr {
         if *wanted == Type::Init {
-            return match self.init_value(e) {
-                Some(value) => value,
-                None => {
-                    let mut error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` of `{def}` wants an init"))
-                        .at(e.span, "this is none")
-                        .at(place, "the option is declared here");
-                    let inits: Vec<&str> =
-                        self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
-                    error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
-                        Some(near) => error.help(format!("did you mean `{near}`?")),
-                        None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
-                    };
-                    self.fail(e.span, error)
-                }
+            if let Some(value) = self.init_value(e) {
+                return value;
+            }
+            if e.as_name().is_none_or(|name| self.is_value(name)) {
+                return self.start_value(e, name, def);
+            }
+            let mut error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` of `{def}` wants an init"))
+                .at(e.span, "this is none")
+                .at(place, "the option is declared here");
+            let inits: Vec<&str> =
+                self.definitions.iter().filter(|d| d.kind == Kind::Init).map(|d| d.name.as_str()).collect();
+            error = match e.as_name().and_then(|n| closest(n, inits.iter().copied())) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error.help(format!("write `{name}: zeros` or `{name}: constant(value: 0.5)`")),
             };
+            return self.fail(e.span, error);
         }
         let value = self.expression(e);
         let boolean = matches!(wanted, Type::Tensor(t) if t.element == Element::Bool);
@@ -143,6 +147,30 @@ impl Checker<'_> {
             .at(value.span, format!("this is {}", self.show(&value.ty)))
             .at(place, "the option is declared here");
         self.fail(e.span, error)
+    }
+}
+
+impl Checker<'_> {
+    /// Whether a name stands for a value here.
+    fn is_value(&self, name: &str) -> bool {
+        self.lookup(name).is_some() || matches!(self.global(name), Some(Global::Constant(_) | Global::Computed(_)))
+    }
+
+    /// A tensor where an init is wanted: what the parameter starts with.
+    fn start_value(&mut self, e: &ast::Expr, name: &str, def: &str) -> Expr {
+        let value = self.expression(e);
+        let value = self.numeric(value, &format!("`{name}` of `{def}` is an init, or"));
+        let value = self.float(value);
+        if value.ty.is_error() {
+            return value;
+        }
+        if value.ty.tensor().is_none() {
+            let error = Diagnostic::new(codes::WRONG_KIND, format!("`{name}` of `{def}` wants an init or a tensor"))
+                .at(value.span, format!("this is {}", self.describe(&value.ty)));
+            return self.fail(e.span, error);
+        }
+        let span = value.span;
+        Expr { kind: ExprKind::Start(Box::new(value)), ty: Type::Init, span }
     }
 }
 

@@ -21,6 +21,8 @@ impl Checker<'_> {
             "split" => ("split(x, 4 over H)` or `split(x, [2, 6] over H)", 2..=2, true),
             "stack" => ("stack(a, b over pieces)", 1..=usize::MAX, true),
             "reverse" => ("reverse(x over W)", 1..=1, true),
+            "sort" => ("sort(x over K)", 1..=1, true),
+            "order" => ("order(x over K)", 1..=1, true),
             "range" => ("range(N)", 1..=1, false),
             "index" => ("index(e, K)", 2..=2, false),
             _ => return None,
@@ -61,6 +63,8 @@ impl Checker<'_> {
             ("split", Some((_, pieces))) => self.split(value, pieces, over, span),
             ("index", Some((_, size))) => self.computed_index(value, size, span),
             ("flatten", _) => self.flatten(value, over, span),
+            ("sort", _) => self.sorted(value, over, span),
+            ("order", _) => self.order(value, over, span).0,
             _ => self.reverse(value, over, span),
         })
     }
@@ -96,6 +100,48 @@ impl Checker<'_> {
             return self.fail(span, error);
         }
         tensor(ExprKind::Reshape(Box::new(value)), t.element, axes, span)
+    }
+
+    /// The positions along an axis at which its elements stand in ascending order, and the axis.
+    fn order(&mut self, value: Expr, over: Option<&ast::Over>, span: Span) -> (Expr, usize) {
+        let value = self.numeric(value, "`order` takes");
+        let value = match &value.ty {
+            Type::Tensor(t) if matches!(t.element, Element::Index(_)) => self.convert(value, Element::Int),
+            _ => value,
+        };
+        let Some(t) = value.ty.tensor().cloned() else { return (poison(span), 0) };
+        let Some(axes) = self.reduced_axes(&value, over) else { return (poison(span), 0) };
+        let sized = axes.first().and_then(|k| match &t.axes[*k] {
+            Axis::Sized { size, .. } => Some(size.clone()),
+            Axis::Pack(_) => None,
+        });
+        let ([axis], Some(size)) = (axes.as_slice(), sized) else {
+            let error = Diagnostic::new(codes::NO_SUCH_AXIS, "an order runs along one axis")
+                .at(span, "which one is not said")
+                .at(value.span, format!("this is {}", self.show(&value.ty)))
+                .help("write `sort(x over K)`, `order(x over K)`");
+            return (self.fail(span, error), 0);
+        };
+        let (axis, element) = (*axis, Element::Index(size));
+        (tensor(ExprKind::Order { value: Box::new(value), axis }, element, t.axes, span), axis)
+    }
+
+    /// The elements along an axis in ascending order.
+    fn sorted(&mut self, value: Expr, over: Option<&ast::Over>, span: Span) -> Expr {
+        let value = self.numeric(value, "`sort` takes");
+        if value.ty.is_error() || self.reduced_axes(&value, over).is_none() {
+            return poison(span);
+        }
+        let Some(t) = value.ty.tensor().cloned() else { return poison(span) };
+        let (shared, read) = self.share(value);
+        let (index, axis) = self.order(read.clone(), over, span);
+        if index.ty.is_error() {
+            return index;
+        }
+        let batch = (0..t.axes.len()).filter(|k| *k != axis).map(|k| (k, k)).collect();
+        let kind = ExprKind::Gather { value: Box::new(read), index: Box::new(index), axis, batch };
+        let sorted = tensor(kind, t.element, t.axes, span);
+        self.with(vec![shared], sorted)
     }
 
     fn flatten(&mut self, value: Expr, over: Option<&ast::Over>, span: Span) -> Expr {

@@ -1,6 +1,7 @@
 //! What the language itself applies: reductions, elementwise functions, draws, and the few operations on shapes.
 
 use super::application::Given;
+use super::arguments::counted;
 use super::elementwise::unary;
 use super::expression::is_boolean;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
@@ -54,13 +55,16 @@ impl Checker<'_> {
         };
         if let Some(stray) = stray {
             let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` has no option `{}`", stray.text))
-                .at(stray.span, "unknown here");
+                .at(stray.span, "unknown here")
+                .help(usage(name));
             return Some(self.fail(span, error));
         }
         if given.len() != arity {
             self.check_all(given);
-            let error = Diagnostic::new(codes::WRONG_ARGUMENTS, format!("`{name}` takes {arity} argument(s)"))
-                .at(span, format!("{} given", given.len()));
+            let takes = format!("`{name}` takes {}", counted(arity, "argument"));
+            let error = Diagnostic::new(codes::WRONG_ARGUMENTS, takes)
+                .at(span, format!("{} given", given.len()))
+                .help(usage(name));
             return Some(self.fail(span, error));
         }
         if let Some(over) = over
@@ -314,6 +318,7 @@ impl Checker<'_> {
     // ------------------------------------------------------------------------------------------ shapes and draws
 
     fn one_hot(&mut self, e: Expr, span: Span) -> Expr {
+        let e = self.column_of_classes(e);
         let Some(TensorType { element: Element::Index(size), axes }) = e.ty.tensor().cloned() else {
             let error = Diagnostic::new(codes::WRONG_INDEX, "`one_hot` takes an index")
                 .at(e.span, format!("this is {}", self.describe(&e.ty)))
@@ -559,5 +564,23 @@ impl Checker<'_> {
         }
         self.locals[target.0 as usize].target = true;
         Expr { kind: ExprKind::Grad { of: Box::new(value), wrt: target }, ty, span }
+    }
+}
+
+/// How a built-in function is applied.
+fn usage(name: &str) -> String {
+    match name {
+        "sum" | "mean" | "max" | "min" | "norm" | "argmax" => {
+            format!("the axes it runs over are named after `over`: `{name}(x over N)`")
+        }
+        "grad" => {
+            "write `grad(e, x)` for a number e, `grad(J)(θ)` for an objective, `grad(f)(x)` for a function".into()
+        }
+        "where" => "write `where(c, a, b)`: a where c is true, else b".into(),
+        "log" => "it is the natural logarithm, `log(x)`; to base b it is `log(x) / log(b)`".into(),
+        "size" => "write `size(x over D)`".into(),
+        "dot" | "concat" => format!("write `{name}(a, b)`"),
+        "draws" => "write `draws(e, 20)`".into(),
+        _ => format!("write `{name}(x)`"),
     }
 }

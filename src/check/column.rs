@@ -13,6 +13,11 @@ impl Checker<'_> {
         matches!(&expr.kind, ExprKind::Local(id) if self.columns.contains_key(id))
     }
 
+    /// Whether this is a column of the data that holds other numbers than integers.
+    pub fn is_float_column(&self, expr: &Expr) -> bool {
+        matches!(&expr.kind, ExprKind::Local(id) if self.is_column(expr) && self.standardized_integers(*id).is_none())
+    }
+
     /// A column of integers as positions on an axis of this size.
     pub fn column_as_index(&mut self, column: Expr, size: u64) -> Expr {
         let known = match &column.kind {

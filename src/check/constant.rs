@@ -60,10 +60,14 @@ pub fn evaluate(
 }
 
 fn refuse(e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<Value> {
-    errors.push(
-        Diagnostic::new(codes::NOT_A_CONSTANT, "a number known before training is wanted here")
-            .at(e.span, "made of numbers, constants and + - * / ^"),
-    );
+    let mut error = Diagnostic::new(codes::NOT_A_CONSTANT, "a number known before training is wanted here")
+        .at(e.span, "made of numbers, constants and + - * / ^");
+    if matches!(e.kind, ExprKind::Call { .. } | ExprKind::Pipe { .. } | ExprKind::Shape(_)) {
+        error = error.help(
+            "what is computed from data or parameters stands in a definition: `fn f(x) = …`, `net f(x: [N, 64]) = …`",
+        );
+    }
+    errors.push(error);
     None
 }
 
@@ -106,7 +110,8 @@ pub fn order<'a>(items: &BTreeMap<&'a str, &'a ast::Constant>, errors: &mut Vec<
     out
 }
 
-fn collect<'e>(e: &'e ast::Expr, used: &mut BTreeSet<&'e str>) {
+/// The names in an expression of numbers.
+pub fn collect<'e>(e: &'e ast::Expr, used: &mut BTreeSet<&'e str>) {
     match &e.kind {
         ExprKind::Name(name) => {
             used.insert(name);

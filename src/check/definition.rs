@@ -16,8 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &mut Vec<Diagnostic>) -> Definition {
     let (d, doc) = globals.definitions[id.0 as usize];
     let mut c = Checker::new(globals, definitions, errors, Some(d.kind), &d.name.text, d.name.span.file);
+    let computed = globals.computed.get(d.name.text.as_str()) == Some(&id);
+    c.whole = computed.then(Vec::new);
     let inputs = c.inputs(d);
     let options = c.options(d);
+    let requires = c.requires(d);
     let optimizer = c.roles(d, &inputs);
     if d.kind == Kind::Init {
         c.shape_only = inputs.first().and_then(|i| match i.kind {
@@ -33,9 +36,12 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         c.require_next(d, roles, &body);
     }
     c.scopes.pop();
-    let result = c.result(d, &mut body, &inputs);
+    let mut result = c.result(d, &mut body, &inputs);
+    if computed && !c.constant_value(&d.name.text, &result, d.body.span) {
+        result = Type::Error;
+    }
     let derivative = d.derivative.as_ref().and_then(|written| c.own_derivative(d, written, &inputs, &result));
-    let Checker { locals, sizes, pack_names, members, .. } = c;
+    let Checker { locals, sizes, pack_names, members, whole, requirements, .. } = c;
     Definition {
         kind: d.kind,
         name: d.name.text.clone(),
@@ -46,12 +52,15 @@ pub fn check(globals: &Globals, definitions: &[Definition], id: DefId, errors: &
         pack_names,
         inputs,
         options,
+        requires,
         locals,
         result,
         body,
         derivative,
         optimizer,
         members,
+        columns: whole.unwrap_or_default(),
+        requirements,
     }
 }
 

@@ -2,9 +2,60 @@
 
 use super::scope::{Checker, poison, tensor};
 use super::shape::{Fit, fit};
-use super::typed::{Axis, Element, Expr, ExprKind, TensorType, Type, same_extent};
+use super::typed::{Axis, Element, Expr, ExprKind, Label, TensorType, Type, same_extent};
 use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
+
+/// Whether an axis is labelled by what it is to its parameter.
+fn is_role(axis: &Axis) -> bool {
+    matches!(axis, Axis::Sized { label: Some(label), .. } if matches!(&**label, "fan_in" | "fan_out"))
+}
+
+/// The axes of a parameter with the roles that they have: those that are written, else `fan_out` is the last axis and `fan_in` the
+/// one before, unless these have other labels.
+pub fn with_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
+    if axes.iter().any(is_role) {
+        return axes;
+    }
+    for (axis, role) in axes.iter_mut().rev().zip(["fan_out", "fan_in"]) {
+        if let Axis::Sized { label: label @ None, .. } = axis {
+            *label = Some(role.into());
+        }
+    }
+    axes
+}
+
+/// Axes of which roles are no labels.
+pub fn without_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
+    for axis in axes.iter_mut().filter(|axis| is_role(axis)) {
+        if let Axis::Sized { label, .. } = axis {
+            *label = None;
+        }
+    }
+    axes
+}
+
+/// Roles say what an axis is to its parameter, not which axes of two parameters go together: `a.W - b.W.T`. Where those of two
+/// operands stand differently, they are no labels.
+fn forget_roles(operands: &mut [Expr]) {
+    let labels = |e: &Expr| -> Vec<Option<Label>> {
+        let label = |axis: &Axis| match axis {
+            Axis::Sized { label, .. } => label.clone().filter(|_| is_role(axis)),
+            Axis::Pack(_) => None,
+        };
+        e.axes().iter().map(label).collect()
+    };
+    let mut with_roles = operands.iter().filter(|e| e.axes().iter().any(is_role)).map(labels);
+    let Some(first) = with_roles.next() else { return };
+    if with_roles.all(|other| other == first) {
+        return;
+    }
+    for e in operands {
+        if let Type::Tensor(t) = &mut e.ty {
+            t.axes = without_roles(std::mem::take(&mut t.axes));
+        }
+    }
+}
 
 impl Checker<'_> {
     /// A number as a float; nothing else changes.
@@ -127,7 +178,8 @@ impl Checker<'_> {
 
     /// Stretches tensors to one shape: that into which all the others fit. The labels are the first operand's, filled
     /// from the others.
-    pub fn align(&mut self, operands: Vec<Expr>, span: Span) -> Option<Vec<Expr>> {
+    pub fn align(&mut self, mut operands: Vec<Expr>, span: Span) -> Option<Vec<Expr>> {
+        forget_roles(&mut operands);
         let mut axes: Vec<Axis> = operands.first()?.axes().to_vec();
         let mut widest = 0;
         for (k, e) in operands.iter().enumerate().skip(1) {

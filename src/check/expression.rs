@@ -4,7 +4,7 @@ use super::globals::Global;
 use super::member::is_application;
 use super::scope::{Binding, Checker, number, poison, size_value, tensor};
 use super::shape::distinct_labels;
-use super::typed::{Axis, Block, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
+use super::typed::{Axis, Block, DefId, Draw, Element, Expr, ExprKind, Kind, TensorType, Type, same_extent};
 use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
@@ -13,7 +13,7 @@ use crate::syntax::ast::{self, BinaryOp, ExprKind as Ast, UnaryOp};
 const MOST_VALUES: usize = 1000;
 
 /// The names the language itself gives meaning, for suggestions.
-pub const BUILTINS: [&str; 50] = [
+pub const BUILTINS: [&str; 52] = [
     "jvp",
     "vjp",
     "jacobian",
@@ -24,6 +24,8 @@ pub const BUILTINS: [&str; 50] = [
     "stack",
     "reverse",
     "range",
+    "sort",
+    "order",
     "exp",
     "log",
     "log1p",
@@ -223,6 +225,7 @@ impl Checker<'_> {
         }
         match self.global(name) {
             Some(Global::Constant(c)) => number(c.value, if c.integer { Element::Int } else { Element::Float }, span),
+            Some(Global::Computed(id)) => self.computed(id, span),
             Some(Global::Error) => poison(span),
             Some(Global::Definition(id)) if self.kind.is_none() && self.globals.kind(id) == Kind::Net => {
                 let place = ast::Expr { kind: Ast::Name(name.to_string()), span };
@@ -250,6 +253,10 @@ impl Checker<'_> {
             }
             None => self.unknown(name, span),
         }
+    }
+
+    pub fn computed(&mut self, id: DefId, span: Span) -> Expr {
+        Expr { kind: ExprKind::Computed(id), ty: self.definitions[id.0 as usize].result.clone(), span }
     }
 
     /// `v'`: readable in the block that assigns it and in those inside.

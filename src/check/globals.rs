@@ -3,6 +3,7 @@
 
 use super::constant::{self, Value};
 use super::modules::{self, Modules, Used};
+use super::schema::Schemas;
 use super::typed::{
     Block, Constant, DataArgument, DataId, DataSet, DataValue, DefId, Definition, Kind, Part, Rows, Standardized, Type,
 };
@@ -21,6 +22,11 @@ pub struct Globals<'a> {
     user_file: FileId,
     /// The constants of the user's file.
     pub constants: Vec<Constant>,
+    /// Those of the user's file that have to be computed: definitions without inputs.
+    pub computed: BTreeMap<&'a str, DefId>,
+    pub schemas: &'a Schemas,
+    /// Those of the prelude.
+    library_constants: Vec<Constant>,
     /// Those of the files it uses.
     module_constants: BTreeMap<FileId, Vec<Constant>>,
     /// Constants whose value is in error.
@@ -35,6 +41,8 @@ pub struct Globals<'a> {
 pub enum Global<'g> {
     Definition(DefId),
     Constant(&'g Constant),
+    /// A constant that is computed.
+    Computed(DefId),
     /// Reported already.
     Error,
 }
@@ -44,9 +52,12 @@ impl<'a> Globals<'a> {
         prelude: &[&'a ast::File],
         modules: &'a Modules,
         user: &'a ast::File,
+        computed: &'a [ast::Definition],
+        schemas: &'a Schemas,
         settings: &[(String, f64)],
         errors: &mut Vec<Diagnostic>,
     ) -> Globals<'a> {
+        let computed: BTreeMap<Span, &'a ast::Definition> = computed.iter().map(|d| (d.name.span, d)).collect();
         let mut globals = Globals {
             definitions: Vec::new(),
             prelude: BTreeMap::new(),
@@ -54,6 +65,9 @@ impl<'a> Globals<'a> {
             used: BTreeMap::new(),
             user_file: user.span.file,
             constants: Vec::new(),
+            computed: BTreeMap::new(),
+            schemas,
+            library_constants: Vec::new(),
             module_constants: BTreeMap::new(),
             poisoned: BTreeSet::new(),
             data: Vec::new(),
@@ -93,7 +107,16 @@ impl<'a> Globals<'a> {
                         {
                             errors.push(duplicate(&c.name, first));
                         }
-                        constants.entry(file.span.file).or_default().insert(&c.name.text, c);
+                        match computed.get(&c.name.span) {
+                            None => {
+                                constants.entry(file.span.file).or_default().insert(&c.name.text, c);
+                            }
+                            Some(d) => {
+                                let id = DefId(globals.definitions.len() as u32);
+                                globals.definitions.push((d, &item.doc));
+                                globals.computed.insert(&c.name.text, id);
+                            }
+                        }
                     }
                     ItemKind::Use(_) => {}
                     ItemKind::Data(_)
@@ -124,6 +147,12 @@ impl<'a> Globals<'a> {
                 }
             }
         }
+        for file in prelude {
+            let items = constants.remove(&file.span.file).unwrap_or_default();
+            let found = globals.take_constants(&items, &[], file.span.file, errors);
+            globals.library_constants.extend(found);
+        }
+        globals.library_constants.sort_by(|a, b| a.name.cmp(&b.name));
         for file in &modules.files {
             let items = constants.remove(&file.span.file).unwrap_or_default();
             let found = globals.take_constants(&items, &[], file.span.file, errors);
@@ -147,7 +176,13 @@ impl<'a> Globals<'a> {
     ) -> Vec<Constant> {
         let mut given: BTreeMap<String, Value> = BTreeMap::new();
         for (name, value) in settings {
-            if items.contains_key(name.as_str()) {
+            if file == self.user_file
+                && let Some(id) = self.computed.get(name.as_str())
+            {
+                let message = format!("`{name}` is computed, so it cannot be set");
+                let place = self.definitions[id.0 as usize].0.body.span;
+                errors.push(Diagnostic::new(codes::NOT_A_CONSTANT, message).at(place, "by this"));
+            } else if items.contains_key(name.as_str()) {
                 let integer = value.fract() == 0.0 && value.abs() < 9e15;
                 given.insert(name.clone(), Value { number: *value, integer });
             } else {
@@ -167,6 +202,7 @@ impl<'a> Globals<'a> {
             .flat_map(|u| &u.open)
             .filter_map(|(f, _)| self.module_constants.get(f))
             .flatten()
+            .chain(&self.library_constants)
         {
             let value = Value { number: c.value, integer: c.integer };
             values.entry(c.name.clone()).or_insert(value);
@@ -388,8 +424,7 @@ impl<'a> Globals<'a> {
 
     /// A whole number made of constants.
     pub fn whole_number(&self, e: &ast::Expr, what: &str, errors: &mut Vec<Diagnostic>) -> Option<u64> {
-        let values = self.constant_values();
-        let value = constant::evaluate(e, &values, &self.poisoned, errors)?;
+        let value = self.known(e, errors)?;
         if value.number < 0.0 || value.number.fract() != 0.0 || value.number > 9e15 {
             errors.push(
                 Diagnostic::new(codes::NOT_A_CONSTANT, format!("{what} is a whole number"))
@@ -402,11 +437,26 @@ impl<'a> Globals<'a> {
 
     /// A number known before anything runs.
     pub fn number(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<f64> {
-        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors).map(|value| value.number)
+        self.known(e, errors).map(|value| value.number)
+    }
+
+    fn known(&self, e: &ast::Expr, errors: &mut Vec<Diagnostic>) -> Option<Value> {
+        let mut used = BTreeSet::new();
+        constant::collect(e, &mut used);
+        if let Some((name, id)) = used.iter().find_map(|name| self.computed.get_key_value(name)) {
+            let message = format!("`{name}` is computed, so it is not known here");
+            let error = Diagnostic::new(codes::NOT_A_CONSTANT, message)
+                .at(e.span, "a number known when compiling is wanted")
+                .at(self.definitions[id.0 as usize].0.body.span, "computed by this");
+            errors.push(error);
+            return None;
+        }
+        constant::evaluate(e, &self.constant_values(), &self.poisoned, errors)
     }
 
     fn constant_values(&self) -> BTreeMap<String, Value> {
-        self.constants.iter().map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
+        let all = self.library_constants.iter().chain(&self.constants);
+        all.map(|c| (c.name.clone(), Value { number: c.value, integer: c.integer })).collect()
     }
 
     /// What a name means where no local has it, seen from a file.
@@ -422,7 +472,11 @@ impl<'a> Globals<'a> {
                 return Some(Global::Error);
             }
         }
-        self.prelude.get(name).map(|id| Global::Definition(*id))
+        if let Some(id) = self.prelude.get(name) {
+            return Some(Global::Definition(*id));
+        }
+        let place = self.library_constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
+        Some(Global::Constant(&self.library_constants[place]))
     }
 
     /// What a name means that a file itself defines.
@@ -433,18 +487,22 @@ impl<'a> Globals<'a> {
         let constants = if file == self.user_file { Some(&self.constants) } else { self.module_constants.get(&file) };
         // They are in the order of their names.
         let constants = constants?;
-        let place = constants.binary_search_by(|c| c.name.as_str().cmp(name)).ok()?;
-        Some(Global::Constant(&constants[place]))
+        if let Ok(place) = constants.binary_search_by(|c| c.name.as_str().cmp(name)) {
+            return Some(Global::Constant(&constants[place]));
+        }
+        self.computed.get(name).filter(|_| file == self.user_file).map(|id| Global::Computed(*id))
     }
 
     /// Every name that [`Globals::find`] knows, sorted.
     pub fn visible(&self, from: FileId) -> Vec<&str> {
         let mut names: Vec<&str> = self.prelude.keys().copied().collect();
+        names.extend(self.library_constants.iter().map(|c| c.name.as_str()));
         if let Some(used) = self.used.get(&from) {
             let files = used.open.iter().map(|(file, _)| file).chain([&from]);
             names.extend(files.filter_map(|file| self.own.get(file)).flat_map(|own| own.keys().copied()));
             if from == self.user_file {
                 names.extend(self.constants.iter().map(|c| c.name.as_str()));
+                names.extend(self.computed.keys());
             }
         }
         names.sort_unstable();
@@ -483,12 +541,15 @@ fn placeholder(d: &ast::Definition, doc: &[String]) -> Definition {
         pack_names: Vec::new(),
         inputs: Vec::new(),
         options: Vec::new(),
+        requires: Vec::new(),
         locals: Vec::new(),
         result: Type::Error,
         body: Block { statements: Vec::new(), result: None },
         derivative: None,
         optimizer: None,
         members: Vec::new(),
+        columns: Vec::new(),
+        requirements: Vec::new(),
     }
 }
 

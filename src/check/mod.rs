@@ -13,11 +13,13 @@ mod arrange;
 mod block;
 mod builtin;
 mod column;
+mod computed;
 mod constant;
 mod definition;
 mod derivative;
 mod elementwise;
 mod expression;
+mod familiar;
 mod function;
 mod gather;
 mod globals;
@@ -32,6 +34,7 @@ mod phases;
 mod prelude;
 pub mod print;
 mod repetition;
+mod requires;
 mod schema;
 mod scope;
 mod search;
@@ -39,6 +42,7 @@ mod segments;
 mod selection;
 mod shape;
 mod shared;
+mod splits;
 mod train;
 pub mod typed;
 mod uses;
@@ -46,6 +50,7 @@ mod uses;
 pub use expression::BUILTINS;
 pub use modules::Modules;
 pub use prelude::{LIBRARY, prelude};
+pub use requires::broken_requirement;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
 use crate::source::{Diagnostic, codes};
@@ -92,7 +97,9 @@ fn check_files(
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let mut errors = Vec::new();
-    let globals = Globals::collect(prelude, modules, user, settings, &mut errors);
+    let computed = computed::definitions(user);
+    let globals = Globals::collect(prelude, modules, user, &computed, schemas, settings, &mut errors);
+    splits::check(&globals, schemas, &mut errors);
     let order = order::order(&globals, &mut errors);
     let mut definitions = globals.placeholders();
     for id in order {
@@ -100,7 +107,7 @@ fn check_files(
     }
     let train = globals.train.and_then(|t| phases::check(&globals, &definitions, t, schemas, &mut errors));
     let search = globals.search.and_then(|s| search::check(&globals, s, train.as_ref(), &mut errors));
-    errors.sort_by_key(|e| e.labels.first().map(|l| l.span));
+    errors.sort_by_key(Diagnostic::order);
     errors.dedup();
     if errors.len() > MAX_ERRORS {
         let rest = errors.len() - MAX_ERRORS;
@@ -110,6 +117,8 @@ fn check_files(
                 .help("most of them tend to follow from the first few"),
         );
     }
-    let program = typed::Program { definitions, constants: globals.constants, data: globals.data, train, search };
+    let computed = globals.computed.values().copied().collect();
+    let program =
+        typed::Program { definitions, constants: globals.constants, computed, data: globals.data, train, search };
     (program, errors)
 }

@@ -97,7 +97,7 @@ fn used(globals: &Globals, d: &ast::Definition) -> Vec<(usize, Span)> {
             }
             _ => return,
         };
-        if let Some(Global::Definition(id)) = globals.find(name, d.name.span.file)
+        if let Some(Global::Definition(id) | Global::Computed(id)) = globals.find(name, d.name.span.file)
             && seen.insert(id)
         {
             found.push((id.0 as usize, span));

@@ -175,6 +175,14 @@ impl Checker<'_> {
                 self.report(error);
                 return None;
             }
+            Some(Global::Computed(id)) => {
+                let error = Diagnostic::new(codes::NOT_A_CONSTANT, format!("`{name}` is no size"))
+                    .at(span, "a size is wanted here")
+                    .at(self.definitions[id.0 as usize].span, "this is computed, when all sizes are known already")
+                    .help("write a number");
+                self.report(error);
+                return None;
+            }
             Some(Global::Error) => return None,
             _ => {}
         }

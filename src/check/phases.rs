@@ -39,7 +39,24 @@ pub fn check(
     let checked: Vec<_> =
         phases.iter().map(|phase| train::check(globals, definitions, phase, schemas, errors)).collect();
     let phases = checked.into_iter().collect::<Option<Vec<_>>>()?;
+    if let Some((span, what)) = repetition.flatten().and_then(by_rows)
+        && let Some(phase) = phases.iter().find(|phase| phase.on.is_none())
+    {
+        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "there are no rows to divide or to draw from");
+        let name = phase.name.as_ref().map_or("this program".into(), |name| format!("the phase `{name}`"));
+        errors.push(error.at(span, what).at(phase.span, format!("{name} has no `on`")));
+        return None;
+    }
     Some(Training { span: train.keyword, phases, repetition: repetition? })
+}
+
+/// Where and how a repetition deals with rows, if it does.
+fn by_rows(repetition: Repetition) -> Option<(Span, &'static str)> {
+    match repetition {
+        Repetition::Folds { span, .. } => Some((span, "folds divide the rows of `on`")),
+        Repetition::Ensemble { resampled: true, span, .. } => Some((span, "members draw from the rows of `on`")),
+        Repetition::Ensemble { .. } => None,
+    }
 }
 
 /// Why the phases are run more than once, if they are; `None` if that is in error.

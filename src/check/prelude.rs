@@ -13,6 +13,7 @@ macro_rules! library {
 
 library! {
     "activations.dl",
+    "attacks.dl",
     "augmentations.dl",
     "averages.dl",
     "constraints.dl",
@@ -23,6 +24,7 @@ library! {
     "metrics.dl",
     "noise.dl",
     "normalization.dl",
+    "numbers.dl",
     "optimizers.dl",
     "penalties.dl",
     "schedules.dl",

@@ -1,11 +1,12 @@
 //! The text form of a typed program: each definition with its sizes, the types of its inputs, locals and result, and
 //! its equations with every decision written out.
 
+mod train;
+
 use super::shape::Names;
 use super::typed::{
-    AxisRole, Block, Call, Condition, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance,
-    Keep, LocalId, Program, ReduceOp, Repetition, RuleCall, Selection, SelectionItem, Statement, StopMetric, StopWhen,
-    Then, Train, Type,
+    Block, Call, Definition, Draw, Expr, ExprKind, FunctionValue, Initial, InputKind, Instance, LocalId, Program,
+    ReduceOp, Repetition, Selection, SelectionItem, Statement, Type,
 };
 use std::fmt::{self, Write};
 
@@ -52,7 +53,7 @@ fn write_program(out: &mut String, program: &Program, first: usize) -> fmt::Resu
         None => {}
     }
     for t in program.train.iter().flat_map(|t| &t.phases) {
-        train(out, program, t)?;
+        train::train(out, program, t)?;
     }
     Ok(())
 }
@@ -86,6 +87,9 @@ fn definition(out: &mut String, program: &Program, d: &Definition) -> fmt::Resul
         let names: Vec<&str> = d.sizes.iter().map(|s| &*s.0).collect();
         writeln!(out, "    sizes {}", names.join(", "))?;
     }
+    for require in &d.requires {
+        writeln!(out, "    requires {}", require.text)?;
+    }
     p.block(out, &d.body, 1)?;
     if let Some(derivative) = &d.derivative {
         writeln!(out, "}} derivative({}) {{", p.local(derivative.cotangent))?;
@@ -102,125 +106,7 @@ fn rows_name(program: &Program, rows: &super::typed::Rows) -> String {
     }
 }
 
-fn train(out: &mut String, program: &Program, t: &Train) -> fmt::Result {
-    let p = Printer { program, locals: &t.locals, packs: &[] };
-    match &t.name {
-        Some(name) => writeln!(out, "train phase {name} {{")?,
-        None => writeln!(out, "train {{")?,
-    }
-    for r in &t.requirements {
-        writeln!(out, "    requires {}.{} in 0..{}", program.data_set(r.data).name, r.column, r.size)?;
-    }
-    let rows = |rows| rows_name(program, rows);
-    let batch = |batch: Option<u64>| batch.map(|n| format!(", batch {n}")).unwrap_or_default();
-    let order = |in_order: bool| if in_order { " in order" } else { "" };
-    write!(out, "    on {}{}{}", rows(&t.on), batch(t.batch), order(t.in_order))?;
-    if let Some(second) = &t.beside {
-        write!(out, " with {}{}{}", rows(&second.rows), batch(second.batch), order(second.in_order))?;
-    }
-    writeln!(out)?;
-    for augment in &t.augments {
-        let names: Vec<&str> = augment.targets.iter().map(|target| p.local(target.local)).collect();
-        write!(out, "    augment ({}) = ", names.join(", "))?;
-        p.expression(out, &augment.value, 1)?;
-        writeln!(out)?;
-    }
-    for player in &t.players {
-        write!(out, "    {} {} = ", if player.maximize { "maximize" } else { "minimize" }, player.name)?;
-        p.expression(out, &player.objective, 1)?;
-        if let Some(over) = &player.over {
-            write!(out, " over {}", selection(over))?;
-        }
-        if let Some(call) = &player.using {
-            p.rule(out, " using ", call)?;
-        }
-        writeln!(out)?;
-    }
-    for rule in &t.using {
-        p.rule(out, "    using ", &rule.call)?;
-        writeln!(out, "{}", rule.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())?;
-    }
-    for keep in &t.keeps {
-        p.keep(out, keep)?;
-    }
-    if let Some(call) = &t.average {
-        p.rule(out, "    average ", call)?;
-        writeln!(out)?;
-    }
-    for m in &t.measures {
-        write!(out, "    measure {} = ", m.name)?;
-        p.expression(out, &m.value, 1)?;
-        writeln!(out)?;
-    }
-    match t.duration {
-        super::typed::Duration::Epochs(n) => writeln!(out, "    epochs {n}")?,
-        super::typed::Duration::Steps(n) => writeln!(out, "    steps {n}")?,
-    }
-    let metric = |metric: StopMetric| match metric {
-        StopMetric::Loss => "loss",
-        StopMetric::Measure(k) => t.measures.get(k).map_or("?", |m| m.name.as_str()),
-    };
-    if let Some(n) = t.evaluate_every {
-        writeln!(out, "    evaluate every {n} steps")?;
-    }
-    for w in &t.watches {
-        writeln!(out, "    watch {} = {} {}, patience {}", w.name, rows(&w.rows), metric(w.metric), w.patience)?;
-    }
-    if let Some(stop) = &t.stop {
-        write!(out, "    stop when {} {} ", rows(&stop.rows), metric(stop.metric))?;
-        match stop.when {
-            StopWhen::NotImproved { patience, evaluations } => {
-                let unit = if evaluations { "evaluations" } else { "epochs" };
-                write!(out, "has not improved for {patience} {unit}")?;
-            }
-            StopWhen::Below(bound) => write!(out, "< {bound}")?,
-            StopWhen::Above(bound) => write!(out, "> {bound}")?,
-        }
-        match &stop.then {
-            None => writeln!(out)?,
-            Some(Then::Retrain { on, epochs }) => {
-                let unit = if *epochs { "epochs" } else { "steps" };
-                writeln!(out, ", then retrain on {} for as many {unit}", rows(on))?;
-            }
-            Some(Then::Continue { on, most }) => {
-                writeln!(out, ", then continue on {} at most {most} epochs", rows(on))?;
-            }
-        }
-    }
-    writeln!(out, "}}")
-}
-
 impl Printer<'_> {
-    fn rule(&self, out: &mut String, word: &str, call: &RuleCall) -> fmt::Result {
-        write!(out, "{word}{}", self.program.definition(call.def).name)?;
-        self.options(out, call.def, &call.options, "(", ")")
-    }
-
-    fn keep(&self, out: &mut String, keep: &Keep) -> fmt::Result {
-        match &keep.condition {
-            Condition::Call(call) => self.rule(out, "    keep ", call)?,
-            Condition::Norm { over, equal, bound } => {
-                let roles = over.iter().map(|role| match role {
-                    AxisRole::Label(label) => label.as_ref(),
-                    AxisRole::Others => "..",
-                });
-                let roles = roles.collect::<Vec<_>>().join(", ");
-                let over = if roles.is_empty() { roles } else { format!(" over {roles}") };
-                write!(out, "    keep norm(_{over}) {} ", if *equal { "==" } else { "<=" })?;
-                self.expression(out, bound, 1)?;
-            }
-            Condition::AtLeast(bound) => {
-                write!(out, "    keep _ >= ")?;
-                self.expression(out, bound, 1)?;
-            }
-            Condition::AtMost(bound) => {
-                write!(out, "    keep _ <= ")?;
-                self.expression(out, bound, 1)?;
-            }
-        }
-        writeln!(out, "{}", keep.of.as_ref().map(|of| format!(" for {}", selection(of))).unwrap_or_default())
-    }
-
     fn ty(&self, ty: &Type) -> String {
         Names(self.packs).ty(ty)
     }
@@ -381,6 +267,11 @@ impl Printer<'_> {
                 self.expression(out, index, depth)?;
                 write!(out, " along {axis} batch {batch:?})")
             }
+            ExprKind::Order { value, axis } => {
+                write!(out, "order(")?;
+                self.expression(out, value, depth)?;
+                write!(out, " along {axis})")
+            }
             ExprKind::OneHot(value) => unary(out, "one_hot", value),
             ExprKind::Concat { values, axis } => {
                 write!(out, "concat(")?;
@@ -508,6 +399,8 @@ impl Printer<'_> {
                 self.options(out, map.def, &map.options, "(", ")")?;
                 write!(out, "{}", if map.total { ", summed" } else { "" })
             }
+            ExprKind::Computed(def) => write!(out, "{}", self.program.definition(*def).name),
+            ExprKind::Start(value) => unary(out, "start", value),
             ExprKind::Parameter(path) => {
                 let instance = path.instance.iter().map(|(segment, _)| segment.as_str());
                 let parts: Vec<&str> = instance.chain(path.rest.iter().map(String::as_str)).collect();

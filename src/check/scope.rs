@@ -1,10 +1,11 @@
 //! The state of checking one definition or the `train` block: its locals, size variables and scopes.
 
+use super::familiar::familiar;
 use super::globals::{Global, Globals};
 use super::shape::Names;
 use super::typed::{
     Axis, Definition, Element, Expr, ExprKind, Kind, Local, LocalId, Member, Origin, PackVar, Requirement, SiteId,
-    TensorType, Type,
+    TensorType, Type, WholeColumn,
 };
 use crate::ir::{Size, Symbol};
 use crate::source::{Diagnostic, FileId, Span, closest, codes};
@@ -73,6 +74,8 @@ pub struct Checker<'c> {
     /// Index variables in scope with what they stand for once known.
     pub indices: BTreeMap<String, super::indexed::IndexVariable>,
     pub requirements: Vec<Requirement>,
+    /// In a computed constant: the columns it reads.
+    pub whole: Option<Vec<WholeColumn>>,
     /// The columns by local, in `train`.
     pub columns: BTreeMap<LocalId, (super::typed::DataId, String)>,
     /// Within `measure`.
@@ -87,6 +90,8 @@ pub struct Checker<'c> {
     pub counters: BTreeMap<super::typed::Counter, LocalId>,
     /// Columns are unknown, because the data could not be read.
     pub columns_unknown: bool,
+    /// In a phase without data: every column that the program's data has, with the name of its data set.
+    pub without_data: Option<BTreeMap<String, String>>,
 }
 
 impl<'c> Checker<'c> {
@@ -122,6 +127,7 @@ impl<'c> Checker<'c> {
             resolving: false,
             indices: BTreeMap::new(),
             requirements: Vec::new(),
+            whole: None,
             columns: BTreeMap::new(),
             measuring: false,
             together: false,
@@ -129,6 +135,7 @@ impl<'c> Checker<'c> {
             beside: None,
             counters: BTreeMap::new(),
             columns_unknown: false,
+            without_data: None,
         }
     }
 
@@ -201,6 +208,9 @@ impl<'c> Checker<'c> {
         if self.columns_unknown {
             return poison(span);
         }
+        if let Some(error) = self.wants_data(name, span) {
+            return self.fail(span, error);
+        }
         let mut error = Diagnostic::new(codes::UNKNOWN_NAME, format!("nothing is called `{name}`"))
             .at(span, "not defined here or in the standard library");
         // Looking for a name like it takes long where there are many; errors beyond these are not shown.
@@ -211,7 +221,9 @@ impl<'c> Checker<'c> {
         let mut known: Vec<&str> = self.scopes.iter().rev().flat_map(|s| s.names.keys().map(String::as_str)).collect();
         known.extend(self.globals.visible(self.file));
         known.extend(super::expression::BUILTINS);
-        if let Some(near) = closest(name, known) {
+        if let Some(help) = familiar(name) {
+            error = error.help(help);
+        } else if let Some(near) = closest(name, known) {
             error = error.help(format!("did you mean `{near}`?"));
         } else if self.kind.is_none() && !self.columns.is_empty() {
             // By the names of their locals, which say the data set of those that are not the first's.
@@ -239,9 +251,21 @@ impl<'c> Checker<'c> {
     /// Where a value came from, as further places of an error about its shape.
     pub fn trace(&self, mut error: Diagnostic, e: &Expr) -> Diagnostic {
         if let ExprKind::Local(id) = &e.kind {
+            if let Some(place) = self.standardized_integers(*id) {
+                error = error
+                    .at(place, "it is standardized here")
+                    .note("the column holds integers, which centring and scaling make into other numbers")
+                    .help("standardize the other columns only: what counts or names classes stays as it is");
+            }
             let local = self.local(*id);
             if !error.labels.iter().any(|l| l.span == local.span) && local.origin != Origin::Temporary {
                 error = error.at(local.span, format!("`{}` is {}", local.name, self.show(&local.ty)));
+            }
+            if self.is_all_columns(*id) {
+                error = error.note(format!(
+                    "`{}` is every column of the data, as none is named as its target: `csv(…, target: column)`",
+                    local.name
+                ));
             }
             if let Some(tensor) = local.ty.tensor()
                 && tensor.axes.iter().any(|a| matches!(a, Axis::Pack(p) if p.0 > 0))
@@ -255,6 +279,25 @@ impl<'c> Checker<'c> {
             }
         }
         error
+    }
+
+    /// Where a column of integers is standardized, if it is.
+    pub fn standardized_integers(&self, id: LocalId) -> Option<Span> {
+        let (data, name) = self.columns.get(&id)?;
+        let set = &self.globals.data[data.0 as usize];
+        let column = self.globals.schemas.get(&set.name)?.column(name)?;
+        let found = set.standardized.iter().find(|s| s.column.as_ref() == Some(name))?;
+        matches!(column.kind, super::schema::ColumnKind::Int { .. }).then_some(found.span)
+    }
+
+    /// Whether this is a column of the data that holds all of its single columns.
+    fn is_all_columns(&self, id: LocalId) -> bool {
+        let Some((data, _)) = self.columns.get(&id) else { return false };
+        let [_, Axis::Sized { size, .. }] = self.local(id).ty.tensor().map_or(&[][..], |t| &t.axes) else {
+            return false;
+        };
+        let others = self.columns.iter().filter(|(other, (of, _))| *other != &id && of == data);
+        size.as_constant().is_some_and(|n| n > 1 && others.count() as u64 == n)
     }
 
     /// What the definition is, for messages: `fn softmax`, `the train block`.

@@ -1,7 +1,7 @@
 //! `search`: which constants are tried, and what decides among them.
 
 use super::globals::Globals;
-use super::typed::{Choices, ExprKind, Kind, Range, Search, Training};
+use super::typed::{Choices, ExprKind, HELD_OUT, Kind, Range, Repetition, Rows, Search, Train, Training};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
 
@@ -26,22 +26,31 @@ pub fn check(
     let ranges: Vec<Option<Range>> =
         search.ranges.iter().map(|range| check_range(globals, range, random.is_some(), errors)).collect();
     let ranges = ranges.into_iter().collect::<Option<Vec<Range>>>()?;
-    let (span, rows) = (search.keyword, globals.rows(&search.data, errors)?);
     // An error in `train` is reported there.
-    let last = train?.phases.last()?;
-    if rows.data != last.on.data {
-        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase is about other data");
-        errors.push(error.at(search.data.span, "this decides").at(last.on.span, "this is what it trains on"));
-        return None;
-    }
-    let set = &globals.data[rows.data.0 as usize];
-    let part = match rows.part {
-        Some(part) => set.parts[part].name.clone(),
-        None if set.parts.is_empty() => "train".to_owned(),
-        None => {
-            let error = Diagnostic::new(codes::UNKNOWN_NAME, "one part decides")
-                .at(search.data.span, "this is all of the data")
-                .help(format!("name a part: `{}.{}`", set.name, set.parts[0].name));
+    let training = train?;
+    let last = training.phases.last()?;
+    let (span, held_out) = (search.keyword, held_out(globals, search, training));
+    let part = match (&search.data, last.on) {
+        (Some(path), Some(on)) => {
+            let rows = match held_out {
+                Some(rows) => rows,
+                None => globals.rows(path, errors)?,
+            };
+            deciding(globals, path, rows, on, held_out.is_some(), errors)?
+        }
+        (None, None) => Train::VALUE.to_owned(),
+        (Some(path), None) => {
+            let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase has no data")
+                .at(path.span, "there are no rows to decide by")
+                .help(format!("leave the data out: `by {}`", search.metric.text));
+            errors.push(error);
+            return None;
+        }
+        (None, Some(on)) => {
+            let set = &globals.data[on.data.0 as usize].name;
+            let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "this does not say on which rows")
+                .at(search.metric.span, "evaluated on what?")
+                .help(format!("name a part of the data: `by {set}.valid {}`", search.metric.text));
             errors.push(error);
             return None;
         }
@@ -70,6 +79,43 @@ pub fn check(
         }
     };
     Some(Search { span, random, ranges, part, metric, grows })
+}
+
+/// The part that decides.
+fn deciding(
+    globals: &Globals,
+    path: &ast::Path,
+    rows: Rows,
+    on: Rows,
+    held_out: bool,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    if rows.data != on.data {
+        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "the last phase is about other data");
+        errors.push(error.at(path.span, "this decides").at(on.span, "this is what it trains on"));
+        return None;
+    }
+    let set = &globals.data[rows.data.0 as usize];
+    match rows.part {
+        _ if held_out => Some(HELD_OUT.to_owned()),
+        Some(part) => Some(set.parts[part].name.clone()),
+        None if set.parts.is_empty() => Some("train".to_owned()),
+        None => {
+            let error = Diagnostic::new(codes::UNKNOWN_NAME, "one part decides")
+                .at(path.span, "this is all of the data")
+                .help(format!("name a part: `{}.{}`", set.name, set.parts[0].name));
+            errors.push(error);
+            None
+        }
+    }
+}
+
+/// `digits.fold`, the rows that the runs of a cross-validation are kept from.
+fn held_out(globals: &Globals, search: &ast::Search, train: &Training) -> Option<Rows> {
+    let [set, part] = search.data.as_ref()?.parts.as_slice() else { return None };
+    let folds = matches!(train.repetition, Some(Repetition::Folds { .. })) && part.text == HELD_OUT;
+    let data = globals.data_named(set, &mut Vec::new()).filter(|_| folds)?;
+    Some(Rows { data, part: None, span: search.data.as_ref()?.span })
 }
 
 fn check_range(globals: &Globals, range: &ast::Range, random: bool, errors: &mut Vec<Diagnostic>) -> Option<Range> {

@@ -1,8 +1,9 @@
 //! Parameters by name, in the `train` block: `weights`, `classifier.hidden.W`, `encoder.*`.
 
+use super::familiar::familiar_member;
 use super::globals::Global;
 use super::member::is_application;
-use super::scope::{Checker, poison};
+use super::scope::{Binding, Checker, poison};
 use super::typed::{DefId, Element, Expr, ExprKind, Kind, Member, Selection, SelectionItem, Type};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast::{self, ExprKind as Ast};
@@ -45,7 +46,7 @@ impl Checker<'_> {
             return None;
         }
         Some(match self.selection_item(e) {
-            Some(item) => selected(vec![item], e.span),
+            Some((item, _)) => selected(vec![item], e.span),
             None => poison(e.span),
         })
     }
@@ -61,7 +62,14 @@ impl Checker<'_> {
                     let element = if c.integer { Element::Int } else { Element::Float };
                     super::scope::number(c.value, element, e.span)
                 }
+                Global::Computed(id) => self.computed(id, e.span),
                 Global::Error => poison(e.span),
+                Global::Definition(id) if self.kind.is_none() && self.globals.kind(id) == Kind::Net => {
+                    match self.selection_item(e) {
+                        Some((item, _)) => selected(vec![item], e.span),
+                        None => poison(e.span),
+                    }
+                }
                 Global::Definition(_) => {
                     let error = Diagnostic::new(codes::WRONG_KIND, format!("`{e}` is a definition, not a value"))
                         .at(e.span, "a value is wanted here")
@@ -70,26 +78,54 @@ impl Checker<'_> {
                 }
             };
         }
+        if self.whole.is_some() {
+            return self.whole_column(e);
+        }
         if self.kind.is_none() {
             if let ast::ExprKind::Field { base, name } = &e.kind
                 && let Some(column) = self.column_beside(base, name, e)
             {
                 return column;
             }
-            let Some(item) = self.selection_item(e) else { return poison(e.span) };
+            if let Some(error) = self.column_elsewhere(e) {
+                return error;
+            }
+            let Some((item, net)) = self.selection_item(e) else { return poison(e.span) };
             // One parameter is a tensor.
             if let SelectionItem::Path(path) = &item
-                && let Some(Global::Definition(net)) = self.global(&path[0])
                 && let Some(parameter) = self.net_parameter(net, path, e.span)
             {
                 return parameter;
             }
             return selected(vec![item], e.span);
         }
+        if let Some(error) = self.column_elsewhere(e) {
+            return error;
+        }
+        if let ast::ExprKind::Field { base, name } = &e.kind
+            && let Some(error) = self.member_of_value(base, name)
+        {
+            return self.fail(e.span, error);
+        }
         let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "parameters are reached by their path in `train` only")
             .at(e.span, format!("{} sees its inputs and its own parameters", self.place()))
             .help("make the value an input of this definition");
         self.fail(e.span, error)
+    }
+
+    /// The error for `x.name` where x is a tensor.
+    fn member_of_value(&self, base: &ast::Expr, name: &ast::Name) -> Option<Diagnostic> {
+        let value = base.as_name()?;
+        let Some((Binding::Local(id), _)) = self.lookup(value) else { return None };
+        let ty = &self.local(*id).ty;
+        ty.tensor()?;
+        let error = Diagnostic::new(codes::UNKNOWN_NAME, format!("`{value}` has no part `{}`", name.text))
+            .at(name.span, format!("`{value}` is {}, a tensor", self.show(ty)))
+            .help(
+                familiar_member(&name.text)
+                    .unwrap_or("what is done with a tensor stands before it: `sum(x)`, `exp(x)`"),
+            );
+        Some(error)
     }
 
     /// `over weights, classifier.hidden`
@@ -101,14 +137,15 @@ impl Checker<'_> {
                 Some("weights") => Some(SelectionItem::Weights),
                 Some("biases") => Some(SelectionItem::Biases),
                 Some("all" | "params") => Some(SelectionItem::All),
-                _ => self.selection_item(e),
+                _ => self.selection_item(e).map(|(item, _)| item),
             };
             found.push(item?);
         }
         Some(Selection { items: found, span })
     }
 
-    fn selection_item(&mut self, e: &ast::Expr) -> Option<SelectionItem> {
+    /// What a path names, and the net it starts with.
+    fn selection_item(&mut self, e: &ast::Expr) -> Option<(SelectionItem, DefId)> {
         let mut parts: Vec<(String, Span)> = Vec::new();
         let mut at = e;
         let mut wildcard = false;
@@ -136,15 +173,26 @@ impl Checker<'_> {
             }
         }
         parts.reverse();
-        self.resolve_path(&parts)?;
+        let net = self.resolve_path(&mut parts)?;
         let path = parts.into_iter().map(|(name, _)| name).collect();
-        Some(if wildcard { SelectionItem::Wildcard(path) } else { SelectionItem::Path(path) })
+        Some((if wildcard { SelectionItem::Wildcard(path) } else { SelectionItem::Path(path) }, net))
     }
 
-    fn resolve_path(&mut self, parts: &[(String, Span)]) -> Option<()> {
+    /// The net that a path starts with. The name under which a file is used is taken from before it: parameters are called by
+    /// their net alone.
+    fn resolve_path(&mut self, parts: &mut Vec<(String, Span)>) -> Option<DefId> {
         let definitions = self.definitions;
+        let alias = parts.first().map(|(name, _)| name.clone())?;
+        let found = match parts.get(1) {
+            Some((net, _)) if self.lookup(&alias).is_none() && self.globals.is_alias(&alias, self.file) => {
+                let found = self.globals.find_qualified(&alias, net, self.file);
+                parts.remove(0);
+                found
+            }
+            _ => self.global(&alias),
+        };
         let (net, net_span) = parts.first()?;
-        let mut at: DefId = match self.global(net) {
+        let start: DefId = match found {
             Some(Global::Definition(id)) if self.globals.kind(id) == Kind::Net => id,
             Some(Global::Error) => return None,
             _ => {
@@ -162,6 +210,7 @@ impl Checker<'_> {
                 return None;
             }
         };
+        let mut at = start;
         let mut inside = true;
         for (k, (part, span)) in parts.iter().enumerate().skip(1) {
             let d = &definitions[at.0 as usize];
@@ -183,6 +232,7 @@ impl Checker<'_> {
                         .at(d.span, format!("`{}` is defined here", d.name));
                     error = match (closest(part, names.iter().copied()), names.as_slice()) {
                         (Some(near), _) => error.help(format!("did you mean `{near}`?")),
+                        (None, []) if inside => error.note(format!("`{path}` has no parameters")),
                         (None, []) => error.note(format!("`{path}` is a parameter")),
                         (None, names) => error.note(format!("its parts are {}", names.join(", "))),
                     };
@@ -191,7 +241,7 @@ impl Checker<'_> {
                 }
             }
         }
-        Some(())
+        Some(start)
     }
 }
 

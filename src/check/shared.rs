@@ -110,7 +110,8 @@ impl Checker<'_> {
             Some(Found::Tensor(t)) => {
                 let instance = Some((shared.name, shared.loops));
                 let path = ParameterPath { instance, rest: parts.iter().map(|p| p.to_string()).collect() };
-                tensor(ExprKind::Parameter(path), Element::Float, t.axes, e.span)
+                // Within a definition, an axis is known by what it is there.
+                tensor(ExprKind::Parameter(path), Element::Float, super::elementwise::without_roles(t.axes), e.span)
             }
             found => {
                 let names: Vec<String> = d.members.iter().map(Member::shown).collect();
@@ -145,7 +146,7 @@ impl Checker<'_> {
         };
         let Found::Tensor(t) = found else { return None };
         let path = ParameterPath { instance: None, rest: path.to_vec() };
-        Some(tensor(ExprKind::Parameter(path), Element::Float, t.axes, span))
+        Some(tensor(ExprKind::Parameter(path), Element::Float, super::elementwise::with_roles(t.axes), span))
     }
 
     /// The sizes with which `train` applies a net, found by looking at its applications without keeping their errors.
@@ -197,11 +198,7 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
                 _ => None,
             })?;
             let ty = d.local(local).ty.tensor()?;
-            Some(if rest.is_empty() && known(&ty.axes, s) {
-                Found::Tensor(without_roles(s.tensor(ty)))
-            } else {
-                Found::Others
-            })
+            Some(if rest.is_empty() && known(&ty.axes, s) { Found::Tensor(s.tensor(ty)) } else { Found::Others })
         }
         Member::Application { .. } if rest.is_empty() => Some(Found::Others),
         Member::Application { segment, def, .. } => {
@@ -219,18 +216,6 @@ fn member(definitions: &[Definition], d: &Definition, s: &Substitution, parts: &
             member(definitions, &definitions[def.0 as usize], &inner.unwrap_or_default(), rest)
         }
     }
-}
-
-/// Roles say what an axis is to its parameter, not which axes of two parameters go together.
-fn without_roles(mut ty: TensorType) -> TensorType {
-    for axis in &mut ty.axes {
-        if let Axis::Sized { label, .. } = axis
-            && label.as_ref().is_some_and(|l| matches!(&**l, "fan_in" | "fan_out"))
-        {
-            *label = None;
-        }
-    }
-    ty
 }
 
 fn bound(size: &Size, s: &Substitution) -> bool {
@@ -256,7 +241,11 @@ fn applications_in_clause<'a>(clause: &'a ast::Clause, name: &str, out: &mut Vec
 }
 
 fn applications<'a>(e: &'a ast::Expr, name: &str, out: &mut Vec<&'a ast::Expr>) {
-    if super::uses::applied_name(e).is_some_and(|(callee, _)| callee == name) {
+    let called = |callee: &ast::Expr| match &callee.kind {
+        Ast::Field { name: last, .. } => last.text == name,
+        _ => callee.as_name() == Some(name),
+    };
+    if super::uses::applied_callee(e).is_some_and(called) {
         out.push(e);
     }
     e.for_each_child(&mut |child| applications(child, name, out));

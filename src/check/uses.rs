@@ -141,6 +141,10 @@ pub fn definition<'a>(d: &'a Definition, visit: &mut dyn FnMut(Use<'a>)) {
             expression(default, visit);
         }
     }
+    for require in &d.requires {
+        expression(&require.value, visit);
+        require.divides.iter().for_each(|whole| expression(whole, visit));
+    }
     block(&d.body, visit);
     if let Some(derivative) = &d.derivative {
         block(&derivative.body, visit);

@@ -6,7 +6,7 @@ use super::options::Doc;
 use super::print;
 use crate::check::{BUILTINS, prelude};
 use crate::source::{FileId, Files, Span, closest};
-use crate::syntax::ast::{Block, Definition, File, Input, Item, ItemKind, Kind, StatementKind, Type};
+use crate::syntax::ast::{Block, Constant, Definition, File, Input, Item, ItemKind, Kind, StatementKind, Type};
 use crate::syntax::normalise;
 use std::fmt::Write;
 
@@ -42,7 +42,14 @@ impl Library {
         })
     }
 
-    /// Every definition under its kind, with the first sentence on it.
+    fn constants(&self) -> impl Iterator<Item = (&Item, &Constant)> {
+        self.sources.iter().flat_map(|file| &file.items).filter_map(|item| match &item.kind {
+            ItemKind::Constant(constant) => Some((item, constant)),
+            _ => None,
+        })
+    }
+
+    /// Every definition under its kind and every constant, with the first sentence on it.
     fn list(&self) -> String {
         let mut out = String::new();
         let width = self.definitions().map(|(_, d)| self.name(d).chars().count()).max().unwrap_or(0);
@@ -60,6 +67,15 @@ impl Library {
                 let _ = writeln!(out, "{}", format!("  {name:width$}  {about}").trim_end());
             }
         }
+        let mut rows: Vec<(&str, String)> =
+            self.constants().map(|(item, c)| (self.slice(c.name.span), first_sentence(&item.doc))).collect();
+        rows.sort();
+        if !rows.is_empty() {
+            let _ = writeln!(out, "constant");
+        }
+        for (name, about) in rows {
+            let _ = writeln!(out, "{}", format!("  {name:width$}  {about}").trim_end());
+        }
         out += "\n`dlc doc NAME` shows one of them with its source.\n";
         out
     }
@@ -68,7 +84,7 @@ impl Library {
     fn page(&self, name: &str) -> Result<String, Failure> {
         let wanted = normalise(name);
         let mut found = self.definitions().filter(|(_, d)| d.name.text == wanted);
-        let Some((item, definition)) = found.next() else { return Err(self.unknown(&wanted)) };
+        let Some((item, definition)) = found.next() else { return self.constant_page(&wanted) };
         let mut out = format!("{}\n", self.signature(definition));
         if !item.doc.is_empty() {
             let _ = writeln!(out, "\n{}", item.doc.join("\n"));
@@ -93,11 +109,27 @@ impl Library {
         Ok(out)
     }
 
+    /// All that is known of a constant.
+    fn constant_page(&self, name: &str) -> Result<String, Failure> {
+        let mut found = self.constants().filter(|(_, c)| c.name.text == name);
+        let Some((item, constant)) = found.next() else { return Err(self.unknown(name)) };
+        let mut out = format!("{} = {}\n", self.slice(constant.name.span), self.slice(constant.value.span));
+        if !item.doc.is_empty() {
+            let _ = writeln!(out, "\n{}", item.doc.join("\n"));
+        }
+        let _ = writeln!(out, "\n{}", self.place(constant.name.span));
+        if let Some((_, hidden)) = found.next() {
+            let _ = writeln!(out, "\nhides {}", self.place(hidden.name.span));
+        }
+        Ok(out)
+    }
+
     fn unknown(&self, name: &str) -> Failure {
         if BUILTINS.contains(&name) {
             return Failure::message(format!("`{name}` belongs to the language itself: see lang/reference.md"));
         }
         let names = self.definitions().map(|(_, d)| d.name.text.as_str());
+        let names = names.chain(self.constants().map(|(_, c)| c.name.text.as_str()));
         let help = match closest(name, names.chain(BUILTINS)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`dlc doc` lists all definitions; `--file model.dl` adds those of a file".to_string(),
@@ -121,6 +153,9 @@ impl Library {
         out.push(')');
         if let Some(result) = &definition.result {
             let _ = write!(out, " -> {}", self.slice(result.span));
+        }
+        if let (Some(first), Some(last)) = (definition.requires.first(), definition.requires.last()) {
+            let _ = write!(out, " requires {}", self.slice(first.span.to(last.span)));
         }
         out.split_whitespace().collect::<Vec<_>>().join(" ")
     }

@@ -1,7 +1,7 @@
 //! Why a command failed, and telling it.
 
 use super::options::Color;
-use crate::data::{DataError, describe};
+use crate::data::{DataError, Problem, describe};
 use crate::source::{Diagnostic, Files, render};
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -30,7 +30,9 @@ impl Failure {
     pub fn data(error: &DataError) -> Failure {
         let mut diagnostic = Diagnostic::new(error.code(), error.message());
         diagnostic.notes.extend(error.note());
-        diagnostic.help = error.help();
+        // Only the paths of a program are relative to it.
+        let elsewhere = matches!(*error.problem, Problem::Unreadable { similar: None, .. });
+        diagnostic.help = error.help().filter(|_| !elsewhere);
         diagnostic.into()
     }
 

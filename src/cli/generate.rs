@@ -33,9 +33,10 @@ pub fn tables(
         return Vec::new();
     }
     let mut program = tree.clone();
+    // Nothing is known of the data that constants may be computed from: what uses them has no errors yet.
     program
         .items
-        .retain(|item| matches!(item.kind, ItemKind::Definition(_) | ItemKind::Constant(_) | ItemKind::Use(_)));
+        .retain(|item| !matches!(item.kind, ItemKind::Standardize(_) | ItemKind::Search(_) | ItemKind::Train(_)));
     for data in &made {
         program.items.push(ast::Item {
             doc: Vec::new(),
@@ -77,6 +78,7 @@ fn definition(data: &Data) -> ast::Definition {
         inputs: Vec::new(),
         options: Vec::new(),
         result: None,
+        requires: Vec::new(),
         body,
         derivative: None,
     }

@@ -2,7 +2,7 @@
 
 use super::dump::graphs_after;
 use super::failure::Failure;
-use super::options::{Compile, Graph, Precision};
+use super::options::{Compile, Graph, Precision, Threads};
 use super::print;
 use crate::data;
 use crate::ir::draw;
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 pub fn execute(options: &Graph) -> Result<(), Failure> {
-    let compile = Compile { dtype: Precision::F32, threads: None, cpu: None, off: Vec::new() };
+    let compile = Compile { dtype: Precision::F32, threads: Threads::default(), cpu: None, off: Vec::new() };
     let graphs = graphs_after(&options.source, &options.phases, &compile, &options.after)?;
     let file = &options.source.file;
     let directory = options.output.as_deref().unwrap_or(Path::new(""));

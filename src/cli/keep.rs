@@ -3,17 +3,17 @@
 
 use super::failure::Failure;
 use super::load::{Loaded, load_encoded, load_trainable};
-use super::options::{Compile, Precision, Run, Source};
+use super::options::{Compile, Precision, Run, Source, Threads};
 use super::run::settings;
 use crate::check::{self, typed::Program};
 use crate::data::{FloatType, Table};
-use crate::ir::DType;
+use crate::ir::{DType, Tensor};
 use crate::source::{Diagnostic, codes};
 use crate::train::record::{
-    About, Config, Encoded, Folder, Identity, Keeping, Naming, Plan, Stamp, Standing, checksum_of, first_difference,
-    layout, stamp, stamp_text, utc,
+    About, Config, Encoded, Folder, Identity, Keeping, Naming, Plan, Stamp, Standing, Stood, Trials, best_trial,
+    checksum_of, first_difference, init, layout, stamp, stamp_text, utc,
 };
-use crate::train::{Settings, Snapshot};
+use crate::train::{self, Settings};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,10 +22,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Seconds between saves unless others are asked for.
 pub const EVERY: f64 = 30.0;
 
-/// What becomes of a new run.
-pub fn keeping(options: &Run, source: &Source, loaded: &Loaded, settings: &Settings) -> Result<Keeping, Failure> {
+/// How a new run, or a new search, is to be kept; `None`: not at all.
+pub fn plan(options: &Run, source: &Source, loaded: &Loaded, settings: &Settings) -> Result<Option<Plan>, Failure> {
     if options.no_save {
-        return Ok(Keeping::Nothing);
+        return Ok(None);
     }
     let stem = source.file.file_stem().map_or("run".to_owned(), |s| s.to_string_lossy().into_owned());
     let naming = match &options.name {
@@ -41,12 +41,28 @@ pub fn keeping(options: &Run, source: &Source, loaded: &Loaded, settings: &Setti
         directory: String::new(),
         threads: settings.threads,
         init: options.init.as_ref().map(|path| path.display().to_string()),
+        trial: None,
         constants: loaded.program.constants.iter().map(|c| (c.name.clone(), c.value.into())).collect(),
         identity,
     };
     let directory = source.directory().to_path_buf();
     let every = every(options);
-    Ok(Keeping::New(Box::new(Plan { runs: options.runs.clone(), naming, config, sources, directory, every })))
+    Ok(Some(Plan { runs: options.runs.clone(), naming, config, sources, directory, every }))
+}
+
+/// How a run of a search is to be kept, in the folder of the search.
+pub fn trial(
+    options: &Run,
+    within: &Folder,
+    number: u64,
+    source: &Source,
+    loaded: &Loaded,
+    settings: &Settings,
+) -> Result<Plan, Failure> {
+    let options = Run { no_save: false, init: None, runs: within.path().to_path_buf(), ..options.clone() };
+    let plan = plan(&options, source, loaded, settings)?.ok_or_else(|| Failure::message("this run is not kept"))?;
+    let config = Config { trial: Some(number), ..plan.config };
+    Ok(Plan { naming: Trials::naming(number), config, ..plan })
 }
 
 /// The time between saves that is asked for.
@@ -96,10 +112,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads a run's settings and its program, and its data unless its encoding is enough.
-    fn read(folder: Folder, threads: Option<u16>, data: Option<&BTreeMap<String, Encoded>>) -> Result<Kept, Failure> {
+    /// Reads a run's settings and its program, and its data unless its encoding is enough. Of a checkpoint, its identity holds:
+    /// the best run of a search has set constants that the search has not.
+    fn read(folder: Folder, threads: Threads, checkpoint: Option<&About>, data: bool) -> Result<Kept, Failure> {
         let config = Config::read(&folder)?;
-        let Identity { set, seed, dtype, off, .. } = &config.identity;
+        let Identity { set, seed, dtype, off, .. } = checkpoint.map_or(&config.identity, |about| &about.identity);
         let damaged = |what: &str| {
             let message = format!("{} does not hold the settings of a run: {what}", folder.config_path().display());
             Diagnostic::new(codes::NO_SUCH_RUN, message)
@@ -112,9 +129,9 @@ impl Kept {
         }
         let dtype = if dtype == "f64" { Precision::F64 } else { Precision::F32 };
         let settings = settings(&Compile { dtype, threads, cpu: None, off: off.clone() }, *seed)?;
-        let loaded = match data {
-            Some(data) => load_encoded(&source, data)?,
-            None => load_trainable(&source, FloatType::of(settings.dtype))?,
+        let loaded = match checkpoint {
+            Some(about) if !data => load_encoded(&source, &about.data)?,
+            _ => load_trainable(&source, FloatType::of(settings.dtype))?,
         };
         Ok(Kept { folder, config, source, settings, loaded })
     }
@@ -123,69 +140,96 @@ impl Kept {
     fn identity(&self) -> Result<Identity, Failure> {
         Ok(identity(&self.source, &self.loaded, &self.settings)?.0)
     }
+
+    /// Whether it is a search, and not one of its runs.
+    pub fn is_search(&self) -> bool {
+        self.loaded.program.search.is_some() && self.config.trial.is_none()
+    }
 }
 
-/// A trained model.
+/// What a run has trained: one model, or one for each fold or member.
 pub struct Trained {
     pub folder: Folder,
     pub settings: Settings,
     pub loaded: Loaded,
-    pub about: About,
-    /// Parameters, layer state and averages by path.
-    pub weights: Snapshot,
+    pub models: Vec<train::Trained>,
+    /// How the columns of each data set became numbers.
+    pub data: BTreeMap<String, Encoded>,
 }
 
 /// The best parameters of a run, or those of a checkpoint in its folder; its data is not read.
-pub fn trained(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
-    let (folder, standing) = checkpoint(path)?;
-    let kept = Kept::read(folder, threads, Some(&standing.about.data))?;
-    // Without its data, it cannot have other data.
-    let now = Identity { data: standing.about.identity.data.clone(), ..kept.identity()? };
-    finish(kept, standing, &now)
+pub fn trained(path: &Path, threads: Threads) -> Result<Trained, Failure> {
+    use_of(path, threads, false)
 }
 
 /// As [`trained`], with the data of the run.
-pub fn trained_with_data(path: &Path, threads: Option<u16>) -> Result<Trained, Failure> {
-    let (folder, standing) = checkpoint(path)?;
-    let kept = Kept::read(folder, threads, None)?;
-    let now = kept.identity()?;
-    finish(kept, standing, &now)
+pub fn trained_with_data(path: &Path, threads: Threads) -> Result<Trained, Failure> {
+    use_of(path, threads, true)
 }
 
-fn finish(kept: Kept, standing: Standing, now: &Identity) -> Result<Trained, Failure> {
-    changed(&kept.folder, "be used", &standing.about.identity.changes(now))?;
+fn use_of(path: &Path, threads: Threads, with_data: bool) -> Result<Trained, Failure> {
+    let (folder, standings) = checkpoints(path)?;
+    let Some(first) = standings.first() else {
+        let message = format!("the run {} has not been saved yet", folder.path().display());
+        return Err(Diagnostic::new(codes::NO_SUCH_RUN, message).into());
+    };
+    let kept = Kept::read(folder, threads, Some(&first.about), with_data)?;
+    let mut now = kept.identity()?;
+    if !with_data {
+        // What is not read cannot have changed.
+        now.data = first.about.identity.data.clone();
+    }
+    let data = first.about.data.clone();
+    let repetition = kept.loaded.program.train.as_ref().and_then(|t| t.repetition);
+    if let (Some(repetition), false) = (repetition, path.is_file())
+        && (standings.len() as u64) < repetition.count()
+    {
+        let (run, there, all) = (kept.folder.path().display(), standings.len(), repetition.count());
+        let message = format!("the run {run} has trained {there} of {all} models so far");
+        let help = format!("go on with it by `dlc run --resume {run}`, or name the checkpoint of one");
+        return Err(Diagnostic::new(codes::NO_SUCH_RUN, message).help(help).into());
+    }
+    let mut models = Vec::new();
+    for standing in standings {
+        changed(&kept.folder, "be used", &standing.about.identity.changes(&now))?;
+        let number = standing.about.part.and_then(|number| number.checked_sub(1));
+        let part = repetition.and_then(|repetition| Some(train::Part { repetition, number: number? }));
+        models.push(train::Trained { progress: standing.about.progress.clone(), part, weights: standing.weights() });
+    }
     let Kept { folder, settings, loaded, .. } = kept;
-    let Standing { about, tensors, .. } = standing;
-    Ok(Trained { folder, settings, loaded, about, weights: tensors })
+    Ok(Trained { folder, settings, loaded, models, data })
 }
 
-/// The checkpoint that is meant: the file itself, or of a folder the best one.
-fn checkpoint(path: &Path) -> Result<(Folder, Standing), Failure> {
+/// The checkpoints that are meant: the file itself, or of a folder the best, or those of all folds or members.
+fn checkpoints(path: &Path) -> Result<(Folder, Vec<Standing>), Failure> {
     let folder = Folder::open(path)?;
     if path.is_file() {
-        return Ok((folder, Standing::read_file(path)?));
+        return Ok((folder, vec![Standing::read(path)?]));
+    }
+    if folder.trials().exists() {
+        let Some(best) = best_trial(&folder) else {
+            let message = format!("no run of the search {} has come to its end yet", folder.path().display());
+            return Err(Diagnostic::new(codes::NO_SUCH_RUN, message).into());
+        };
+        return checkpoints(folder.trial(best).path());
     }
     if folder.best().exists() {
-        let standing = Standing::read_file(&folder.best())?;
-        return Ok((folder, standing));
+        let standing = Standing::read(&folder.best())?;
+        return Ok((folder, vec![standing]));
     }
-    match Standing::read(&folder)? {
-        Some(mut standing) => {
-            standing.tensors = standing.best.take().unwrap_or(standing.tensors);
-            Ok((folder, standing))
-        }
-        None => {
-            let message = format!("the run {} has not been saved yet", folder.path().display());
-            Err(Diagnostic::new(codes::NO_SUCH_RUN, message).into())
-        }
-    }
+    let Stood { last, parts } = Stood::read(&folder)?;
+    Ok((folder, last.into_iter().chain(parts.into_values()).collect()))
 }
 
 /// The name of the data set that a phase trains on.
 pub fn training_data(program: &Program, phase: usize) -> Result<String, Failure> {
     let train = program.train.as_ref().and_then(|t| t.phases.get(phase));
     let train = train.ok_or_else(|| Failure::message("the run's program has no such phase"))?;
-    Ok(program.data_set(train.on.data).name.clone())
+    let on = train.on.ok_or_else(|| {
+        let message = "the run's last phase has no data, so there is nothing to measure on other rows";
+        Failure::from(Diagnostic::new(codes::NOT_ALLOWED_HERE, message).help("leave `--data` out"))
+    })?;
+    Ok(program.data_set(on.data).name.clone())
 }
 
 /// Fails if a column of further data is used as an index and points nowhere.
@@ -210,12 +254,18 @@ fn changed(folder: &Folder, wanted: &str, changes: &[String]) -> Result<(), Fail
     for change in rest {
         error = error.note(change.clone());
     }
-    let best = folder.best().display().to_string();
-    Err(error.help(format!("begin a new run; `--init {best}` starts it from the parameters of this one")).into())
+    Err(error
+        .help(match folder.start() {
+            Some(start) => {
+                format!("begin a new run; `--init {}` starts it from the parameters of this one", start.display())
+            }
+            None => "begin a new run".to_owned(),
+        })
+        .into())
 }
 
-/// The run to go on with, and where it stood, if it has been saved at all.
-pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Standing>, Keeping), Failure> {
+/// The run to go on with.
+pub fn resumed(options: &Run, named: Option<&Path>) -> Result<Kept, Failure> {
     // `dlc run --resume model.dl` means the newest run of the program, as `dlc run model.dl --resume` does.
     let program = |path: &&Path| path.extension().is_some_and(|e| e == "dl") && path.is_file();
     let file = options.file.as_deref().or(named.filter(program));
@@ -224,16 +274,44 @@ pub fn resumed(options: &Run, named: Option<&Path>) -> Result<(Kept, Option<Stan
         (None, Some(file)) => Folder::newest(&options.runs, file)?,
         (None, None) => return Err(Failure::message("name the run to go on with: `--resume runs/NAME`")),
     };
-    let kept = Kept::read(folder, options.threads, None)?;
+    let kept = kept(folder, options)?;
     same_program(&kept, file)?;
+    Ok(kept)
+}
+
+/// A run that is to go on with its own program and data.
+pub fn kept(folder: Folder, options: &Run) -> Result<Kept, Failure> {
+    let kept = Kept::read(folder, options.compile.threads, None, true)?;
     changed(&kept.folder, "go on", &kept.config.identity.changes(&kept.identity()?))?;
-    let standing = Standing::read(&kept.folder)?;
-    if let Some(standing) = &standing {
+    Ok(kept)
+}
+
+/// Where a run stood, and how it is kept from there.
+pub fn standing(kept: &Kept, options: &Run) -> Result<(Stood, Keeping), Failure> {
+    let best = Some(kept.folder.best()).filter(|best| best.is_file());
+    let stood = Stood::read(&kept.folder).map_err(|error| match best {
+        Some(best) if error.help.is_none() => {
+            error.help(format!("`--init {}` starts a new run from the best parameters", best.display()))
+        }
+        _ => error,
+    })?;
+    for standing in stood.all() {
         changed(&kept.folder, "go on", &standing.about.identity.changes(&kept.config.identity))?;
     }
     let keeping =
         Keeping::Resumed { folder: kept.folder.clone(), config: Box::new(kept.config.clone()), every: every(options) };
-    Ok((kept, standing, keeping))
+    Ok((stood, keeping))
+}
+
+/// The tensors that a run started from, if they were given.
+pub fn started_from(kept: &Kept) -> Result<Vec<(String, Tensor)>, Failure> {
+    let init = init(&kept.folder)?;
+    if init.is_empty() && kept.config.init.is_some() {
+        let run = kept.folder.path().display();
+        let why = "ended before the tensors were kept that it was to start from";
+        return Err(Failure::message(format!("the run {run} {why}: begin a new one")));
+    }
+    Ok(init)
 }
 
 /// Fails if the file that is given, or the one the run began with, is no longer the program of the run, or uses others.

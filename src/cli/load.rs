@@ -78,9 +78,10 @@ fn add_bytes(files: &mut Files, path: &Path, bytes: Vec<u8>) -> Result<FileId, D
             // Up to here the lossy text has the same bytes.
             let at = error.utf8_error().valid_up_to();
             let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+            let wide = matches!(error.as_bytes(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
             Err(Diagnostic::new(codes::NOT_UTF8, "the file is not UTF-8 text")
                 .at(Span::new(file, at, at + 1), format!("the byte {byte:#04x} does not belong here"))
-                .help("save the file as UTF-8"))
+                .help(if wide { "this looks like UTF-16: save the file as UTF-8" } else { "save the file as UTF-8" }))
         }
     }
 }
@@ -132,13 +133,17 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let used = modules.files.iter().map(|f| f.span.file).collect();
     let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
+    errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
     errors.dedup();
     if errors.is_empty() {
         requirements(&program, &tables, &mut errors);
-        errors.extend(train::standardize(&program, &mut tables).err());
+        match train::divide(&program, &tables) {
+            Ok(()) => errors.extend(train::standardize(&program, &mut tables).err()),
+            Err(error) => errors.push(error),
+        }
     }
     if !errors.is_empty() {
-        errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
+        errors.sort_by_key(Diagnostic::order);
         return Err(Failure::Diagnostics(Box::new(files), errors));
     }
     Ok(Loaded { files, user, used, program, tables, data_files, reading })
@@ -206,7 +211,9 @@ fn read_data(
 
 /// Checks that columns used as indices stay within their axes.
 fn requirements(program: &Program, tables: &BTreeMap<String, Table>, errors: &mut Vec<Diagnostic>) {
-    for requirement in program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements) {
+    let constants = program.computed.iter().flat_map(|def| &program.definition(*def).requirements);
+    let phases = program.train.iter().flat_map(|t| &t.phases).flat_map(|p| &p.requirements);
+    for requirement in constants.chain(phases) {
         let name = &program.data_set(requirement.data).name;
         let Some(table) = tables.get(name) else { continue };
         let size = usize::try_from(requirement.size).unwrap_or(usize::MAX);

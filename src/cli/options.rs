@@ -91,6 +91,14 @@ pub struct Phases {
     pub phase: Option<String>,
 }
 
+/// How many threads there are.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Threads {
+    /// Threads for large products; never changes results. By default, as many as the machine has cores.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
 /// How the program is to be compiled.
 #[derive(Args, Clone, Debug)]
 pub struct Compile {
@@ -98,9 +106,8 @@ pub struct Compile {
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub dtype: Precision,
 
-    /// Threads for large products; never changes results. By default, as many as the machine has cores.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 
     /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
     #[arg(long, value_enum)]
@@ -143,7 +150,7 @@ impl Precision {
     }
 }
 
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct Run {
     /// The `.dl` file.
     #[arg(required_unless_present = "resume")]
@@ -153,21 +160,8 @@ pub struct Run {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     pub set: Vec<(String, f64)>,
 
-    /// The precision of every float.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    pub dtype: Precision,
-
-    /// Threads for large products; never changes results. By default, as many as the machine has cores.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
-
-    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
-    #[arg(long, value_enum)]
-    pub cpu: Option<Vectors>,
-
-    /// Switch an optimization pass off; may be repeated.
-    #[arg(long, value_name = "PASS")]
-    pub off: Vec<String>,
+    #[command(flatten)]
+    pub compile: Compile,
 
     /// The seed of every random draw: initial values, noise, the order of rows.
     #[arg(long, default_value_t = 0)]
@@ -224,13 +218,16 @@ pub struct Predict {
     #[arg(long, value_name = "NAME")]
     pub net: Option<String>,
 
+    /// Give what a measure looks at instead, its first argument: p of `vote = accuracy(p, y)`.
+    #[arg(long, value_name = "NAME", conflicts_with = "net")]
+    pub measure: Option<String>,
+
     /// Write to a .csv or .npy file; by default as CSV to stdout.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
-    /// Threads for large products; never changes results.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 }
 
 #[derive(Args, Debug)]
@@ -250,9 +247,8 @@ pub struct Eval {
     #[arg(long)]
     pub json: bool,
 
-    /// Threads for large products; never changes results.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub threads: Threads,
 }
 
 #[derive(Args, Debug)]

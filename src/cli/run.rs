@@ -10,7 +10,7 @@ use crate::data::{FloatType, safetensors};
 use crate::ir::{DType, Tensor};
 use crate::runtime::memory::ProcessClock;
 use crate::source::{Diagnostic, Files, codes};
-use crate::train::record::{Keeper, Keeping, Standing};
+use crate::train::record::{Folder, Keeper, Keeping, Stood};
 use crate::train::{self, Diverged, Ended, Reporter, Request, RunError, Settings, divergence};
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,63 +18,71 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
     if let Some(named) = &options.resume {
-        let (kept, standing, keeping) = keep::resumed(options, named.as_deref())?;
-        let Kept { source, settings, loaded, folder, config } = kept;
-        if standing.as_ref().is_some_and(|s| s.about.finished) {
-            note(&format!("the run {} has come to its end: there is nothing to go on with", folder.path().display()));
-            return Ok(());
-        }
-        if standing.is_none() && config.init.is_some() {
-            let why = "ended before it was saved for the first time, and did not begin with the program's own values";
-            return Err(Failure::message(format!("the run {} {why}: begin a new one", folder.path().display())));
-        }
-        return train(options, clock, &source, settings, loaded, Vec::new(), standing, keeping);
+        return resume(options, clock, keep::resumed(options, named.as_deref())?);
     }
-    let compile =
-        Compile { dtype: options.dtype, threads: options.threads, cpu: options.cpu, off: options.off.clone() };
-    let settings = settings(&compile, options.seed)?;
+    let settings = settings(&options.compile, options.seed)?;
     let file = options.file.clone().unwrap_or_default();
     let source = Source { file, set: options.set.clone(), data: None };
     let loaded = load_trainable(&source, FloatType::of(settings.dtype))?;
-    if let Some(search) = &loaded.program.search {
-        return search::execute(options, clock, &source, search, &settings);
-    }
     let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
-    let keeping = keep::keeping(options, &source, &loaded, &settings)?;
-    train(options, clock, &source, settings, loaded, init, None, keeping)
+    let plan = keep::plan(options, &source, &loaded, &settings)?;
+    if loaded.program.search.is_some() {
+        return search::begin(options, clock, search::Asked { source, settings, loaded, init }, plan);
+    }
+    let keeping = plan.map_or(Keeping::Nothing, |plan| Keeping::New(Box::new(plan)));
+    let file = source.file.display().to_string();
+    train(options, clock, Job { file, settings, loaded, init, stood: Stood::default(), keeping })
 }
 
-#[allow(clippy::too_many_arguments)]
-fn train(
-    options: &Run,
-    clock: &ProcessClock,
-    source: &Source,
+fn resume(options: &Run, clock: &ProcessClock, kept: Kept) -> Result<(), Failure> {
+    let init = keep::started_from(&kept)?;
+    if kept.is_search() {
+        let Kept { source, settings, loaded, folder, .. } = kept;
+        return search::resume(options, clock, search::Asked { source, settings, loaded, init }, folder);
+    }
+    let (stood, keeping) = keep::standing(&kept, options)?;
+    let Kept { source, settings, loaded, folder, .. } = kept;
+    let runs = loaded.program.train.as_ref().and_then(|t| t.repetition).map_or(1, |r| r.count());
+    // Of several runs, the last may have ended without that anything was told of all.
+    if stood.finished(runs) && (runs == 1 || folder.summary().exists()) {
+        note(&format!("the run {} has come to its end: there is nothing to go on with", folder.path().display()));
+        return Ok(());
+    }
+    if stood.all().next().is_none() {
+        note(&format!("the run {} ended before it was first saved: it begins again", folder.path().display()));
+    }
+    let file = source.file.display().to_string();
+    train(options, clock, Job { file, settings, loaded, init, stood, keeping })
+}
+
+/// A run, from its first step or from where it stood.
+struct Job {
+    /// The program's file, as it is shown.
+    file: String,
     settings: Settings,
     loaded: Loaded,
     init: Vec<(String, Tensor)>,
-    standing: Option<Standing>,
+    stood: Stood,
     keeping: Keeping,
-) -> Result<(), Failure> {
+}
+
+fn train(options: &Run, clock: &ProcessClock, job: Job) -> Result<(), Failure> {
+    let Job { file, settings, loaded, init, stood, keeping } = job;
     let Loaded { files, program, tables, .. } = loaded;
-    let request = Request {
-        file: source.file.display().to_string(),
-        init,
-        settings,
-        max_steps: options.max_steps,
-        clock,
-        interrupted: interrupted(),
-    };
+    let request = Request { file, init, settings, max_steps: options.max_steps, clock, interrupted: interrupted() };
     let mut reporter = if options.json { Reporter::json() } else { Reporter::human() };
     let mut keeper = Keeper::new(keeping);
-    let ended = train::run(&program, &tables, &request, standing, &mut keeper, &mut reporter);
+    let ended = train::run(&program, &tables, &request, stood, &mut keeper, &mut reporter);
     drop(reporter);
     let folder = keeper.folder().map(|folder| folder.path().display().to_string());
     match (ended.map_err(|e| failure(e, files))?, folder) {
-        (Ended::Interrupted { steps }, Some(folder)) => {
-            Err(Failure::Interrupted(format!("interrupted after {steps} steps; go on by: dlc run --resume {folder}")))
-        }
-        (Ended::Interrupted { steps }, None) => {
-            Err(Failure::Interrupted(format!("interrupted after {steps} steps; nothing was kept")))
+        (Ended::Interrupted { steps, part }, folder) => {
+            let of = part.map_or(String::new(), |part| format!(" of {}", part.shown()));
+            let then = match folder {
+                Some(folder) => format!("go on by: dlc run --resume {folder}"),
+                None => "nothing was kept".to_owned(),
+            };
+            Err(Failure::Interrupted(format!("interrupted after {steps} steps{of}; {then}")))
         }
         (Ended::Finished, Some(folder)) if !options.json => {
             note(&format!("kept in {folder}"));
@@ -85,7 +93,7 @@ fn train(
 }
 
 /// Tells what is no result.
-fn note(text: &str) {
+pub fn note(text: &str) {
     // Nowhere is left to say that stderr is closed.
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -110,7 +118,7 @@ pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Settings {
         dtype: compile.dtype.dtype(),
-        threads: compile.threads.map_or_else(cores, usize::from),
+        threads: compile.threads.threads.map_or_else(cores, usize::from),
         cpu: compile.cpu.map_or_else(Cpu::native, Vectors::cpu),
         seed,
         off: compile.off.iter().cloned().collect(),
@@ -120,9 +128,16 @@ pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
 /// The tensors of a safetensors file, as a run of this float type holds them.
 pub fn starting_tensors(path: Option<&Path>, dtype: DType) -> Result<Vec<(String, Tensor)>, Failure> {
     let Some(path) = path else { return Ok(Vec::new()) };
+    if path.is_dir() {
+        let message = format!("{} is a folder, and training starts from a file of tensors", path.display());
+        let start = Folder::open(path).ok().and_then(|folder| folder.start());
+        let help = start.map_or(String::new(), |file| format!("\nhelp: did you mean `{}`?", file.display()));
+        return Err(Failure::message(message + &help));
+    }
     let read = safetensors::read(path, None).map_err(|e| Failure::data(&e))?;
-    let tensors: Vec<(String, Tensor)> =
-        read.tensors.into_iter().map(|(name, array)| (name, array.tensor(dtype))).collect();
+    // Before the names of what a checkpoint holds of other moments stands a slash.
+    let now = read.tensors.into_iter().filter(|(name, _)| !name.contains('/'));
+    let tensors: Vec<(String, Tensor)> = now.map(|(name, array)| (name, array.tensor(dtype))).collect();
     match tensors.iter().find(|(_, tensor)| !divergence::finite(tensor)) {
         Some((name, _)) => {
             let place = format!("{}: the tensor `{name}`", path.display());
@@ -149,7 +164,8 @@ pub fn failure(error: RunError, files: Files) -> Failure {
 
 fn blamed(diverged: &Diverged) -> Diagnostic {
     let phase = diverged.phase.as_ref().map_or(String::new(), |phase| format!(" of phase `{phase}`"));
-    let message = format!("training diverged at step {} (epoch {}){phase}", diverged.step, diverged.epoch + 1);
+    let epoch = diverged.epoch.map_or(String::new(), |epoch| format!(" (epoch {})", epoch + 1));
+    let message = format!("training diverged at step {}{epoch}{phase}", diverged.step);
     let mut diagnostic = Diagnostic::new(codes::DIVERGED, message);
     if let Some(culprit) = &diverged.culprit {
         if let Some(span) = culprit.origin.span {

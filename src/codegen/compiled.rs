@@ -2,13 +2,14 @@
 //!
 //! Invariant: the code lives as long as [`Compiled`], and is called only through it.
 
+use super::crew::{Crew, Functions, Part, Whole, is_worth_parts};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
 #[cfg(target_arch = "x86_64")]
 use super::step::emit_wide;
-use super::step::{emit_product, emit_step};
+use super::step::{emit_order, emit_product, emit_step};
 use super::table::TableLayout;
-use super::{CodegenError, Options, product, target};
+use super::{CodegenError, Cpu, Options, order, product, target};
 use crate::ir::{Bindings, DType, Size, Symbol};
 use crate::schedule::kernel::{Expr, Index, Kernel};
 use crate::schedule::program::{Buffer, Program, ProgramOutput, Work};
@@ -19,9 +20,6 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use std::fmt::Write;
 
-/// The type of every compiled function: it takes the address of a table.
-type Function = unsafe extern "C" fn(*const u64);
-
 /// Positions and element numbers are 32-bit integers in programs that compute in f32, and draws take 32-bit numbers.
 const MOST_POSITIONS: i128 = 1 << 31;
 
@@ -29,8 +27,10 @@ const MOST_POSITIONS: i128 = 1 << 31;
 pub struct Compiled {
     /// Keeps the code alive; dropped last.
     _executable: Executable,
-    step: Function,
-    parts: Vec<Function>,
+    step: Whole,
+    parts: Vec<Whole>,
+    /// Runs the step in place of its function where that is faster.
+    crew: Option<Crew>,
     layout: TableLayout,
     interface: Interface,
     code_bytes: usize,
@@ -52,13 +52,15 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
-/// The name of the function that shares a kernel among threads.
-const SHARE: &str = "dlc_share";
+/// The name of the function that computes some rows of a product.
+const ROWS: &str = "dlc_product_rows";
 
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
     parts: Vec<FuncId>,
+    /// For each part, its function of a span of rows.
+    spans: Vec<Option<FuncId>>,
     code_bytes: usize,
     clif: String,
     asm: String,
@@ -81,15 +83,24 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
-        (SHARE, super::share::share as *const u8),
+        (ROWS, product::rows_f32 as *const u8),
+        order::function(DType::F32),
+        order::function(DType::F64),
+        order::function(DType::I32),
+        order::function(DType::I64),
     ];
     let mut module = module(isa, &symbols)?;
     let layout = TableLayout::new(program);
     let emitted = emit(&mut module, program, &layout, options)?;
     let executable = Executable::new(module)?;
     // SAFETY: `emit` gives every function this type, with the machine's C calling convention.
-    let function = |id| unsafe { std::mem::transmute::<*const u8, Function>(executable.address(id)) };
-    let (step, parts) = (function(emitted.step), emitted.parts.iter().map(|id| function(*id)).collect());
+    let function = |id| unsafe { std::mem::transmute::<*const u8, Whole>(executable.address(id)) };
+    // SAFETY: likewise functions of spans, with the convention of Unix.
+    let part = |id| unsafe { std::mem::transmute::<*const u8, Part>(executable.address(id)) };
+    let (step, parts) = (function(emitted.step), emitted.parts.iter().map(|id| function(*id)).collect::<Vec<_>>());
+    let spans = emitted.spans.iter().map(|id| id.map(part));
+    let functions = parts.iter().zip(spans).map(|(whole, part)| Functions { whole: *whole, part });
+    let crew = Crew::new(program, &layout, &functions.collect::<Vec<_>>(), options);
     let Emitted { code_bytes, clif, asm, .. } = emitted;
     let interface = Interface {
         symbols: program.symbols.clone(),
@@ -99,7 +110,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         arena: program.arena_bytes(),
         parts: program.steps.iter().map(|s| s.name.clone()).collect(),
     };
-    Ok(Compiled { _executable: executable, step, parts, layout, interface, code_bytes, clif, asm })
+    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, clif, asm })
 }
 
 impl Compiled {
@@ -135,7 +146,12 @@ impl Compiled {
     pub unsafe fn run(&self, table: &[u64]) {
         debug_assert_eq!(table.len(), self.layout.words());
         // SAFETY: passed on from the caller; the code is alive with `self`.
-        unsafe { (self.step)(table.as_ptr()) }
+        unsafe {
+            match &self.crew {
+                Some(crew) => crew.run(table),
+                None => (self.step)(table.as_ptr()),
+            }
+        }
     }
 
     /// Runs one part of the step.
@@ -220,9 +236,7 @@ impl<M: Module> Writer<'_, M> {
             Err(Refusal::NotCovered) => return Ok(None),
             Err(Refusal::Broken(why)) => return Err(CodegenError::Internal(why)),
         };
-        let mut signature = self.signature.clone();
-        signature.params.push(AbiParam::new(types::I64));
-        signature.call_conv = CallConv::SystemV;
+        let signature = of_spans(&self.signature);
         let id = self.module.declare_function(&format!("wide_{number}"), Linkage::Local, &signature);
         let id = id.map_err(refused)?;
         self.module.define_function_bytes(id, 64, &code, &[]).map_err(refused)?;
@@ -256,6 +270,14 @@ impl<M: Module> Writer<'_, M> {
     }
 }
 
+/// The signature of a function of the table and a span.
+fn of_spans(signature: &Signature) -> Signature {
+    let mut signature = signature.clone();
+    signature.params.push(AbiParam::new(types::I64));
+    signature.call_conv = CallConv::SystemV;
+    signature
+}
+
 /// Emits a program's functions into any module.
 fn emit<M: Module>(
     module: &mut M,
@@ -275,44 +297,65 @@ fn emit<M: Module>(
     let text = options.text;
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
-    let mut parts = Vec::new();
+    let (mut parts, mut spans) = (Vec::new(), Vec::new());
     for (number, step) in program.steps.iter().enumerate() {
+        let in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
-        writer.clear(id);
         #[cfg(target_arch = "x86_64")]
         let wide = match &step.work {
-            Work::Kernel(kernel) if program.cost(step).total() >= options.wide_from => {
+            Work::Kernel(kernel) if in_parts || program.cost(step).total() >= options.wide_from => {
                 writer.wide(number, program, kernel, layout, options)?
             }
             _ => None,
         };
         #[cfg(not(target_arch = "x86_64"))]
         let wide: Option<FuncId> = None;
-        match (&step.work, wide) {
-            #[cfg(target_arch = "x86_64")]
-            (Work::Kernel(kernel), Some(wide)) => {
-                let shares = options.threads > 1 && program.cost(step).total() >= options.shared_from;
-                let wide = writer.module.declare_func_in_func(wide, &mut writer.context.func);
-                let mut of_team = writer.module.make_signature();
-                of_team.params.extend([AbiParam::new(types::I64); 4]);
-                let team = writer.module.declare_function(SHARE, Linkage::Import, &of_team).map_err(refused)?;
-                let team = writer.module.declare_func_in_func(team, &mut writer.context.func);
+        let mut span = wide;
+        match &step.work {
+            Work::Kernel(kernel) => {
+                writer.clear(id);
+                let wide = wide.map(|wide| writer.module.declare_func_in_func(wide, &mut writer.context.func));
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
-                let share = shares.then_some((team, options.threads));
-                emit_wide(builder, kernel, layout, wide, share, config)?;
+                match wide {
+                    Some(wide) => emit_wide(builder, kernel, layout, wide, config)?,
+                    None => Emitter::new(builder, program, kernel, layout)?.run()?.finalize(config),
+                }
             }
-            (Work::Kernel(kernel), _) => {
-                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
-                Emitter::new(builder, program, kernel, layout)?.run()?.finalize(config);
-            }
-            (Work::Product(product), _) => {
+            Work::Product(product) => {
+                if in_parts && program.dtype == DType::F32 {
+                    let signature = of_spans(&writer.signature);
+                    let rows = writer.module.declare_function(&format!("rows_{number}"), Linkage::Local, &signature);
+                    let rows = rows.map_err(refused)?;
+                    writer.clear(rows);
+                    writer.context.func.signature = signature;
+                    let mut of_rows = of_library.clone();
+                    of_rows.params.push(AbiParam::new(types::I64));
+                    let library = writer.module.declare_function(ROWS, Linkage::Import, &of_rows).map_err(refused)?;
+                    let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
+                    let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                    emit_product(builder, program, product, layout, library, options, config)?;
+                    writer.define(rows, &format!("rows of {}", step.name))?;
+                    span = Some(rows);
+                }
+                writer.clear(id);
                 let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                 emit_product(builder, program, product, layout, library, options, config)?;
             }
+            Work::Order(order) => {
+                writer.clear(id);
+                let (name, _) = order::function(program.buffer(order.from).elem);
+                let mut of_order = writer.module.make_signature();
+                of_order.params.extend([AbiParam::new(types::I64); 4]);
+                let function = writer.module.declare_function(name, Linkage::Import, &of_order).map_err(refused)?;
+                let function = writer.module.declare_func_in_func(function, &mut writer.context.func);
+                let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                emit_order(builder, order, layout, function, config)?;
+            }
         }
         writer.define(id, &step.name)?;
         parts.push(id);
+        spans.push(span);
     }
     let step = writer.declare("step", Linkage::Export)?;
     writer.clear(step);
@@ -323,5 +366,5 @@ fn emit<M: Module>(
     builder.finalize(config);
     writer.define(step, "the step")?;
     let Writer { code_bytes, clif, asm, .. } = writer;
-    Ok(Emitted { step, parts, code_bytes, clif, asm })
+    Ok(Emitted { step, parts, spans, code_bytes, clif, asm })
 }

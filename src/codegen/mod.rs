@@ -6,17 +6,17 @@
 
 mod access;
 mod compiled;
+mod crew;
 mod draws;
 mod executable;
 mod expressions;
 mod kernel;
 mod lanes;
 mod loops;
+mod order;
 mod peaks;
 mod product;
 mod reduce;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod share;
 mod sizes;
 mod step;
 mod table;
@@ -74,14 +74,13 @@ impl Cpu {
 pub struct Options {
     /// Which vectors to use; the CPU must have them.
     pub cpu: Cpu,
-    /// How many threads may share a large matrix product; changes time, never results.
+    /// How many threads may share a step; changes time, never results.
     pub threads: usize,
     /// Operations and elements moved from which a kernel is worth wide vectors: below, entering and leaving their code costs
     /// more than they save.
     pub wide_from: u64,
-    /// Operations and elements moved from which a kernel is shared among threads: below, waking them costs more than they
-    /// save.
-    pub shared_from: u64,
+    /// What sharing work among threads costs, in nanoseconds: work that does not save more stays on one.
+    pub fork_ns: u64,
     /// Whether Cranelift's verifier runs on every function.
     pub verify: bool,
     /// Whether to keep the functions' text, for `clif` and `asm`.
@@ -94,7 +93,7 @@ impl Default for Options {
             cpu: Cpu::native(),
             threads: 1,
             wide_from: 256,
-            shared_from: 1 << 17,
+            fork_ns: 2000,
             verify: cfg!(debug_assertions),
             text: false,
         }

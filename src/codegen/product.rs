@@ -3,6 +3,7 @@
 //! Input: addresses, sizes and strides in elements. Output: `out = lhs · rhs`, or `out += lhs · rhs`. Invariant: every
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
 
+use super::crew::Span;
 use gemm::Parallelism;
 
 /// Multiply-adds from which a product is shared among threads: below, waking them costs more than they save.
@@ -106,6 +107,26 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
     }
     // SAFETY: passed on from the caller.
     unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
+}
+
+/// Some rows of the product of `f32` matrices, on this thread.
+///
+/// # Safety
+/// As for [`product_f32`]; the span must be within the rows.
+pub(super) unsafe extern "C" fn rows_f32(
+    shape: *const Shape,
+    out: *mut f32,
+    lhs: *const f32,
+    rhs: *const f32,
+    span: *const Span,
+) {
+    // SAFETY: the caller vouches for the shape and the span, whose rows are within what the shape reaches.
+    unsafe {
+        let (of, span) = (&*shape, &*span);
+        let rows = Shape { m: (span.end - span.start) as usize, threads: 1, ..*of };
+        let first = span.start as isize;
+        product_f32(&rows, out.offset(first * of.out[1]), lhs.offset(first * of.lhs[1]), rhs)
+    }
 }
 
 /// The product of `f64` matrices.

@@ -3,14 +3,15 @@
 //! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step allocates
 //! nothing and decides nothing; sizes come from the table.
 
+use super::crew::Span;
 use super::product::Shape;
-use super::share::{Span, is_independent, shared_loop};
 use super::sizes::{Sizes, fixed};
 use super::table::TableLayout;
 use super::{CodegenError, Options};
 use crate::ir::Size;
 use crate::schedule::kernel::Kernel;
-use crate::schedule::program::{Operand, Product, Program, element_bytes};
+use crate::schedule::program::{Operand, Order, Product, Program, element_bytes};
+use crate::schedule::waves::shared_loop;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
@@ -34,39 +35,54 @@ pub(super) fn emit_step(builder: &mut FunctionBuilder, functions: &[FuncRef]) {
     builder.ins().return_(&[]);
 }
 
-/// Emits the call of a kernel's wide code, by the team of threads where it is given with their number.
+/// Emits the call of a kernel's wide code for all positions of its outermost loop.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(super) fn emit_wide(
     mut builder: FunctionBuilder,
     kernel: &Kernel,
     layout: &TableLayout,
     wide: FuncRef,
-    share: Option<(FuncRef, usize)>,
     config: TargetFrontendConfig,
 ) -> Result<(), CodegenError> {
     let table = enter(&mut builder);
     let mut sizes = Sizes::new(layout, table);
-    let axis = shared_loop(kernel);
     let one = Size::constant(1);
-    let extent = axis.map_or(&one, |l| kernel.extent(l.axis));
+    let extent = shared_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
     sizes.prepare(&mut builder, extent)?;
     let extent = sizes.get(&mut builder, extent)?;
-    match share.filter(|_| axis.is_some_and(|l| is_independent(kernel, l))) {
-        Some((team, threads)) => {
-            let function = builder.ins().func_addr(types::I64, wide);
-            let threads = builder.ins().iconst(types::I64, threads as i64);
-            builder.ins().call(team, &[function, table, extent, threads]);
-        }
-        None => {
-            let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Span>() as u32, 3);
-            let slot = builder.create_sized_stack_slot(slot);
-            let zero = builder.ins().iconst(types::I64, 0);
-            builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, start) as i32);
-            builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
-            let span = builder.ins().stack_addr(types::I64, slot, 0);
-            builder.ins().call(wide, &[table, span]);
-        }
+    let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Span>() as u32, 3);
+    let slot = builder.create_sized_stack_slot(slot);
+    let zero = builder.ins().iconst(types::I64, 0);
+    builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, start) as i32);
+    builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
+    let span = builder.ins().stack_addr(types::I64, slot, 0);
+    builder.ins().call(wide, &[table, span]);
+    builder.ins().return_(&[]);
+    builder.seal_all_blocks();
+    builder.finalize(config);
+    Ok(())
+}
+
+/// Emits the sort of the rows of a buffer.
+pub(super) fn emit_order(
+    mut builder: FunctionBuilder,
+    order: &Order,
+    layout: &TableLayout,
+    library: FuncRef,
+    config: TargetFrontendConfig,
+) -> Result<(), CodegenError> {
+    let table = enter(&mut builder);
+    let mut sizes = Sizes::new(layout, table);
+    let mut arguments = Vec::new();
+    for size in [&order.rows, &order.length] {
+        sizes.prepare(&mut builder, size)?;
+        arguments.push(sizes.get(&mut builder, size)?);
     }
+    for buffer in [order.from, order.to] {
+        let word = layout.buffer(buffer);
+        arguments.push(builder.ins().load(types::I64, fixed(), table, (word * 8) as i32));
+    }
+    builder.ins().call(library, &arguments);
     builder.ins().return_(&[]);
     builder.seal_all_blocks();
     builder.finalize(config);
@@ -74,7 +90,7 @@ pub(super) fn emit_wide(
 }
 
 /// Emits one product as loops over its outer batch axes around calls of the library; the last batch axis is the
-/// library's.
+/// library's. A function of the table and a span hands the library its span of rows.
 pub(super) fn emit_product(
     mut builder: FunctionBuilder,
     program: &Program,
@@ -85,6 +101,8 @@ pub(super) fn emit_product(
     config: TargetFrontendConfig,
 ) -> Result<(), CodegenError> {
     let table = enter(&mut builder);
+    let entry = builder.current_block().map(|entry| builder.block_params(entry).to_vec());
+    let span = entry.and_then(|parameters| parameters.get(1).copied());
     let mut emitter = ProductEmitter { sizes: Sizes::new(layout, table), builder: &mut builder };
     emitter.prepare(product)?;
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Shape>() as u32, 3);
@@ -98,7 +116,8 @@ pub(super) fn emit_product(
     let bytes = element_bytes(program.buffer(product.out.buffer).elem);
     let outer = &product.batch[..product.batch.len().saturating_sub(1)];
     emitter.batches(outer, bytes, &bases, &mut |builder, bases| {
-        builder.ins().call(library, &[shape, bases[0], bases[1], bases[2]]);
+        let arguments = [shape, bases[0], bases[1], bases[2]].into_iter().chain(span);
+        builder.ins().call(library, &arguments.collect::<Vec<_>>());
     })?;
     builder.ins().return_(&[]);
     builder.seal_all_blocks();

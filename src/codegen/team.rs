@@ -24,7 +24,7 @@ const AT_WORK: u64 = OPEN - 1;
 
 #[derive(Clone, Copy)]
 struct Work {
-    run: unsafe fn(*const (), usize),
+    run: unsafe fn(*const (), usize, usize),
     data: *const (),
     parts: usize,
     /// How many workers may join.
@@ -111,15 +111,15 @@ fn mode() -> u32 {
 #[cfg(not(target_arch = "x86_64"))]
 fn set_mode(_: u32) {}
 
-/// Takes parts until none is left.
-fn take_parts(work: &Work) {
+/// Takes parts until none is left, as the thread of this number.
+fn take_parts(work: &Work, thread: usize) {
     loop {
         let part = SHARED.next.fetch_add(1, Ordering::Relaxed);
         if part >= work.parts {
             return;
         }
         // SAFETY: `run` gave the function with its data, and does not return before every part is done.
-        unsafe { (work.run)(work.data, part) }
+        unsafe { (work.run)(work.data, part, thread) }
     }
 }
 
@@ -154,7 +154,7 @@ fn worker(number: usize, parked: &'static AtomicBool) {
         let work = unsafe { *SHARED.work.get() };
         if let Some(work) = work.filter(|w| number < w.workers) {
             set_mode(work.mode);
-            take_parts(&work);
+            take_parts(&work, number + 1);
         }
         SHARED.state.fetch_sub(1, Ordering::AcqRel);
     }
@@ -169,15 +169,20 @@ fn spawn(number: usize) -> Option<Worker> {
 
 /// Runs `f` for every part below `parts` on at most `threads` threads, the caller's included.
 pub fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
-    unsafe fn call<F: Fn(usize)>(data: *const (), part: usize) {
+    run_numbered(threads, parts, &|part, _| f(part));
+}
+
+/// As [`run`], with the number of the thread that does a part: the caller is number 0.
+pub(super) fn run_numbered<F: Fn(usize, usize) + Sync>(threads: usize, parts: usize, f: &F) {
+    unsafe fn call<F: Fn(usize, usize)>(data: *const (), part: usize, thread: usize) {
         // SAFETY: the data is the `&F` of the call of `run` that waits for this part.
-        unsafe { (*data.cast::<F>())(part) }
+        unsafe { (*data.cast::<F>())(part, thread) }
     }
     let workers = threads.min(parts).saturating_sub(1).min(MOST_WORKERS);
     // Another caller has the team: this one does its work alone, with the same result.
     let team = if workers == 0 { None } else { team().try_lock().ok() };
     let Some(mut team) = team else {
-        (0..parts).for_each(f);
+        (0..parts).for_each(|part| f(part, 0));
         return;
     };
     grow(&mut team, workers);
@@ -190,7 +195,7 @@ pub fn run<F: Fn(usize) + Sync>(threads: usize, parts: usize, f: &F) {
     for worker in team.iter().take(workers).filter(|w| w.parked.load(Ordering::SeqCst)) {
         worker.thread.unpark();
     }
-    take_parts(&work);
+    take_parts(&work, 0);
     // Closed once no worker is at work: one that comes later finds nothing open.
     while SHARED.state.compare_exchange_weak(piece | OPEN, piece, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         std::hint::spin_loop();

@@ -136,6 +136,16 @@ impl Batches {
         self.next_batch().unwrap_or_default()
     }
 
+    /// The rows of a step, counted from the first batch of epoch 0.
+    pub fn at_step(&mut self, step: u64) -> &[usize] {
+        let per_epoch = (self.per_epoch() as u64).max(1);
+        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
+        if self.position != wanted {
+            self.seek(wanted);
+        }
+        self.next_batch().unwrap_or_default()
+    }
+
     /// The rows of the next batch of this epoch; `None` at the epoch's end.
     pub fn next_batch(&mut self) -> Option<&[usize]> {
         let start = usize::try_from(self.position.batch).ok()?.checked_mul(self.size)?;

@@ -399,7 +399,7 @@ impl DataError {
             | Problem::DuplicatePart { .. }
             | Problem::EmptyPart { .. }
             | Problem::NotClasses => "the rows are divided here",
-            Problem::NumbersThings | Problem::NoTargets => "asked for here",
+            Problem::NumbersThings | Problem::NoTargets | Problem::NotInMemory => "asked for here",
             _ => "the data is declared here",
         };
         let mut diagnostic = Diagnostic::new(self.code(), self.message()).at(span, label);

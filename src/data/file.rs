@@ -63,31 +63,81 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> DataError {
     Place::file(path).fail(Problem::Unreadable { reason: describe(error), similar: None })
 }
 
+/// The operations by which a file is replaced, apart from each other so that each can be made to fail.
+pub trait Disk {
+    type File: Write;
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Returns once the contents outlast a loss of power.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Returns once the names in a folder outlast a loss of power.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The file system of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine;
+
+impl Disk for Machine {
+    type File = File;
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        File::create(path)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Only Unix can open a folder.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
 /// Writes a file beside `path`, syncs it and renames it into place.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), DataError> {
+    replace_on(&Machine, path, write)
+}
+
+/// As [`replace`], on a disk.
+pub fn replace_on<D: Disk>(
+    disk: &D,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), DataError> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{}.partial", std::process::id()));
     let partial = path.with_file_name(name);
-    let result = write_synced(&partial, write).and_then(|()| fs::rename(&partial, path)).and_then(|()| {
+    let result = write_synced(disk, &partial, write).and_then(|()| disk.rename(&partial, path)).and_then(|()| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        sync_folder(folder.unwrap_or(Path::new(".")))
+        disk.sync_folder(folder.unwrap_or(Path::new(".")))
     });
     result.map_err(|error| {
         // Nothing is there to remove if the rename has happened.
-        let _ = fs::remove_file(&partial);
+        let _ = disk.remove(&partial);
         Place::file(path).fail(Problem::Unwritable { reason: describe(&error) })
     })
 }
 
-fn write_synced(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut writer = BufWriter::new(File::create(path)?);
+fn write_synced<D: Disk>(
+    disk: &D,
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut writer = BufWriter::new(disk.create(path)?);
     write(&mut writer)?;
-    writer.into_inner().map_err(|error| error.into_error())?.sync_all()
-}
-
-/// Makes a rename durable. Only Unix can open a folder.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    let file = writer.into_inner().map_err(|error| error.into_error())?;
+    disk.sync(&file)
 }
 
 /// A file in the same folder whose name is close to that of a missing one.
@@ -111,7 +161,12 @@ pub fn describe(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "permission denied".into(),
         io::ErrorKind::UnexpectedEof => "it ends too early".into(),
         io::ErrorKind::IsADirectory => "this is a folder".into(),
+        io::ErrorKind::NotADirectory => "a file is in the way, where there should be a folder".into(),
+        io::ErrorKind::AlreadyExists => "there is something of this name already".into(),
         io::ErrorKind::StorageFull => "no space is left on the device".into(),
+        io::ErrorKind::QuotaExceeded => "the quota of the disk is used up".into(),
+        io::ErrorKind::FileTooLarge => "the file would be too large".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
         _ => error.to_string(),
     }
 }

@@ -31,7 +31,7 @@ pub use batch::{Batches, Order, Position};
 pub use declaration::source;
 pub use encoding::{ArrayForm, Encoding, Form};
 pub use error::{DataError, Place, Problem};
-pub use file::{describe, read, replace};
+pub use file::{Disk, Machine, describe, read, replace, replace_on};
 pub use gather::{Element, Selected};
 pub use rows::Rows;
 pub use source::Source;

@@ -1,8 +1,9 @@
 //! Which rows of a data set belong to a part: a list of numbers, or for a streamed file a rule that says it of any row.
 //!
 //! A streamed row's part is a hash of the split's seed and the row's number, so that no list is kept and the parts do not
-//! depend on how the file is read.
+//! depend on how the file is read. So are its fold, and how often it is in a bootstrap sample.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::error::{DataError, Place, Problem};
@@ -28,7 +29,25 @@ pub(super) struct Sieve {
     blocks: Arc<[usize]>,
     seed: u64,
     interval: (u64, u64),
+    /// Which of these rows, and how often.
+    choice: Choice,
     count: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Choice {
+    Each,
+    /// Those of one fold, or the others.
+    Fold {
+        seed: u64,
+        count: u64,
+        number: u64,
+        held: bool,
+    },
+    /// Each as often as a Poisson variable of mean 1 says, the limit of drawing with replacement (Oza and Russell 2001).
+    Resampled {
+        seed: u64,
+    },
 }
 
 /// Hashes count this far.
@@ -50,7 +69,7 @@ impl Rows {
     /// Every row of a streamed file, whose blocks begin at these rows and end at the last number.
     pub(super) fn streamed(blocks: Arc<[usize]>) -> Self {
         let count = blocks.last().copied().unwrap_or(0);
-        Rows { kind: Kind::Sieved(Sieve { blocks, seed: 0, interval: (0, HASHES), count }) }
+        Rows { kind: Kind::Sieved(Sieve { blocks, seed: 0, interval: (0, HASHES), choice: Choice::Each, count }) }
     }
 
     /// Divides the rows of a streamed file. The sizes of the parts are about their shares.
@@ -63,8 +82,8 @@ impl Rows {
         for share in shares {
             let low = bound(total);
             total += share.percent;
-            let mut sieve = Sieve { blocks: blocks.clone(), seed, interval: (low, bound(total)), count: 0 };
-            sieve.count = (0..rows).filter(|&row| sieve.has(row)).count();
+            let interval = (low, bound(total));
+            let sieve = Sieve { blocks: blocks.clone(), seed, interval, choice: Choice::Each, count: 0 }.counted();
             if sieve.count == 0 {
                 let problem = Problem::EmptyPart { part: share.name.clone(), percent: share.percent, rows };
                 return Err(Place::default().fail(problem));
@@ -88,7 +107,7 @@ impl Rows {
     pub fn iter(&self) -> Box<dyn Iterator<Item = usize> + '_> {
         match &self.kind {
             Kind::Listed(rows) => Box::new(rows.iter().copied()),
-            Kind::Sieved(sieve) => Box::new((0..sieve.rows()).filter(|&row| sieve.has(row))),
+            Kind::Sieved(sieve) => Box::new(sieve.of(0..sieve.rows())),
         }
     }
 
@@ -104,6 +123,22 @@ impl Rows {
     /// The first rows, at most so many.
     pub fn first(&self, count: usize) -> Vec<usize> {
         self.iter().take(count).collect()
+    }
+
+    /// One of `count` folds of streamed rows, and the others; `None` of rows that are listed.
+    pub fn fold(&self, count: u64, number: u64, seed: u64) -> Option<(Rows, Rows)> {
+        let of = |held| self.chosen(Choice::Fold { seed, count: count.max(1), number, held });
+        Some((of(true)?, of(false)?))
+    }
+
+    /// About as many streamed rows, drawn with replacement; `None` of rows that are listed.
+    pub fn resampled(&self, seed: u64) -> Option<Rows> {
+        self.chosen(Choice::Resampled { seed })
+    }
+
+    fn chosen(&self, choice: Choice) -> Option<Rows> {
+        let sieve = Sieve { choice, ..self.sieve()?.clone() };
+        Some(Rows { kind: Kind::Sieved(sieve.counted()) })
     }
 
     /// The rule, if there is no list.
@@ -125,19 +160,53 @@ impl Sieve {
         self.blocks.len().saturating_sub(1)
     }
 
-    fn has(&self, row: usize) -> bool {
+    fn counted(mut self) -> Sieve {
+        self.count = self.of(0..self.rows()).count();
+        self
+    }
+
+    /// How often a row is in.
+    fn times(&self, row: usize) -> usize {
         let (low, high) = self.interval;
-        (low, high) == (0, HASHES) || (low..high).contains(&(hash(self.seed, &[PARTS, row as u64]) % HASHES))
+        let hashed = |seed: u64, purpose: u64| hash(seed, &[purpose, row as u64]) % HASHES;
+        if (low, high) != (0, HASHES) && !(low..high).contains(&hashed(self.seed, PARTS)) {
+            return 0;
+        }
+        match self.choice {
+            Choice::Each => 1,
+            Choice::Fold { seed, count, number, held } => usize::from((hashed(seed, FOLDS) % count == number) == held),
+            Choice::Resampled { seed } => poisson(hashed(seed, SAMPLES) as f64 / HASHES as f64),
+        }
+    }
+
+    /// Those of some rows that are in, as often as they are.
+    fn of(&self, rows: Range<usize>) -> impl Iterator<Item = usize> + '_ {
+        rows.flat_map(|row| std::iter::repeat_n(row, self.times(row)))
     }
 
     /// The rows of a block that are in.
     pub(super) fn of_block(&self, block: usize) -> impl Iterator<Item = usize> + '_ {
-        (self.blocks[block]..self.blocks[block + 1]).filter(|&row| self.has(row))
+        self.of(self.blocks[block]..self.blocks[block + 1])
     }
 }
 
-/// Tells the hashes of parts from the streams of splits and epochs.
+/// A Poisson variable of mean 1 from a uniform one, by its distribution function.
+fn poisson(uniform: f64) -> usize {
+    let (mut count, mut term) = (0, (-1.0_f64).exp());
+    let mut sum = term;
+    // The terms soon vanish in the sum.
+    while uniform >= sum && sum + term > sum {
+        count += 1;
+        term /= count as f64;
+        sum += term;
+    }
+    count
+}
+
+/// Tells the hashes of parts, folds and samples from each other and from the streams of splits and epochs.
 const PARTS: u64 = 2;
+const FOLDS: u64 = 4;
+const SAMPLES: u64 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -160,6 +229,40 @@ mod tests {
         assert!(of_blocks.into_iter().eq(parts[0].iter()));
         assert_ne!(Rows::sieved(&blocks, &shares, 6).unwrap(), parts);
         assert_eq!(Rows::streamed(blocks).first(3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn folds_of_streamed_rows_divide_them() {
+        let blocks: Arc<[usize]> = vec![0, 700, 1000, 9_000].into();
+        let share = |name: &str, percent| Share { name: name.into(), percent };
+        let part = &Rows::sieved(&blocks, &[share("train", 50.0), share("test", 50.0)], 5).unwrap()[0];
+        let mut all = Vec::new();
+        for number in 0..4 {
+            let (held, kept) = part.fold(4, number, 7).unwrap();
+            assert!((held.len() as f64 - part.len() as f64 / 4.0).abs() < 150.0, "{}", held.len());
+            assert_eq!(held.len() + kept.len(), part.len());
+            all.extend(held.iter());
+            all.sort_unstable();
+        }
+        assert!(all.into_iter().eq(part.iter()));
+        assert_eq!(Rows::from(vec![1, 2]).fold(2, 0, 7), None);
+    }
+
+    #[test]
+    fn a_sample_of_streamed_rows_leaves_a_third_out() {
+        let rows = Rows::streamed(vec![0, 700, 1000, 10_000].into());
+        let sample = rows.resampled(3).unwrap();
+        let mut drawn: Vec<usize> = sample.iter().collect();
+        assert_eq!(drawn.len(), sample.len());
+        assert!((9_700..10_300).contains(&drawn.len()), "{}", drawn.len());
+        let of_blocks: Vec<usize> = (0..3).flat_map(|k| sample.sieve().unwrap().of_block(k)).collect();
+        assert_eq!(of_blocks, drawn);
+        drawn.dedup();
+        // A row is not drawn with probability 1/e.
+        assert!((6_200..6_450).contains(&drawn.len()), "{} different rows", drawn.len());
+        assert_ne!(rows.resampled(4).unwrap(), sample);
+        assert_eq!((poisson(0.0), poisson(0.5), poisson(0.74)), (0, 1, 2));
+        assert!(poisson(1.0 - f64::EPSILON) < 30);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::frame::{Closure, Frame, Value, mix};
 use super::{Elaborator, Purpose};
-use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instance, Kind, LocalId, Type};
+use crate::check::broken_requirement;
+use crate::check::typed::{Call, Definition, Derivative, Expr, InputKind, Instance, Kind, Known, LocalId, Type};
 use crate::ir::primitive::{Concat, Custom};
-use crate::ir::{NodeId, Size, Symbol};
+use crate::ir::{NodeId, Role, Size, Symbol};
 use crate::source::{Diagnostic, Span, codes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 impl<'p> Elaborator<'p> {
@@ -88,12 +89,19 @@ impl<'p> Elaborator<'p> {
         };
         self.open(span);
         self.at(&frame, span);
+        for column in &definition.columns {
+            if let Some(ty) = definition.local(column.local).ty.tensor() {
+                let ty = self.ty(&frame, ty);
+                let node = self.builder.input(&column.input, Role::Data, ty);
+                self.bind(&mut frame, column.local, Value::Tensor(node));
+            }
+        }
         for (input, arg) in definition.inputs.iter().zip(args) {
             if let InputKind::Value(local) = input.kind {
                 self.bind(&mut frame, local, arg);
             }
         }
-        self.bind_options(&mut frame, definition, options)?;
+        self.bind_options(&mut frame, definition, options, span)?;
         let evaluating = self.evaluating;
         if definition.kind == Kind::Net && self.frozen(&definition.name) {
             self.evaluating = true;
@@ -126,7 +134,11 @@ impl<'p> Elaborator<'p> {
     /// Whether a net has parameters and none of them is trained: it evaluates within what trains others.
     fn frozen(&self, net: &str) -> bool {
         let Some(trained) = self.players.get(self.player) else { return false };
-        !self.forced && self.owns(net) && self.parameters_of(net).all(|k| !trained.contains(&k))
+        if self.forced || !self.owns(net) {
+            return false;
+        }
+        let trained: HashSet<usize> = trained.iter().copied().collect();
+        self.parameters_of(net).all(|k| !trained.contains(&k))
     }
 
     fn parameters_of(&self, net: &str) -> impl Iterator<Item = usize> {
@@ -188,12 +200,27 @@ impl<'p> Elaborator<'p> {
         Ok(Value::Tensor(self.builder.push(custom, &operands)))
     }
 
-    /// Binds every option, given or by its default, in order.
+    /// Fails if sizes and options are known to break what the definition requires of them.
+    fn require(&self, frame: &Frame, definition: &Definition, span: Span) -> Result<(), Diagnostic> {
+        let option = |local: LocalId| match frame.locals[local.0 as usize] {
+            Some(Value::Tensor(node)) => self.builder.graph().number(node),
+            _ => None,
+        };
+        let size = |size: &Size| frame.size(size).as_constant();
+        let known = Known { size: &size, option: &option };
+        match definition.requires.iter().find(|r| r.holds(&known) == Some(false)) {
+            None => Ok(()),
+            Some(broken) => Err(broken_requirement(definition, broken, &known, self.written().unwrap_or(span))),
+        }
+    }
+
+    /// Binds every option, given or by its default, in order, for an application that stands at this place.
     pub(super) fn bind_options(
         &mut self,
         frame: &mut Frame<'p>,
         definition: &'p Definition,
         given: &[Option<Value>],
+        place: Span,
     ) -> Result<(), Diagnostic> {
         for (k, option) in definition.options.iter().enumerate() {
             let value = match (given.get(k).cloned().flatten(), &option.default) {
@@ -203,7 +230,7 @@ impl<'p> Elaborator<'p> {
             };
             self.bind(frame, option.local, value);
         }
-        Ok(())
+        self.require(frame, definition, place)
     }
 }
 

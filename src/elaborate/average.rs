@@ -77,7 +77,7 @@ impl<'p> Elaborator<'p> {
             return Ok(None);
         };
         self.bind(&mut frame, input, Value::Set(theta));
-        self.bind_options(&mut frame, definition, &options)?;
+        self.bind_options(&mut frame, definition, &options, call.span)?;
         debug_assert!(self.purpose != Purpose::Evaluate, "evaluation reads what the steps have kept");
         Ok(Some((definition, frame)))
     }

@@ -4,7 +4,7 @@ use super::Elaborator;
 use super::frame::{Frame, Value, mix, site_of_path};
 use crate::check::typed::{Axis, AxisRole, Condition, Definition, InputKind, Keep, Label, RuleCall, Type, match_axes};
 use crate::ir::{NodeId, Size};
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, Span, codes};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<'p> Elaborator<'p> {
@@ -99,15 +99,17 @@ impl<'p> Elaborator<'p> {
                 let set: Vec<NodeId> = members.iter().map(|k| next[k]).collect();
                 let mut inner = constraint_frame(definition, BTreeMap::new(), Vec::new(), "");
                 inner.packs = vec![Vec::new(); definition.packs as usize];
-                let projected = self.project(&mut inner, definition, *input, Value::Set(set), &options)?.into_set();
+                let projected =
+                    self.project(&mut inner, definition, *input, Value::Set(set), &options, call.span)?.into_set();
                 next.extend(members.iter().copied().zip(projected));
                 return Ok(());
             }
         };
         let mut fits = false;
         for k in members {
+            let (value, order) = self.turned_as(*k, next[k], &declared);
             let actual: Vec<Axis> =
-                self.builder.dims(next[k]).into_iter().map(|size| Axis::Sized { label: None, size }).collect();
+                self.builder.dims(value).into_iter().map(|size| Axis::Sized { label: None, size }).collect();
             let (mut sizes, mut packs) = (BTreeMap::new(), BTreeMap::new());
             if match_axes(&declared, &actual, &mut sizes, &mut packs).is_none() {
                 continue;
@@ -121,8 +123,10 @@ impl<'p> Elaborator<'p> {
             let packs = (0..definition.packs).map(dims).collect();
             let path = self.instances.parameters[*k].path.clone();
             let mut inner = constraint_frame(definition, sizes, packs, &path);
-            let projected = self.project(&mut inner, definition, *input, Value::Tensor(next[k]), &options)?;
-            next.insert(*k, projected.into_tensor());
+            let place = call.span;
+            let projected = self.project(&mut inner, definition, *input, Value::Tensor(value), &options, place)?;
+            let projected = self.turned_back(projected.into_tensor(), order.as_deref());
+            next.insert(*k, projected);
         }
         if !fits {
             return Err(self.fits_nothing(keep, members));
@@ -137,9 +141,10 @@ impl<'p> Elaborator<'p> {
         input: crate::check::typed::LocalId,
         value: Value,
         options: &[Option<Value>],
+        place: Span,
     ) -> Result<Value, Diagnostic> {
         self.bind(frame, input, value);
-        self.bind_options(frame, definition, options)?;
+        self.bind_options(frame, definition, options, place)?;
         let value = self.block(frame, &definition.body)?;
         Ok(value.expect("a constraint has a result"))
     }

@@ -3,9 +3,9 @@
 use super::frame::{Closure, Frame, InitClosure, Value};
 use super::{Elaborator, Purpose};
 use crate::check::typed::{Axis, Block, Draw, Expr, ExprKind, Instance, ReduceOp, Statement, Type as CheckedType};
-use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Random, SizeOf, Slice, Tangent};
+use crate::ir::primitive::{ArgMax, Concat, Contraction, Gather, Iota, Order, Random, SizeOf, Slice, Tangent};
 use crate::ir::{DType, NodeId, Op, Role, Size, Type};
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, Span, codes};
 use std::rc::Rc;
 
 impl<'p> Elaborator<'p> {
@@ -78,6 +78,9 @@ impl<'p> Elaborator<'p> {
                 let then = self.block(frame, then)?.expect("the checker gives both branches a result");
                 let otherwise = self.block(frame, otherwise)?.expect("the checker gives both branches a result");
                 self.at(frame, expr.span);
+                if let (Value::Set(a), Value::Set(b)) = (&then, &otherwise) {
+                    self.alike(a, b, expr.span)?;
+                }
                 return Ok(self.choose(condition, then, otherwise));
             }
             ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
@@ -188,6 +191,8 @@ impl<'p> Elaborator<'p> {
             }
             ExprKind::Map(map) => return self.mapped(frame, map, expr.span),
             ExprKind::Parameter(path) => self.parameter_at(frame, path, expr)?,
+            ExprKind::Computed(def) => self.computed(*def)?,
+            ExprKind::Start(value) => self.tensor(frame, value)?,
             ExprKind::For(repeat) => return self.repetition(frame, repeat, expr.span),
             ExprKind::Elementwise { op, operands } => return self.elementwise(frame, expr, op, operands),
             ExprKind::Convert(value) => {
@@ -274,6 +279,18 @@ impl<'p> Elaborator<'p> {
                 let axis = frame.spread(value.axes())[*axis][0];
                 self.builder.push(ArgMax { axis, dtype: ty.dtype }, &[x])
             }
+            ExprKind::Order { value, axis } => {
+                let x = self.tensor(frame, value)?;
+                self.at(frame, expr.span);
+                let axis = frame.spread(value.axes())[*axis][0];
+                let rank = self.builder.ty(x).rank();
+                let last: Vec<usize> = (0..rank).filter(|k| *k != axis).chain([axis]).collect();
+                let mut back = vec![0; rank];
+                last.iter().enumerate().for_each(|(to, from)| back[*from] = to);
+                let x = self.builder.permute(x, &last);
+                let order = self.builder.push(Order { dtype: ty.dtype }, &[x]);
+                self.builder.permute(order, &back)
+            }
             ExprKind::Contract { left, right, contract, batch } => {
                 let l = self.tensor(frame, left)?;
                 let r = self.tensor(frame, right)?;
@@ -357,6 +374,11 @@ impl<'p> Elaborator<'p> {
             let nodes: Vec<NodeId> = values.into_iter().map(Value::into_tensor).collect();
             return Ok(Value::Tensor(self.builder.push(op.clone(), &nodes)));
         };
+        for value in &values {
+            if let Value::Set(other) = value {
+                self.alike(&shape, other, expr.span)?;
+            }
+        }
         let members = shape.iter().enumerate().map(|(k, like)| {
             let nodes: Vec<NodeId> = values
                 .iter()
@@ -368,6 +390,24 @@ impl<'p> Elaborator<'p> {
             self.builder.push(op.clone(), &nodes)
         });
         Ok(Value::Set(members.collect()))
+    }
+
+    /// Sets go together tensor by tensor: they have as many, of the same shapes.
+    fn alike(&self, a: &[NodeId], b: &[NodeId], span: Span) -> Result<(), Diagnostic> {
+        let dims = |node: &NodeId| self.builder.dims(*node);
+        let Some(k) = (0..a.len().max(b.len())).find(|k| a.get(*k).map(dims) != b.get(*k).map(dims)) else {
+            return Ok(());
+        };
+        let shown = |set: &[NodeId]| match set.get(k) {
+            Some(node) => {
+                let sizes: Vec<String> = dims(node).iter().map(Size::to_string).collect();
+                format!("[{}]", sizes.join(", "))
+            }
+            None => "no parameter".to_owned(),
+        };
+        let what = format!("parameter {} of the one is {}, of the other {}", k + 1, shown(a), shown(b));
+        let error = Diagnostic::new(codes::SHAPE_MISMATCH, "these sets do not go together").at(span, what);
+        Err(error.note("sets go together parameter by parameter, in the order in which they are declared"))
     }
 
     /// A scalar in the shape of `like`.

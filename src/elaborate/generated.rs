@@ -4,7 +4,7 @@ use super::apply::Place;
 use super::frame::{Value, mix, site_of_path};
 use super::instance::Instances;
 use super::{Elaborator, Options, Purpose, limits};
-use crate::check::typed::{DataId, Duration, Program, Rows, Train};
+use crate::check::typed::{Duration, Program, Train};
 use crate::ir::{Graph, OutputRole};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
@@ -42,7 +42,7 @@ fn graph(program: &Program, name: &str, options: Options) -> Result<Graph, Diagn
 }
 
 /// A phase in which nothing happens.
-fn no_training(span: Span) -> Train {
+pub(super) fn no_training(span: Span) -> Train {
     Train {
         name: None,
         span,
@@ -52,7 +52,7 @@ fn no_training(span: Span) -> Train {
         counters: Vec::new(),
         augments: Vec::new(),
         players: Vec::new(),
-        on: Rows { data: DataId(0), part: None, span },
+        on: None,
         batch: None,
         in_order: true,
         beside: None,

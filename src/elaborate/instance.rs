@@ -26,6 +26,8 @@ impl Instances {
     /// What each player of a phase trains: what its `over` selects, or what its objective applies.
     pub fn trained(&self, train: &Train, applied: &[Vec<usize>]) -> Result<Vec<Vec<usize>>, Diagnostic> {
         let mut players: Vec<Vec<usize>> = Vec::new();
+        // By parameter, the player that trains it.
+        let mut taken: Vec<Option<usize>> = vec![None; self.parameters.len()];
         for (player, applied) in train.players.iter().zip(applied) {
             let trained = match &player.over {
                 None if applied.is_empty() => {
@@ -41,9 +43,9 @@ impl Instances {
                     .at(over.span, "none of the parameters is meant by this")
                     .note(format!("the parameters are {}", self.names())));
             }
-            for (other, theirs) in train.players.iter().zip(&players) {
-                if let Some(both) = trained.iter().find(|k| theirs.contains(k)) {
-                    let path = &self.parameters[*both].path;
+            for k in &trained {
+                if let Some(other) = taken[*k].replace(players.len()) {
+                    let (path, other) = (&self.parameters[*k].path, &train.players[other]);
                     return Err(Diagnostic::new(codes::TRAINED_TWICE, format!("two players train `{path}`"))
                         .at(player.span, "this one")
                         .at(other.span, "and this one")
@@ -79,19 +81,27 @@ impl Instances {
     /// The union of the items, each parameter once, in the program's order. The words mean parameters of `within`;
     /// a path means what it says.
     pub fn select(&self, items: &[SelectionItem], within: Option<&[usize]>) -> Vec<usize> {
-        let below = |parts: &[String], path: &str, itself: bool| {
-            let prefix = parts.join(".");
-            (itself && path == prefix) || path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.'))
+        let below = |prefix: &str, path: &str, itself: bool| {
+            (itself && path == prefix) || path.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
         };
+        let prefixes: Vec<String> = items
+            .iter()
+            .map(|item| match item {
+                SelectionItem::Path(parts) | SelectionItem::Wildcard(parts) => parts.join("."),
+                _ => String::new(),
+            })
+            .collect();
+        let mut inside = vec![within.is_none(); self.parameters.len()];
+        within.into_iter().flatten().for_each(|k| inside[*k] = true);
         let meant = |k: &usize| {
             let p = &self.parameters[*k];
-            let trained = within.is_none_or(|w| w.contains(k));
-            items.iter().any(|item| match item {
+            let trained = inside[*k];
+            items.iter().zip(&prefixes).any(|(item, prefix)| match item {
                 SelectionItem::Weights => trained && p.ty.rank() >= 2,
                 SelectionItem::Biases => trained && p.ty.rank() < 2,
                 SelectionItem::All => trained,
-                SelectionItem::Path(parts) => below(parts, &p.path, true),
-                SelectionItem::Wildcard(parts) => below(parts, &p.path, false),
+                SelectionItem::Path(_) => below(prefix, &p.path, true),
+                SelectionItem::Wildcard(_) => below(prefix, &p.path, false),
             })
         };
         (0..self.parameters.len()).filter(meant).collect()
@@ -274,9 +284,27 @@ impl<'p> Elaborator<'p> {
             Initial::Value(value) => self.tensor(frame, value),
             Initial::Apply(expr) => match self.expression(frame, expr)? {
                 Value::Init(closure) => self.apply_init(&closure, ty, path, expr),
+                Value::Tensor(node) => self.start_with(node, ty, path, expr.span),
                 other => panic!("this is a bug in dlc: {other:?} where an init was checked for"),
             },
         }
+    }
+
+    /// A tensor given for an init, at the parameter's shape: of that shape, or a number.
+    fn start_with(&mut self, node: NodeId, ty: &Type, path: &str, span: Span) -> Result<NodeId, Diagnostic> {
+        let given = self.builder.ty(node).clone();
+        if given.dims == ty.dims {
+            return Ok(node);
+        }
+        if given.rank() == 0 {
+            return Ok(self.builder.fill(node, &ty.dims));
+        }
+        let error = Diagnostic::new(codes::SHAPE_MISMATCH, format!("`{path}` is {ty}"));
+        let error = match self.written() {
+            Some(place) => error.at(place, format!("it would start with {given}")).at(span, "declared here"),
+            None => error.at(span, format!("it would start with {given}")),
+        };
+        Err(error.help("what a parameter starts with has its shape, or is a number"))
     }
 
     /// An init at a parameter's shape.
@@ -319,7 +347,7 @@ impl<'p> Elaborator<'p> {
             path: path.into(),
             chain: mix(site_of_path(path), 0),
         };
-        self.bind_options(&mut frame, definition, &closure.options)?;
+        self.bind_options(&mut frame, definition, &closure.options, written.span)?;
         let value = self.block(&mut frame, &definition.body)?;
         Ok(value.expect("an init has a result").into_tensor())
     }

@@ -22,6 +22,7 @@ impl<'p> Elaborator<'p> {
         let site = frame.site(map.site.0);
         let mut values = Vec::with_capacity(set.len());
         for (k, node) in set.into_iter().enumerate() {
+            let (node, order) = self.turned(node, declared);
             let ty = self.builder.ty(node).clone();
             let actual: Vec<Axis> =
                 ty.dims.iter().map(|size| Axis::Sized { label: None, size: size.clone() }).collect();
@@ -38,7 +39,8 @@ impl<'p> Elaborator<'p> {
             let packs = (0..definition.packs).map(|p| packs.get(&PackVar(p)).map_or(Vec::new(), dims)).collect();
             let place = Place { path: frame.path.clone(), chain: mix(site, k as u64 + 1) };
             let value = self.apply(definition, sizes, packs, vec![Value::Tensor(node)], &options, None, place, span)?;
-            values.push(value.into_tensor());
+            let order = order.filter(|_| !map.total);
+            values.push(self.turned_back(value.into_tensor(), order.as_deref()));
         }
         self.at(frame, span);
         Ok(if map.total { Value::Tensor(self.reduce_set(ReduceOp::Sum, &values)) } else { Value::Set(values) })

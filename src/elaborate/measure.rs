@@ -139,7 +139,7 @@ impl<'p> Elaborator<'p> {
 pub const MEMBERS: &str = "members.";
 
 /// Whether an argument has a value for every row of the batch that is worth keeping: a column is at hand as it is.
-fn by_rows(arg: &Expr) -> bool {
+pub(super) fn by_rows(arg: &Expr) -> bool {
     let column = |e: &Expr| matches!(e.kind, ExprKind::Local(_));
     let first = match arg.ty.tensor() {
         Some(t) if t.element != Element::Bool => t.axes.first(),

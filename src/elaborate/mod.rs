@@ -7,6 +7,7 @@
 
 mod apply;
 mod average;
+mod computed;
 mod constraint;
 mod expression;
 mod frame;
@@ -20,17 +21,19 @@ mod objective;
 mod optimizer;
 mod prediction;
 mod repetition;
+mod roles;
 mod rows;
 
+pub use computed::Constants;
 pub use generated::generated;
-pub use prediction::{Prediction, predictions};
+pub use prediction::{Prediction, Predictions, predictions};
 
-use crate::check::typed::{Label, Program, Train};
+use crate::check::typed::{DefId, Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
 use crate::source::{Diagnostic, Span, codes};
 use instance::Instances;
 pub use measure::MEMBERS;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// A tensor that outlives a step, named by its path: `classifier.hidden.W`.
@@ -54,7 +57,9 @@ pub struct Model {
     pub parameters: Vec<Persistent>,
     /// What layers keep between steps.
     pub layer_state: Vec<Persistent>,
-    /// Inputs: seed and step. `Next` outputs: every parameter, every layer state and what the first phase's optimizer keeps,
+    /// States that nothing assigns.
+    pub constants: Constants,
+    /// Inputs: seed, step and constants. `Next` outputs: every parameter, every layer state and what the first phase's optimizer keeps,
     /// before the first step.
     pub init: Graph,
     /// In the order in which they run; at least one.
@@ -151,6 +156,7 @@ fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
         Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
             .help("add `train { minimize …  on …  using …  epochs … }`")
     })?;
+    let constants = computed::constants(program, options)?;
     let (mut init, trained) = instantiated(program, first, phases, options)?;
     init.turn_to(first, trained[0].clone());
     init.start_rules()?;
@@ -159,7 +165,8 @@ fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
     for (train, trained) in phases.iter().zip(trained) {
         graphs.push(phase(program, train, trained, options, &instances)?);
     }
-    Ok(Model { parameters: instances.parameters, layer_state: instances.layer_state, init, phases: graphs })
+    let Instances { parameters, layer_state, .. } = instances;
+    Ok(Model { parameters, layer_state, constants, init, phases: graphs })
 }
 
 /// The graphs of a phase of a program all of whose parameters and layer states are instantiated; `trained` by player.
@@ -252,6 +259,8 @@ struct Elaborator<'p> {
     updated: Vec<usize>,
     /// What is taken of the arguments of metrics.
     gathering: Option<measure::Gathering>,
+    /// The constants computed so far, in the graph that computes them.
+    computed: Option<BTreeMap<DefId, NodeId>>,
     builder: Builder,
     instances: Instances,
     /// The value of every parameter, in the order of `instances.parameters`: where the objective is evaluated.
@@ -291,6 +300,7 @@ impl<'p> Elaborator<'p> {
             player: 0,
             updated: Vec::new(),
             gathering: None,
+            computed: None,
             builder,
             instances,
             point,
@@ -336,21 +346,23 @@ impl<'p> Elaborator<'p> {
 /// The graph that the outputs need: dead nodes go, dead inputs too unless an output is their next value.
 fn without_dead(graph: &Graph) -> Graph {
     let mut live = graph.live();
+    let assigned: HashSet<&str> =
+        graph.outputs().iter().filter(|o| o.role == OutputRole::Next).map(|o| &*o.name).collect();
     for id in graph.inputs() {
         if let Op::Input(input) = graph.op(id) {
-            let assigned = |o: &crate::ir::Output| o.role == OutputRole::Next && o.name == input.name;
-            live[id.index()] |= graph.outputs().iter().any(assigned);
+            live[id.index()] |= assigned.contains(&*input.name);
         }
     }
     let mut builder = Builder::new();
-    let mut new: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    let mut new: Vec<Option<NodeId>> = vec![None; graph.len()];
+    let made = |new: &[Option<NodeId>], old: NodeId| new[old.index()].expect("operands of live nodes are live");
     for id in graph.ids().filter(|id| live[id.index()]) {
-        let operands: Vec<NodeId> = graph.operands(id).iter().map(|o| new[o]).collect();
+        let operands: Vec<NodeId> = graph.operands(id).iter().map(|o| made(&new, *o)).collect();
         builder.set_origin(graph.node(id).origin.clone());
-        new.insert(id, builder.push(graph.op(id).clone(), &operands));
+        new[id.index()] = Some(builder.push(graph.op(id).clone(), &operands));
     }
     for output in graph.outputs() {
-        builder.output(output.name.clone(), output.role.clone(), new[&output.node]);
+        builder.output(output.name.clone(), output.role.clone(), made(&new, output.node));
     }
     builder.finish()
 }

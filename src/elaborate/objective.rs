@@ -4,7 +4,7 @@ use super::Elaborator;
 use crate::ir::primitive::{Gradient, Project, Tangent};
 use crate::ir::{NodeId, OutputRole};
 use crate::source::Diagnostic;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// One evaluation of the objective within a step.
 #[derive(Clone, Debug)]
@@ -70,8 +70,9 @@ impl<'p> Elaborator<'p> {
     /// A value for all that the player trains: what the rule gives for its own, and what `other` gives for the rest.
     pub(super) fn complete(&mut self, own: &[NodeId], other: impl Fn(&mut Self, NodeId) -> NodeId) -> Vec<NodeId> {
         let all = self.players[self.player].clone();
-        let value = |k: usize| match self.updated.iter().position(|u| *u == k) {
-            Some(at) => own[at],
+        let given: HashMap<usize, NodeId> = self.updated.iter().copied().zip(own.iter().copied()).collect();
+        let value = |k: usize| match given.get(&k) {
+            Some(node) => *node,
             None => {
                 let here = self.point[k];
                 other(self, here)
@@ -82,9 +83,8 @@ impl<'p> Elaborator<'p> {
 
     /// Those of the player's parameters that the rule updates.
     fn own(&self, all: &[NodeId]) -> Vec<NodeId> {
-        let player = &self.players[self.player];
-        let of = |k: &usize| player.iter().position(|p| p == k).map(|at| all[at]);
-        self.updated.iter().filter_map(of).collect()
+        let of: HashMap<usize, NodeId> = self.players[self.player].iter().copied().zip(all.iter().copied()).collect();
+        self.updated.iter().filter_map(|k| of.get(k).copied()).collect()
     }
 
     /// J(at).

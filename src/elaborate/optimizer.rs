@@ -7,7 +7,7 @@ use super::{Elaborator, Purpose};
 use crate::check::typed::{Definition, RuleCall, State, Statement};
 use crate::ir::{NodeId, OutputRole, Role};
 use crate::source::{Diagnostic, codes};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A rule of a player and what it updates.
@@ -91,6 +91,7 @@ impl<'p> Elaborator<'p> {
                     Some(of) => self.instances.select(&of.items, Some(trained)),
                     None => left.clone(),
                 };
+                let named: BTreeSet<usize> = named.into_iter().collect();
                 let (updated, rest) = left.into_iter().partition::<Vec<usize>, _>(|k| named.contains(k));
                 left = rest;
                 if !updated.is_empty() {
@@ -132,7 +133,7 @@ impl<'p> Elaborator<'p> {
         let theta: Vec<NodeId> = ruled.updated.iter().map(|k| self.point[*k]).collect();
         frame.bind(roles.objective, Value::Objective);
         self.bind(&mut frame, roles.theta, Value::Set(theta));
-        self.bind_options(&mut frame, definition, &options)?;
+        self.bind_options(&mut frame, definition, &options, ruled.call.span)?;
         Ok((definition, frame))
     }
 

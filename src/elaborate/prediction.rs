@@ -1,19 +1,28 @@
-//! The graphs that apply the program's nets to data.
+//! The graphs that apply the program's nets to data, and those of what its measures look at.
 //!
 //! Input: a program without errors. Output: for each net the graph of one of its applications as evaluation makes it: the one
-//! that reads the fewest columns, since a net is trained on more than it needs to predict, and of these the first.
+//! that reads the fewest columns, since a net is trained on more than it needs to predict, and of these the first. For each
+//! measure that is an application, `accuracy(p, y)`, the graph of its first argument, if that has a value for every row.
 
-use super::measure::Rows;
+use super::measure::{Rows, by_rows};
 use super::{Elaborator, Options, Purpose, limits};
-use crate::check::typed::{Program, Train};
+use crate::check::typed::{ExprKind, Program, Train};
 use crate::ir::{Builder, Graph, NodeId, Op, OutputRole, Role, Size, Type};
 use crate::source::{Diagnostic, codes};
 use std::collections::BTreeMap;
 
-/// A net's application.
+/// What a program predicts, of the last phase first.
+#[derive(Clone, Default, Debug)]
+pub struct Predictions {
+    pub nets: Vec<Prediction>,
+    pub measures: Vec<Prediction>,
+}
+
+/// A value for every row: a net's application, or what a measure is applied to.
 #[derive(Clone, Debug)]
 pub struct Prediction {
-    pub net: String,
+    /// Of the net or of the measure.
+    pub name: String,
     /// The phase whose application it is, from 0.
     pub phase: usize,
     /// Reports `prediction`, whose first axis are the rows.
@@ -22,20 +31,20 @@ pub struct Prediction {
     pub row: Type,
 }
 
-/// The predictions of the program's nets when this phase runs or has run, its own first. Its averages stand for parameters.
-pub fn predictions(program: &Program, phase: usize, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
+/// The predictions of the program when this phase runs or has run, its own first. Its averages stand for parameters.
+pub fn predictions(program: &Program, phase: usize, options: Options) -> Result<Predictions, Diagnostic> {
     limits::with_stack(|| all(program, phase, options)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })
 }
 
-fn all(program: &Program, last: usize, options: Options) -> Result<Vec<Prediction>, Diagnostic> {
+fn all(program: &Program, last: usize, options: Options) -> Result<Predictions, Diagnostic> {
     let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
-    let Some(first) = phases.first() else { return Ok(Vec::new()) };
+    let Some(first) = phases.first() else { return Ok(Predictions::default()) };
     let (init, trained) = super::instantiated(program, first, phases, options)?;
     let (_, instances) = init.finish();
-    let mut found: Vec<Prediction> = Vec::new();
+    let mut found = Predictions::default();
     for (phase, (train, trained)) in phases.iter().zip(trained).enumerate().take(last + 1).rev() {
         let mut evaluate = Elaborator::new(program, train, options, Purpose::Evaluate, instances.clone());
         evaluate.turn_to(train, trained);
@@ -47,16 +56,41 @@ fn all(program: &Program, last: usize, options: Options) -> Result<Vec<Predictio
         evaluate.measures(Rows::Chunk)?;
         evaluate.objective_here()?;
         let applied = std::mem::take(&mut evaluate.nets);
+        let looked_at = evaluate.looked_at()?;
         let graph = evaluate.builder.finish();
-        for (net, prediction) in best(&graph, &applied) {
-            if !found.iter().any(|p| p.net == net) {
-                let dims = graph.ty(prediction).dims[1..].to_vec();
-                let row = Type::new(graph.ty(prediction).dtype, dims);
-                found.push(Prediction { net, phase, graph: only(&graph, prediction), row });
+        let prediction = |(name, node): (String, NodeId)| {
+            let ty = graph.ty(node);
+            let row = Type::new(ty.dtype, ty.dims[1..].to_vec());
+            Prediction { name, phase, graph: only(&graph, node), row }
+        };
+        for (list, values) in [(&mut found.nets, best(&graph, &applied)), (&mut found.measures, looked_at)] {
+            for value in values {
+                if !list.iter().any(|p| p.name == value.0) {
+                    list.push(prediction(value));
+                }
             }
         }
     }
     Ok(found)
+}
+
+impl Elaborator<'_> {
+    /// The first argument of each measure that is an application, where it has a value for every row.
+    fn looked_at(&mut self) -> Result<Vec<(String, NodeId)>, Diagnostic> {
+        let mut found = Vec::new();
+        // As in measures, the words for sets mean what any player trains.
+        let player = std::mem::replace(&mut self.player, usize::MAX);
+        for measure in self.train.measures.iter().filter(|m| !m.together) {
+            let ExprKind::Call(call) = &measure.value.kind else { continue };
+            if let Some(arg) = call.args.first().filter(|arg| by_rows(arg)) {
+                self.next_state.clear();
+                let mut frame = self.train_frame()?;
+                found.push((measure.name.clone(), self.tensor(&mut frame, arg)?));
+            }
+        }
+        self.player = player;
+        Ok(found)
+    }
 }
 
 /// For each net, in the order of the first applications, the application to take.

@@ -51,6 +51,7 @@ fn axis_of(graph: &Graph, id: NodeId, operands: &[NodeId], given: &[Option<usize
         Op::ReduceSum(p) => kept(&p.axes, given[0]?),
         Op::ReduceMax(p) => kept(&p.axes, given[0]?),
         Op::ArgMax(p) => kept(&[p.axis], given[0]?),
+        Op::Order(_) => given[0].filter(|row| row + 1 < dims(0).len()),
         Op::Broadcast(p) => p.axes.get(given[0]?).copied(),
         Op::Permute(p) => p.order.iter().position(|k| Some(*k) == given[0]),
         Op::Reshape(p) => {

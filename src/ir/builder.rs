@@ -3,15 +3,44 @@
 use super::primitive::*;
 use super::{DType, Graph, Node, NodeId, Op, Origin, Output, OutputRole, Size, Type};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Adds nodes to a graph. Operands of elementwise primitives must have equal shapes: broadcasting is explicit.
 #[derive(Default, Debug)]
 pub struct Builder {
     graph: Graph,
-    known: HashMap<(Op, Vec<NodeId>), NodeId>,
+    /// For the hash of a primitive and its operands the node that was added last.
+    known: HashMap<u64, NodeId, BuildHasherDefault<Hashed>>,
+    /// For each node the one before it with the same hash.
+    alike: Vec<Option<NodeId>>,
     origin: Origin,
     tags: u32,
+}
+
+/// The hash of a hash is itself.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+fn hash(op: &Op, operands: &[NodeId]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    op.hash(&mut hasher);
+    operands.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Builder {
@@ -21,9 +50,28 @@ impl Builder {
 
     /// Continues an existing graph; its node ids stay valid.
     pub fn from_graph(graph: Graph) -> Builder {
-        let known = graph.ids().map(|id| ((graph.op(id).clone(), graph.operands(id)), id)).collect();
+        let mut builder = Builder::default();
+        for id in graph.ids() {
+            builder.remember(hash(graph.op(id), &graph.operands(id)), id);
+        }
         let tags = graph.ids().filter_map(|id| if let Op::Tag(t) = graph.op(id) { Some(t.id + 1) } else { None }).max();
-        Builder { graph, known, origin: Origin::default(), tags: tags.unwrap_or(0) }
+        Builder { graph, tags: tags.unwrap_or(0), ..builder }
+    }
+
+    fn remember(&mut self, hash: u64, id: NodeId) {
+        let alike = self.known.insert(hash, id);
+        self.alike.push(alike);
+    }
+
+    fn find(&self, hash: u64, op: &Op, operands: &[NodeId]) -> Option<NodeId> {
+        let mut next = self.known.get(&hash).copied();
+        while let Some(id) = next {
+            if self.graph.op(id) == op && self.graph.is_of(id, operands) {
+                return Some(id);
+            }
+            next = self.alike[id.index()];
+        }
+        None
     }
 
     pub fn graph(&self) -> &Graph {
@@ -53,14 +101,15 @@ impl Builder {
 
     /// Applies a primitive, or says why the operands do not fit it.
     pub fn try_push(&mut self, op: impl Into<Op>, operands: &[NodeId]) -> Result<NodeId, String> {
-        let key = (op.into(), operands.to_vec());
-        if let Some(id) = self.known.get(&key) {
-            return Ok(*id);
+        let op = op.into();
+        let hash = hash(&op, operands);
+        if let Some(id) = self.find(hash, &op, operands) {
+            return Ok(id);
         }
         let types: Vec<&Type> = operands.iter().map(|o| self.graph.ty(*o)).collect();
-        let ty = key.0.primitive().infer(&types)?;
-        let id = self.graph.push(Node { op: key.0.clone(), ty, origin: self.origin.clone() }, operands);
-        self.known.insert(key, id);
+        let ty = op.primitive().infer(&types)?;
+        let id = self.graph.push(Node { op, ty, origin: self.origin.clone() }, operands);
+        self.remember(hash, id);
         Ok(id)
     }
 

@@ -167,7 +167,9 @@ fn color(op: &Op) -> &'static str {
             _ => "khaki",
         },
         Op::Contraction(_) => "lightsalmon",
-        Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ArgMax(_) | Op::Gather(_) | Op::ScatterAdd(_) => "wheat",
+        Op::ReduceSum(_) | Op::ReduceMax(_) | Op::ArgMax(_) | Op::Order(_) | Op::Gather(_) | Op::ScatterAdd(_) => {
+            "wheat"
+        }
         Op::Broadcast(_)
         | Op::Permute(_)
         | Op::Reshape(_)

@@ -3,10 +3,11 @@
 //! Invariants: a node's operands were added before it, so ascending [`NodeId`] is a topological order; a node
 //! is never changed after it was added (passes rebuild); `outputs` keep the order in which they were declared.
 
-use super::{Builder, Op, Type};
+use super::{Bindings, Builder, Op, Tensor, Type};
 use crate::source::Span;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::{Direction, visit::EdgeRef};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -115,6 +116,35 @@ impl Graph {
         let operands: Vec<_> = edges.map(|e| (*e.weight(), NodeId::from_raw(e.source()))).collect();
         debug_assert!(operands.iter().enumerate().all(|(k, (position, _))| k as u32 == *position));
         operands.into_iter().map(|(_, n)| n).collect()
+    }
+
+    /// The value of a scalar that is made of constants, by few operations.
+    pub fn number(&self, id: NodeId) -> Option<f64> {
+        const MOST: usize = 64;
+        let mut needed: BTreeMap<NodeId, Option<Tensor>> = BTreeMap::from([(id, None)]);
+        let mut open = vec![id];
+        while let Some(at) = open.pop() {
+            if self.ty(at).rank() > 0 || matches!(self.op(at), Op::Input(_)) || needed.len() > MOST {
+                return None;
+            }
+            open.extend(self.operands(at).into_iter().filter(|o| needed.insert(*o, None).is_none()));
+        }
+        // Operands come before what they are operands of.
+        let order: Vec<NodeId> = needed.keys().copied().collect();
+        for at in order {
+            let operands = self.operands(at);
+            let values: Option<Vec<&Tensor>> = operands.iter().map(|o| needed.get(o)?.as_ref()).collect();
+            let value =
+                self.op(at).primitive().eval(&values?, self.ty(at), &Bindings::new()).ok()?.into_iter().next()?;
+            needed.insert(at, Some(value));
+        }
+        needed.get(&id)?.as_ref()?.to_f64().first().copied()
+    }
+
+    /// Whether these are the operands, in position order.
+    pub(super) fn is_of(&self, id: NodeId, operands: &[NodeId]) -> bool {
+        let edges = self.nodes.edges_directed(id.raw(), Direction::Incoming);
+        edges.map(|e| NodeId::from_raw(e.source())).eq(operands.iter().copied())
     }
 
     /// The nodes that use this one, ascending, each as often as it uses it.

@@ -27,10 +27,10 @@ pub enum Atom {
 
 type Monomial = Vec<(Atom, u32)>;
 
-/// A polynomial in normal form: monomials sorted, no zero coefficient.
+/// A polynomial in normal form: monomials sorted, no zero coefficient. Copies share it: every node of a graph has sizes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Size {
-    terms: Vec<(Monomial, i128)>,
+    terms: Arc<Vec<(Monomial, i128)>>,
 }
 
 /// The most terms, factors and powers of a normal form, those within floor divisions included.
@@ -67,8 +67,12 @@ impl Size {
         Size::integer(n as i128)
     }
 
+    fn of(terms: Vec<(Monomial, i128)>) -> Size {
+        Size { terms: Arc::new(terms) }
+    }
+
     fn integer(n: i128) -> Size {
-        Size { terms: if n == 0 { vec![] } else { vec![(vec![], n)] } }
+        Size::of(if n == 0 { vec![] } else { vec![(vec![], n)] })
     }
 
     pub fn symbol(name: &str) -> Size {
@@ -76,14 +80,18 @@ impl Size {
     }
 
     fn atom(atom: Atom) -> Size {
-        Size { terms: vec![(vec![(atom, 1)], 1)] }
+        Size::of(vec![(vec![(atom, 1)], 1)])
     }
 
     /// The value, if no symbol is in it and it is not negative.
     pub fn as_constant(&self) -> Option<u64> {
+        self.as_integer().and_then(|n| u64::try_from(n).ok())
+    }
+
+    fn as_integer(&self) -> Option<i128> {
         match self.terms.as_slice() {
             [] => Some(0),
-            [(m, c)] if m.is_empty() => u64::try_from(*c).ok(),
+            [(m, c)] if m.is_empty() => Some(*c),
             _ => None,
         }
     }
@@ -108,7 +116,7 @@ impl Size {
                 return Size::integer(c.div_euclid(d));
             }
             if self.terms.iter().all(|(_, c)| c % d == 0) {
-                return Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), c / d)).collect() };
+                return Size::of(self.terms.iter().map(|(m, c)| (m.clone(), c / d)).collect());
             }
         }
         if self.is_too_large() || by.is_too_large() {
@@ -170,8 +178,14 @@ impl Size {
 
     /// Replaces symbols; a symbol for which `f` has nothing stays.
     pub fn substitute(&self, f: &impl Fn(&Symbol) -> Option<Size>) -> Size {
+        if let Some(symbol) = self.as_symbol() {
+            return f(symbol).unwrap_or_else(|| self.clone());
+        }
+        if self.as_integer().is_some() {
+            return self.clone();
+        }
         let mut out = Size::default();
-        for (monomial, coefficient) in &self.terms {
+        for (monomial, coefficient) in self.terms.iter() {
             let mut term = Size::integer(*coefficient);
             for (atom, power) in monomial {
                 let value = match atom {
@@ -198,7 +212,7 @@ impl Size {
 
     fn eval_integer(&self, bindings: &Bindings) -> Result<i128, SizeError> {
         let mut sum = 0i128;
-        for (monomial, coefficient) in &self.terms {
+        for (monomial, coefficient) in self.terms.iter() {
             let mut product = *coefficient;
             for (atom, power) in monomial {
                 let value = match atom {
@@ -226,7 +240,7 @@ impl Size {
     }
 
     fn from_map(map: BTreeMap<Monomial, i128>) -> Size {
-        Size { terms: map.into_iter().filter(|(_, c)| *c != 0).collect() }
+        Size::of(map.into_iter().filter(|(_, c)| *c != 0).collect())
     }
 }
 
@@ -242,8 +256,11 @@ fn product(a: &Monomial, b: &Monomial) -> Monomial {
 impl Add for &Size {
     type Output = Size;
     fn add(self, other: &Size) -> Size {
+        if let (Some(a), Some(b)) = (self.as_integer(), other.as_integer()) {
+            return Size::integer(a.saturating_add(b));
+        }
         let mut map: BTreeMap<Monomial, i128> = self.terms.iter().cloned().collect();
-        for (m, c) in &other.terms {
+        for (m, c) in other.terms.iter() {
             let e = map.entry(m.clone()).or_insert(0);
             *e = e.saturating_add(*c);
         }
@@ -254,7 +271,7 @@ impl Add for &Size {
 impl Neg for &Size {
     type Output = Size;
     fn neg(self) -> Size {
-        Size { terms: self.terms.iter().map(|(m, c)| (m.clone(), c.saturating_neg())).collect() }
+        Size::of(self.terms.iter().map(|(m, c)| (m.clone(), c.saturating_neg())).collect())
     }
 }
 
@@ -268,12 +285,18 @@ impl Sub for &Size {
 impl Mul for &Size {
     type Output = Size;
     fn mul(self, other: &Size) -> Size {
+        match (self.as_integer(), other.as_integer()) {
+            (Some(a), Some(b)) => return Size::integer(a.saturating_mul(b)),
+            (Some(1), _) => return other.clone(),
+            (_, Some(1)) => return self.clone(),
+            _ => {}
+        }
         if self.terms.len().saturating_mul(other.terms.len()) > LARGEST {
             return Size::too_large();
         }
         let mut map: BTreeMap<Monomial, i128> = BTreeMap::new();
-        for (ma, ca) in &self.terms {
-            for (mb, cb) in &other.terms {
+        for (ma, ca) in self.terms.iter() {
+            for (mb, cb) in other.terms.iter() {
                 let e = map.entry(product(ma, mb)).or_insert(0);
                 *e = e.saturating_add(ca.saturating_mul(*cb));
             }

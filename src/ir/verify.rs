@@ -19,6 +19,8 @@ pub enum Stage {
 /// nothing is left of an earlier stage; the same inside regions.
 pub fn verify(graph: &Graph, stage: Stage) -> Result<(), String> {
     let mut names = BTreeSet::new();
+    // Of the node projected last: there is a projection for each of its results, one after the other.
+    let mut of_results: Option<(NodeId, Option<Vec<Type>>)> = None;
     for id in graph.ids() {
         let fail = |why: String| Err(format!("{id} = {}: {why}", graph.op(id).primitive().name()));
         let operands = graph.operands(id);
@@ -39,7 +41,12 @@ pub fn verify(graph: &Graph, stage: Stage) -> Result<(), String> {
                 return fail("left after differentiation".into());
             }
             Op::Project(project) => {
-                if let Err(why) = project_fits(graph, operands[0], project.index, &project.ty) {
+                let of = operands[0];
+                if of_results.as_ref().is_none_or(|(known, _)| *known != of) {
+                    of_results = Some((of, results(graph, of)));
+                }
+                let types = of_results.as_ref().and_then(|(_, types)| types.as_deref());
+                if let Err(why) = project_fits(types, of, project.index, &project.ty) {
                     return fail(why);
                 }
             }
@@ -67,21 +74,21 @@ pub fn regions(op: &Op) -> Vec<&Region> {
 
 /// The types of the results that [`super::primitive::Project`] takes from a node.
 fn results(graph: &Graph, id: NodeId) -> Option<Vec<Type>> {
-    match graph.op(id) {
+    Some(match graph.op(id) {
         Op::Scan(Scan { body, carried, length, .. }) => {
             let mut types = body.results();
             types[*carried..].iter_mut().for_each(|ty| ty.dims.insert(0, length.clone()));
-            Some(types)
+            types
         }
-        Op::While(While { body, .. }) => Some(body.results()),
-        Op::Call(call) => Some(call.body.results()),
-        Op::Gradient(Gradient) => Some(graph.operands(id)[1..].iter().map(|x| graph.ty(*x).clone()).collect()),
-        _ => None,
-    }
+        Op::While(While { body, .. }) => body.results(),
+        Op::Call(call) => call.body.results(),
+        Op::Gradient(Gradient) => graph.operands(id)[1..].iter().map(|x| graph.ty(*x).clone()).collect(),
+        _ => return None,
+    })
 }
 
-fn project_fits(graph: &Graph, of: NodeId, index: usize, ty: &Type) -> Result<(), String> {
-    let results = results(graph, of).ok_or_else(|| format!("{of} has one result"))?;
+fn project_fits(results: Option<&[Type]>, of: NodeId, index: usize, ty: &Type) -> Result<(), String> {
+    let results = results.ok_or_else(|| format!("{of} has one result"))?;
     match results.get(index) {
         Some(expected) if expected == ty => Ok(()),
         Some(expected) => Err(format!("result {index} has type {expected}, not {ty}")),

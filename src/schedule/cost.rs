@@ -35,6 +35,14 @@ impl Program {
                 };
                 Cost { flops: super::product::flops(product, &self.capacity), read: sum(reads), written: sum(writes) }
             }
+            Work::Order(order) => {
+                let bytes = |b| buffer_bytes(self.buffer(b), &self.capacity).unwrap_or(u64::MAX);
+                let size = |size: &crate::ir::Size| size.eval(&self.capacity).unwrap_or(u64::MAX);
+                let (rows, length) = (size(&order.rows), size(&order.length));
+                // Comparisons, each of which looks up two elements.
+                let flops = rows.saturating_mul(length).saturating_mul(4 * u64::from(length.max(2).ilog2()));
+                Cost { flops, read: bytes(order.from), written: bytes(order.to) }
+            }
             Work::Kernel(kernel) => self.kernel_cost(kernel),
         }
     }
@@ -66,6 +74,7 @@ impl Program {
     pub fn passes_over(&self, buffer: BufferId) -> usize {
         let passes = |step: &Step| match &step.work {
             Work::Product(p) => [&p.lhs, &p.rhs, &p.out].iter().filter(|o| o.buffer == buffer).count(),
+            Work::Order(order) => [order.from, order.to].iter().filter(|b| **b == buffer).count(),
             Work::Kernel(kernel) => blocks_with(kernel, &kernel.body, buffer),
         };
         self.steps.iter().map(passes).sum()

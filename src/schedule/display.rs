@@ -4,6 +4,7 @@
 
 use super::kernel::{AxisId, Combine, Expr, Guard, Index, Kernel, Loop, Order, Stmt, ValueId};
 use super::program::{Buffer, BufferId, Operand, Place, Product, Program, ProgramOutput, Step, Work};
+use super::waves::Chain;
 use crate::ir::{OutputRole, ScalarOp, Size};
 use std::fmt::{self, Display, Formatter};
 
@@ -40,12 +41,28 @@ impl Display for Program {
         for output in &self.outputs {
             writeln!(f, "  {output}")?;
         }
-        for step in &self.steps {
+        let chains = self.waves.iter().enumerate().flat_map(|(k, wave)| wave.chains.iter().map(move |c| (k, c)));
+        let mut chains = chains.peekable();
+        for (number, step) in self.steps.iter().enumerate() {
+            if let Some((wave, chain)) = chains.next_if(|(_, c)| c.first == number) {
+                write!(f, "\nwave {wave}{chain}")?;
+            }
             let cost = self.cost(step);
             writeln!(f, "\n{} reads {} B, writes {} B, {} flops", step.name, cost.read, cost.written, cost.flops)?;
             write!(f, "{step}")?;
         }
         Ok(())
+    }
+}
+
+impl Display for Chain {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(rows) = &self.rows else { return writeln!(f) };
+        write!(f, " by {rows} rows")?;
+        for (k, (buffer, row)) in self.private.iter().enumerate() {
+            write!(f, "{} {buffer}[{row}]", if k == 0 { ", of a tile alone:" } else { "," })?;
+        }
+        writeln!(f)
     }
 }
 
@@ -87,6 +104,7 @@ impl Display for Step {
         match &self.work {
             Work::Kernel(kernel) => write!(f, "{kernel}"),
             Work::Product(product) => write!(f, "{product}"),
+            Work::Order(o) => writeln!(f, "  order rows={} length={}: {} = {}", o.rows, o.length, o.to, o.from),
         }
     }
 }

@@ -164,6 +164,7 @@ pub fn execute(
         match &step.work {
             Work::Kernel(kernel) => machine.kernel(kernel)?,
             Work::Product(product) => machine.product(product)?,
+            Work::Order(order) => machine.order(order)?,
         }
     }
     let tensor = |id: BufferId| {
@@ -203,6 +204,25 @@ impl Machine<'_> {
 
     fn read(&self, buffer: BufferId, index: i64) -> Result<Number, ExecuteError> {
         Ok(self.bytes.get(buffer, self.at(buffer, index)?))
+    }
+
+    fn order(&mut self, o: &super::program::Order) -> Result<(), ExecuteError> {
+        let (rows, length) = (self.size(&o.rows)?, self.size(&o.length)?);
+        for row in 0..rows {
+            let values: Result<Vec<Number>, ExecuteError> =
+                (0..length).map(|k| self.read(o.from, row * length + k)).collect();
+            let values = values?;
+            let mut order: Vec<usize> = (0..values.len()).collect();
+            order.sort_by(|a, b| match (values[*a], values[*b]) {
+                (Number::Integer(a), Number::Integer(b)) => a.cmp(&b),
+                (a, b) => crate::ir::primitive::ascending(a.float(), b.float()),
+            });
+            for (k, place) in order.into_iter().enumerate() {
+                let at = self.at(o.to, row * length + k as i64)?;
+                self.bytes.set(o.to, at, Number::Integer(place as i64));
+            }
+        }
+        Ok(())
     }
 
     fn product(&mut self, p: &Product) -> Result<(), ExecuteError> {

@@ -49,6 +49,8 @@ pub(super) struct Group {
     pub open: bool,
     /// Whether a contraction over lanes is in it.
     lanes: bool,
+    /// Whether it needs the batch.
+    data: bool,
     incoming: Vec<Edge>,
     before: Vec<usize>,
     after: Vec<usize>,
@@ -74,6 +76,8 @@ pub(super) struct Groups {
     /// Where merged groups went.
     parent: Vec<usize>,
     pub position: Vec<usize>,
+    /// The nodes that are operands of products.
+    multiplied: Vec<bool>,
 }
 
 /// The axes along which the loops of a reduction's rows run.
@@ -133,8 +137,12 @@ impl Groups {
     /// Puts every kept node in a group: first with producers, then with other readers of the same values.
     pub fn new(nodes: &Nodes, edges: &[Vec<Edge>]) -> Groups {
         let n = nodes.graph.len();
-        let mut groups =
-            Groups { groups: Vec::new(), of: vec![usize::MAX; n], parent: Vec::new(), position: Vec::new() };
+        let mut multiplied = vec![false; n];
+        for edge in edges.iter().flatten().filter(|e| nodes.class(e.to) == Class::Product) {
+            multiplied[edge.from.index()] = true;
+        }
+        let (of, parent) = (vec![usize::MAX; n], Vec::new());
+        let mut groups = Groups { groups: Vec::new(), of, parent, position: Vec::new(), multiplied };
         for id in nodes.graph.ids().filter(|id| nodes.kept(*id)) {
             let own = groups.push(nodes, id, &edges[id.index()]);
             let mut tried = BTreeSet::new();
@@ -186,8 +194,9 @@ impl Groups {
             rows: nodes.dims[id.index()],
             rank: nodes.graph.ty(id).rank(),
             patterns,
-            open: !matches!(nodes.class(id), Class::Product | Class::Scatter),
-            lanes: nodes.class(id) == Class::SmallContraction,
+            open: !matches!(nodes.class(id), Class::Product | Class::Scatter | Class::Order),
+            lanes: nodes.class(id) == Class::SmallContraction && nodes.brief(id).is_none(),
+            data: nodes.data[id.index()],
             incoming: edges.iter().filter(|e| nodes.kept(e.from)).cloned().collect(),
             before,
             after: Vec::new(),
@@ -252,6 +261,11 @@ impl Groups {
                 None => patterns.push(p.clone()),
             }
         }
+        // What parameters alone decide does not wait for the batch.
+        let sums = !x.patterns.is_empty() || !y.patterns.is_empty();
+        if outer.rank == 0 && sums && x.data != y.data {
+            return None;
+        }
         let lanes = x.lanes || y.lanes;
         let mixed = patterns.iter().any(|p| !p.lanes) && (lanes || patterns.iter().any(|p| p.lanes));
         if mixed && outer.rank > 0 {
@@ -266,13 +280,24 @@ impl Groups {
             patterns,
             open: true,
             lanes,
+            data: x.data || y.data,
             incoming: Vec::new(),
             before: Vec::new(),
             after: Vec::new(),
         };
         let between = |e: &&Edge, other: usize| self.of(e.from) == other;
         let crossing = x.incoming.iter().filter(|e| between(e, b)).chain(y.incoming.iter().filter(|e| between(e, a)));
-        crossing.into_iter().all(|e| group.holds(nodes, e)).then_some(group)
+        let fits = |e: &Edge| group.holds(nodes, e) && !self.breaks_rows(nodes, &group, e);
+        crossing.into_iter().all(fits).then_some(group)
+    }
+
+    /// Whether an operand of a product would no longer be computed row by row: it can be, tile by tile with the product,
+    /// and a sum over its rows reads it afterwards.
+    fn breaks_rows(&self, nodes: &Nodes, group: &Group, edge: &Edge) -> bool {
+        let Level::Full(k) = group.reading_level(nodes, edge.to) else { return false };
+        let pattern = &group.patterns[k];
+        let by_rows = group.rank > 0 && !pattern.lanes && !pattern.kept.contains(&0);
+        by_rows && self.multiplied[edge.from.index()] && group.level(nodes, edge.from) == Level::Full(k)
     }
 
     /// Merges two groups if their loops fit and no path leads from one to the other through a third.

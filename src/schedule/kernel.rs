@@ -267,7 +267,7 @@ impl Step {
     pub fn kernel(&self) -> Option<&Kernel> {
         match &self.work {
             Work::Kernel(kernel) => Some(kernel),
-            Work::Product(_) => None,
+            Work::Product(_) | Work::Order(_) => None,
         }
     }
 }

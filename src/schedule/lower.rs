@@ -12,7 +12,7 @@ use super::emit::Emitter;
 use super::groups::{Group, Level};
 use super::index_map::times;
 use super::kernel::{Combine, Index, Kernel, Order, Reduce, Reduction, Stmt, Store, ValueId};
-use super::nodes::{Class, Nodes};
+use super::nodes::{Brief, Class, Nodes};
 use super::program::{Buffer, BufferId};
 use crate::ir::ScalarOp;
 use crate::ir::primitive::{Contraction, ScatterAdd};
@@ -217,14 +217,41 @@ pub(super) fn lower_contraction(
         let zero = emitter.constant(0.0, dtype);
         return emitter.scalar(ScalarOp::Add, vec![zero, product], dtype);
     }
+    let brief = nodes.brief(id);
+    if let (Some(Brief::Written(n)), [(a, b)]) = (brief, contraction.contract.as_slice()) {
+        let mut leaf = |k: u64| {
+            (lm[*a], rm[*b]) = (Index::constant(k.into()), Index::constant(k.into()));
+            let (x, y) = (emitter.value(l, &lm), emitter.value(r, &rm));
+            let product = emitter.scalar(ScalarOp::Mul, vec![x, y], dtype);
+            let zero = emitter.constant(0.0, dtype);
+            emitter.scalar(ScalarOp::Add, vec![zero, product], dtype)
+        };
+        let leaves: Vec<ValueId> = (0..n).map(&mut leaf).collect();
+        return tree(emitter, leaves, dtype);
+    }
     emitter.open_block(&axes);
     let (x, y) = (emitter.value(l, &lm), emitter.value(r, &rm));
     let operand = emitter.scalar(ScalarOp::Mul, vec![x, y], dtype);
     let body = emitter.take_block();
     let result = emitter.reduced(id, &axes, operand, map);
     let results = vec![Reduction { combine: Combine::Sum, operand, result }];
-    emitter.push_reduce(Reduce { axes, order: Order::Lanes, body, results });
+    // Of two numbers there is one sum.
+    let order = if brief.is_some() { Order::Sequential } else { Order::Lanes };
+    emitter.push_reduce(Reduce { axes, order, body, results });
     result
+}
+
+/// The sum of as many numbers as there are lanes, or fewer, as [`Order::Lanes`] takes it: lane `i` and lane `i + half` by halves.
+/// Lanes that hold nothing hold +0, which changes no number that is not -0; none here is.
+fn tree(emitter: &mut Emitter, mut lanes: Vec<ValueId>, dtype: DType) -> ValueId {
+    while lanes.len() > 1 {
+        let half = lanes.len().next_power_of_two() / 2;
+        for k in half..lanes.len() {
+            lanes[k - half] = emitter.scalar(ScalarOp::Add, vec![lanes[k - half], lanes[k]], dtype);
+        }
+        lanes.truncate(half);
+    }
+    lanes[0]
 }
 
 /// Zeros, then every update added in row-major order.

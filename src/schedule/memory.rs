@@ -1,13 +1,15 @@
-//! The arena: each buffer lives from the step that writes it first to the one that reads it last; buffers that never live
-//! together share bytes.
+//! The arena: each buffer lives from the wave that writes it first to the one that reads it last, or, if it is one chain's
+//! own, from step to step; buffers that never live together share bytes.
 //!
 //! A step's result takes the bytes of an operand that dies in it where the step reads each element just before it writes it.
 
 use super::ScheduleError;
 use super::kernel::{Expr, Index, Kernel, Stmt};
 use super::program::{Buffer, BufferId, Place, Step, Work, element_bytes};
+use super::waves::{Chain, Wave};
 use crate::ir::{Bindings, Origin};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// What places are aligned to: a cache line, and the widest vector.
 pub const ALIGNMENT: u64 = 64;
@@ -72,6 +74,10 @@ pub(super) fn accesses(step: &Step) -> (BTreeSet<BufferId>, BTreeSet<BufferId>) 
             reads.extend([product.lhs.buffer, product.rhs.buffer]);
             writes.insert(product.out.buffer);
         }
+        Work::Order(order) => {
+            reads.insert(order.from);
+            writes.insert(order.to);
+        }
         Work::Kernel(kernel) => {
             for value in &kernel.values {
                 if let Expr::Load { buffer, .. } = &value.expr {
@@ -95,53 +101,127 @@ pub(super) fn accesses(step: &Step) -> (BTreeSet<BufferId>, BTreeSet<BufferId>) 
 pub(super) fn place(
     buffers: &mut [Buffer],
     steps: &[Step],
+    waves: &[Wave],
     sizes: &Bindings,
     limit: u64,
 ) -> Result<u64, ScheduleError> {
-    let all: Vec<u64> = buffers.iter().map(|b| buffer_bytes(b, sizes)).collect::<Result<_, _>>()?;
-    let total = all.iter().try_fold(0u64, |sum, b| sum.checked_add(*b));
+    let bytes: Vec<u64> = buffers.iter().map(|b| buffer_bytes(b, sizes)).collect::<Result<_, _>>()?;
+    let total = bytes.iter().try_fold(0u64, |sum, b| sum.checked_add(*b));
+    let too_large = || ScheduleError::TooLarge { bytes: None, limit };
     let in_arena = |b: &BufferId| matches!(buffers[b.index()].place, Place::Arena { .. });
-    let lives: Vec<(BTreeSet<BufferId>, BTreeSet<BufferId>)> = steps.iter().map(accesses).collect();
-    let mut last: BTreeMap<BufferId, usize> = BTreeMap::new();
-    for (at, (reads, writes)) in lives.iter().enumerate() {
-        reads.iter().chain(writes).filter(|b| in_arena(b)).for_each(|b| {
-            last.insert(*b, at);
-        });
+    let mut lives: Vec<[BTreeSet<BufferId>; 2]> = Vec::new();
+    for step in steps {
+        let (mut reads, mut writes) = accesses(step);
+        reads.retain(in_arena);
+        writes.retain(in_arena);
+        lives.push([reads, writes]);
     }
+    let mut last: BTreeMap<BufferId, usize> = BTreeMap::new();
+    for (at, [reads, writes]) in lives.iter().enumerate() {
+        last.extend(reads.union(writes).map(|b| (*b, at)));
+    }
+    let mut placer = Placer { steps, lives: &lives, bytes: &bytes, last, offsets: BTreeMap::new() };
     let mut arena = Arena::default();
-    let mut offsets: BTreeMap<BufferId, u64> = BTreeMap::new();
-    for (at, (reads, writes)) in lives.iter().enumerate() {
-        let mut dying: BTreeSet<BufferId> =
-            reads.iter().filter(|b| last.get(b) == Some(&at) && offsets.contains_key(b)).copied().collect();
-        let mut fresh: Vec<BufferId> = Vec::new();
-        for b in writes.iter().filter(|b| in_arena(b) && !offsets.contains_key(b)).copied().collect::<Vec<_>>() {
-            let b = &b;
-            let heir = dying
-                .iter()
-                .copied()
-                .find(|d| all[d.index()] == all[b.index()] && steps[at].kernel().is_some_and(|k| replaces(k, *d, *b)));
-            let offset = match heir {
-                Some(dead) => {
-                    dying.remove(&dead);
-                    offsets[&dead]
+    for wave in waves {
+        let private = |chain: &Chain| chain.private.iter().map(|(b, _)| *b).collect::<BTreeSet<_>>();
+        let own: BTreeSet<BufferId> = wave.chains.iter().flat_map(&private).collect();
+        let ended = placer.common(wave.steps(), &own, &mut arena).ok_or_else(too_large)?;
+        // What is a chain's own lies in one piece, apart from that of chains that run at the same time.
+        let mut pieces = Vec::new();
+        for chain in &wave.chains {
+            let own = private(chain);
+            let mut piece = Arena::default();
+            placer.own(chain.steps(), &own, &mut piece).ok_or_else(too_large)?;
+            if piece.top > 0 {
+                let start = arena.take(piece.top).ok_or_else(too_large)?;
+                for buffer in &own {
+                    placer.offsets.entry(*buffer).and_modify(|at| *at += start);
                 }
-                None => arena.take(all[b.index()]).ok_or(ScheduleError::TooLarge { bytes: None, limit })?,
-            };
-            offsets.insert(*b, offset);
-            fresh.push(*b);
+                pieces.push((start, piece.top));
+            }
         }
-        let fresh = fresh.into_iter().filter(|b| last.get(b) == Some(&at));
-        for b in dying.into_iter().chain(fresh) {
-            arena.give(offsets[&b], all[b.index()]);
+        for (start, bytes) in ended.into_iter().chain(pieces) {
+            arena.give(start, bytes);
         }
     }
     if total.is_none_or(|total| total > limit) {
         return Err(ScheduleError::TooLarge { bytes: total, limit });
     }
-    for (b, offset) in offsets {
-        buffers[b.index()].place = Place::Arena { offset, bytes: all[b.index()] };
+    for (b, offset) in placer.offsets {
+        buffers[b.index()].place = Place::Arena { offset, bytes: bytes[b.index()] };
     }
     Ok(arena.top)
+}
+
+struct Placer<'a> {
+    steps: &'a [Step],
+    /// What each step reads and writes of the arena.
+    lives: &'a [[BTreeSet<BufferId>; 2]],
+    bytes: &'a [u64],
+    /// The last step that touches a buffer; none where another buffer has taken its bytes.
+    last: BTreeMap<BufferId, usize>,
+    offsets: BTreeMap<BufferId, u64>,
+}
+
+impl Placer<'_> {
+    fn touched(&self, at: usize) -> impl Iterator<Item = BufferId> + use<'_> {
+        self.lives[at][0].union(&self.lives[at][1]).copied()
+    }
+
+    /// Places what a step writes first; `heirs` are buffers whose bytes it may take over.
+    fn write(
+        &mut self,
+        at: usize,
+        which: impl Fn(&BufferId) -> bool,
+        mut heirs: Vec<BufferId>,
+        arena: &mut Arena,
+    ) -> Option<()> {
+        for b in self.lives[at][1].iter().filter(|b| which(b)) {
+            if self.offsets.contains_key(b) {
+                continue;
+            }
+            let fits = |d: &BufferId| {
+                self.bytes[d.index()] == self.bytes[b.index()]
+                    && self.steps[at].kernel().is_some_and(|k| replaces(k, *d, *b))
+            };
+            let offset = match heirs.iter().position(fits) {
+                Some(heir) => {
+                    let dead = heirs.remove(heir);
+                    self.last.remove(&dead);
+                    self.offsets[&dead]
+                }
+                None => arena.take(self.bytes[b.index()])?,
+            };
+            self.offsets.insert(*b, offset);
+        }
+        Some(())
+    }
+
+    /// Places what the steps of a wave write for others; gives what none needs any more after the wave.
+    fn common(&mut self, steps: Range<usize>, own: &BTreeSet<BufferId>, arena: &mut Arena) -> Option<Vec<(u64, u64)>> {
+        let mut users: BTreeMap<BufferId, usize> = BTreeMap::new();
+        steps.clone().flat_map(|at| self.touched(at)).for_each(|b| *users.entry(b).or_insert(0) += 1);
+        for at in steps.clone() {
+            let dies = |b: &BufferId| self.last.get(b) == Some(&at) && users[b] == 1 && self.offsets.contains_key(b);
+            let heirs = self.lives[at][0].iter().copied().filter(|b| !own.contains(b) && dies(b)).collect();
+            self.write(at, |b| !own.contains(b), heirs, arena)?;
+        }
+        let over = |b: &BufferId| !own.contains(b) && self.last.get(b).is_some_and(|at| steps.contains(at));
+        Some(users.into_keys().filter(over).map(|b| (self.offsets[&b], self.bytes[b.index()])).collect())
+    }
+
+    /// Places what only the steps of a chain touch, from step to step.
+    fn own(&mut self, steps: Range<usize>, own: &BTreeSet<BufferId>, arena: &mut Arena) -> Option<()> {
+        for at in steps {
+            let dies = |b: &BufferId| self.last.get(b) == Some(&at) && self.offsets.contains_key(b);
+            let heirs = self.lives[at][0].iter().copied().filter(|b| own.contains(b) && dies(b)).collect();
+            self.write(at, |b| own.contains(b), heirs, arena)?;
+            for b in self.touched(at).filter(|b| own.contains(b) && self.last.get(b) == Some(&at)) {
+                arena.give(self.offsets[&b], self.bytes[b.index()]);
+            }
+        }
+        Some(())
+    }
 }
 
 /// Whether the kernel may write `new` over `old`: it is free of reductions and reads each element of `old` only where it

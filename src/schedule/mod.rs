@@ -5,7 +5,7 @@
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`) the loops, `product` the
-//! library products, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
+//! library products, `waves` what runs at the same time and in tiles, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
 
 mod collapse;
 mod cost;
@@ -24,6 +24,7 @@ mod plan;
 mod product;
 pub mod program;
 mod reads;
+pub mod waves;
 
 pub use crate::ir::ScalarOp;
 pub use cost::Cost;
@@ -98,6 +99,15 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
                     let out = home(last).ok_or_else(internal)?;
                     let product = product::product(&nodes, last, out, home).ok_or_else(internal)?;
                     (last, BTreeSet::from([last]), Work::Product(product))
+                } else if nodes.class(last) == Class::Order {
+                    let home = |id: NodeId| plan.memory.homes[id.index()].first().copied().ok_or_else(internal);
+                    let dims = &graph.ty(last).dims;
+                    let (rows, length) = dims.split_at(dims.len().saturating_sub(1));
+                    let count = |dims: &[Size]| dims.iter().fold(Size::constant(1), |n, d| &n * d);
+                    let (rows, length) = (count(rows), count(length));
+                    let from = home(nodes.same_value(nodes.operands(last)[0]))?;
+                    let order = program::Order { rows, length, from, to: home(last)? };
+                    (last, BTreeSet::from([last]), Work::Order(order))
                 } else {
                     let lowered = lower::lower(&nodes, group, &mut plan.memory).ok_or_else(internal)?;
                     if lower::is_empty(&lowered.kernel) {
@@ -107,17 +117,21 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
                 }
             }
         };
-        steps.push(step(graph, steps.len(), first, &fused, work));
+        steps.push(step(graph, first, &fused, work));
     }
     let mut buffers = plan.memory.buffers;
-    let arena = memory::place(&mut buffers, &steps, &options.capacity, options.memory_limit)?;
+    let (mut steps, waves) = waves::waves(steps, &buffers);
+    for (number, step) in steps.iter_mut().enumerate() {
+        step.name = format!("{number}:{}", step.name);
+    }
+    let arena = memory::place(&mut buffers, &steps, &waves, &options.capacity, options.memory_limit)?;
     let capacity = options.capacity.clone();
     let symbols = symbols(graph);
-    Ok(Program { dtype: nodes.float, symbols, capacity, buffers, steps, outputs: plan.outputs, arena })
+    Ok(Program { dtype: nodes.float, symbols, capacity, buffers, steps, waves, outputs: plan.outputs, arena })
 }
 
 /// A step named after where its last node comes from.
-fn step(graph: &Graph, number: usize, last: NodeId, fused: &BTreeSet<NodeId>, work: Work) -> Step {
+fn step(graph: &Graph, last: NodeId, fused: &BTreeSet<NodeId>, work: Work) -> Step {
     let node = graph.node(last);
     let dot = if node.origin.path.is_empty() { "" } else { "." };
     let leaf = |id: &NodeId| matches!(graph.op(*id), Op::Input(_) | Op::Constant(_) | Op::SizeOf(_));
@@ -126,7 +140,7 @@ fn step(graph: &Graph, number: usize, last: NodeId, fused: &BTreeSet<NodeId>, wo
         Fused { primitive: node.op.primitive().name(), origin: node.origin.clone() }
     });
     Step {
-        name: format!("{number}:{}{dot}{}", node.origin.path, node.op.primitive().name()),
+        name: format!("{}{dot}{}", node.origin.path, node.op.primitive().name()),
         origin: node.origin.clone(),
         fused: fused.collect(),
         work,

@@ -8,7 +8,7 @@
 use super::ScheduleError;
 use super::index_map::reshape_is_affine;
 use super::program::Options;
-use crate::ir::{DType, Graph, Lowering, NodeId, Op, ScalarOp, Size};
+use crate::ir::{Bindings, DType, Graph, Lowering, NodeId, Op, Role, ScalarOp, Size};
 use crate::scalar::Function;
 use std::collections::HashMap;
 
@@ -32,6 +32,17 @@ pub(super) enum Class {
     /// A contraction computed by the product library.
     Product,
     Scatter,
+    /// The positions of the elements of each row in ascending order, by a sort.
+    Order,
+}
+
+/// A contraction by loops whose sum needs no lanes: its elements are the lanes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Brief {
+    /// Of so many products, written out.
+    Written(u64),
+    /// Of at most two products.
+    Pair,
 }
 
 /// Facts about the nodes of one graph, by node index.
@@ -45,6 +56,10 @@ pub(super) struct Nodes<'g> {
     pub kept: Vec<bool>,
     /// An id per distinct list of dims.
     pub dims: Vec<u32>,
+    /// Whether it depends on the batch, be it on its size.
+    pub data: Vec<bool>,
+    /// The greatest values of symbols.
+    capacity: &'g Bindings,
     /// The estimated cost of computing an element where it is used, in simple operations.
     pub price: Vec<u32>,
 }
@@ -65,7 +80,7 @@ pub(super) fn expensive(op: ScalarOp) -> bool {
 }
 
 impl<'g> Nodes<'g> {
-    pub fn new(graph: &'g Graph, options: &Options) -> Result<Nodes<'g>, ScheduleError> {
+    pub fn new(graph: &'g Graph, options: &'g Options) -> Result<Nodes<'g>, ScheduleError> {
         let live = graph.live();
         let operands: Vec<Vec<NodeId>> = graph.ids().map(|id| graph.operands(id)).collect();
         let mut class = Vec::with_capacity(graph.len());
@@ -77,9 +92,19 @@ impl<'g> Nodes<'g> {
             dims.push(*known.entry(&graph.ty(id).dims).or_insert(next));
         }
         let (kept, price) = (vec![false; graph.len()], vec![0; graph.len()]);
+        let (capacity, mut data) = (&options.capacity, vec![false; graph.len()]);
+        for id in graph.ids() {
+            let own = match graph.op(id) {
+                Op::Input(input) => input.role == Role::Data,
+                Op::SizeOf(s) => s.size.as_constant().is_none(),
+                _ => false,
+            };
+            let symbolic = graph.ty(id).dims.iter().any(|d| d.as_constant().is_none());
+            data[id.index()] = own || symbolic || operands[id.index()].iter().any(|o| data[o.index()]);
+        }
         let double = graph.ids().any(|id| graph.ty(id).dtype == DType::F64);
         let float = if double { DType::F64 } else { DType::F32 };
-        let mut nodes = Nodes { graph, float, operands, live, class, kept, dims, price };
+        let mut nodes = Nodes { graph, float, operands, live, class, kept, dims, data, capacity, price };
         nodes.keep_what_must_be_stored();
         nodes.keep_what_is_dear();
         Ok(nodes)
@@ -99,6 +124,20 @@ impl<'g> Nodes<'g> {
 
     pub fn size(&self, id: NodeId, axis: usize) -> &Size {
         &self.graph.ty(id).dims[axis]
+    }
+
+    /// Whether a small contraction is brief.
+    pub fn brief(&self, id: NodeId) -> Option<Brief> {
+        let Op::Contraction(contraction) = self.graph.op(id) else { return None };
+        let [(axis, _)] = contraction.contract.as_slice() else { return None };
+        let size = self.size(self.operands(id)[0], *axis);
+        let lanes = if self.float == DType::F64 { 8 } else { 16 };
+        let loads = |o: &NodeId| self.kept(*o) || self.price[o.index()] == 0;
+        let written = size.as_constant().filter(|n| (1..=lanes).contains(n));
+        match written.filter(|_| self.operands(id).iter().all(loads)) {
+            Some(n) => Some(Brief::Written(n)),
+            None => size.eval(self.capacity).is_ok_and(|n| n <= 2).then_some(Brief::Pair),
+        }
     }
 
     /// The same value under another name: through identities.
@@ -141,6 +180,10 @@ impl<'g> Nodes<'g> {
             match self.class(id) {
                 Class::Relinear => self.keep(self.linear_base(id)),
                 Class::Reduction | Class::SmallContraction | Class::Scatter => self.keep(id),
+                Class::Order => {
+                    self.keep(id);
+                    self.keep(self.same_value(self.operands(id)[0]));
+                }
                 Class::Product => {
                     self.keep(id);
                     for operand in self.operands[id.index()].clone() {
@@ -258,6 +301,7 @@ fn classify(graph: &Graph, id: NodeId, operands: &[Vec<NodeId>], options: &Optio
         op if reduced_axes(op).is_some_and(|axes| axes.is_empty()) => Class::Element(ScalarOp::Identity),
         op if reduced_axes(op).is_some() => Class::Reduction,
         Op::ScatterAdd(_) => Class::Scatter,
+        Op::Order(_) => Class::Order,
         Op::Contraction(contraction) => {
             let (l, r) = (operands[id.index()][0], operands[id.index()][1]);
             let small = super::product::is_small(graph, contraction, l, r, options)

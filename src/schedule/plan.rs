@@ -32,6 +32,8 @@ pub(super) enum Unit {
 #[derive(Clone, Debug)]
 struct Update {
     node: NodeId,
+    input: NodeId,
+    /// Of the input.
     buffer: BufferId,
 }
 
@@ -120,15 +122,15 @@ impl Planner<'_, '_> {
         Ok(outputs)
     }
 
-    /// Products and scatters write one place only.
+    /// Products, sorts and scatters write one place only.
     fn writes_once(&self, node: NodeId) -> bool {
-        matches!(self.nodes.class(node), Class::Product | Class::Scatter)
+        matches!(self.nodes.class(node), Class::Product | Class::Scatter | Class::Order)
     }
 
     fn write_to(&mut self, node: NodeId, buffer: BufferId) {
         let kept = self.nodes.kept(node);
         let direct = match self.nodes.class(node) {
-            Class::Scatter | Class::Product => self.memory.homes[node.index()].is_empty(),
+            Class::Scatter | Class::Product | Class::Order => self.memory.homes[node.index()].is_empty(),
             _ => true,
         };
         if kept && direct {
@@ -146,7 +148,7 @@ impl Planner<'_, '_> {
             || self.nodes.class(node) == Class::Product && self.memory.homes[node.index()].is_empty();
         if self.nodes.kept(node) && free && self.reads_before_writing(node, input) {
             self.memory.homes[node.index()].push(buffer);
-            self.updates.push(Update { node, buffer });
+            self.updates.push(Update { node, input, buffer });
         } else {
             self.copies.push(Copy { from: node, staged: None, to: buffer });
         }
@@ -188,15 +190,19 @@ impl Planner<'_, '_> {
     /// Groups and copies such that values come before their readers, and readers of an input before what overwrites it.
     fn order(&mut self) -> Vec<Unit> {
         loop {
-            let mut order = self.topological();
+            let arcs = self.arcs();
+            let mut order = self.topological(&arcs);
             let total = self.groups.groups.iter().flatten().count() + self.copies.len();
             if order.len() == total {
                 return order;
             }
-            // An input that is read after its next value is needed: that value waits in the arena.
+            // An input that is read after its next value is needed: that value waits in the arena. Other updates only wait for
+            // what comes of it.
             order.sort_unstable();
             let stuck = |u: &Update| order.binary_search(&Unit::Group(self.groups.of(u.node))).is_err();
-            let Some(at) = self.updates.iter().position(stuck) else {
+            let at = self.updates.iter().position(|u| stuck(u) && self.is_read_later(u, &arcs));
+            let at = at.or_else(|| self.updates.iter().position(stuck));
+            let Some(at) = at else {
                 // Inputs that take each other's values: one of them is put aside first.
                 let waits =
                     |k: &usize| order.binary_search(&Unit::Copy(*k)).is_err() && self.copies[*k].staged.is_none();
@@ -217,16 +223,33 @@ impl Planner<'_, '_> {
         }
     }
 
-    fn topological(&self) -> Vec<Unit> {
+    /// Whether something that reads an input before its update depends on that update.
+    fn is_read_later(&self, update: &Update, arcs: &[Vec<usize>]) -> bool {
+        let own = self.groups.of(update.node);
+        let read = |e: &&Edge| e.from == update.input && self.groups.of(e.to) != own;
+        let readers: Vec<usize> = self.edges.iter().flatten().filter(read).map(|e| self.groups.of(e.to)).collect();
+        let mut seen = vec![false; arcs.len()];
+        let mut reached = vec![own];
+        while let Some(unit) = reached.pop() {
+            if readers.contains(&unit) {
+                return true;
+            }
+            for next in &arcs[unit] {
+                if !std::mem::replace(&mut seen[*next], true) {
+                    reached.push(*next);
+                }
+            }
+        }
+        false
+    }
+
+    /// What must come after each group and, numbered after them, each copy.
+    fn arcs(&self) -> Vec<Vec<usize>> {
         let groups = self.groups.groups.len();
-        let unit = |k: usize| if k < groups { Unit::Group(k) } else { Unit::Copy(k - groups) };
-        let total = groups + self.copies.len();
-        let mut after: Vec<Vec<usize>> = vec![Vec::new(); total];
-        let mut waits = vec![0usize; total];
+        let mut after: Vec<Vec<usize>> = vec![Vec::new(); groups + self.copies.len()];
         let mut arc = |from: usize, to: usize| {
             if from != to {
                 after[from].push(to);
-                waits[to] += 1;
             }
         };
         for (k, group) in self.groups.groups.iter().enumerate() {
@@ -256,10 +279,19 @@ impl Planner<'_, '_> {
             let read = inputs.get(&buffer).and_then(|input| readers.get(input));
             read.into_iter().flatten().for_each(|reader| arc(*reader, writer));
         }
+        after
+    }
+
+    /// As many groups and copies as can be put in order.
+    fn topological(&self, after: &[Vec<usize>]) -> Vec<Unit> {
+        let groups = self.groups.groups.len();
+        let unit = |k: usize| if k < groups { Unit::Group(k) } else { Unit::Copy(k - groups) };
+        let mut waits = vec![0usize; after.len()];
+        after.iter().flatten().for_each(|to| waits[*to] += 1);
         let key = |k: usize| (if k < groups { self.groups.position[k] } else { k }, k);
         let exists = |k: &usize| *k >= groups || self.groups.groups[*k].is_some();
         let mut ready: BinaryHeap<Reverse<(usize, usize)>> =
-            (0..total).filter(exists).filter(|k| waits[*k] == 0).map(|k| Reverse(key(k))).collect();
+            (0..after.len()).filter(exists).filter(|k| waits[*k] == 0).map(|k| Reverse(key(k))).collect();
         let mut order = Vec::new();
         while let Some(Reverse((_, k))) = ready.pop() {
             order.push(unit(k));

@@ -4,6 +4,7 @@
 //! Buffers are dense and row-major in the order their kernels index them; views have no buffer.
 
 use super::kernel::Kernel;
+use super::waves::Wave;
 use crate::ir::{Bindings, DType, Origin, OutputRole, Role, Size, SizeError, Symbol};
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ pub struct Program {
     pub capacity: Bindings,
     pub buffers: Vec<Buffer>,
     pub steps: Vec<Step>,
+    /// Which of the steps may run at the same time or tile by tile; run one after the other they give the same.
+    pub waves: Vec<Wave>,
     /// The graph's outputs in their order.
     pub outputs: Vec<ProgramOutput>,
     /// Bytes of the arena at capacity.
@@ -102,10 +105,20 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),
+    Order(Order),
+}
+
+/// For each of `rows` rows of `length` elements: the positions of the elements in ascending order, as `Op::Order` has them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Order {
+    pub rows: Size,
+    pub length: Size,
+    /// Dense and row-major, as is `to`, which never overlaps it.
+    pub from: BufferId,
+    pub to: BufferId,
 }
 
 /// For every batch position: `out[m, n] (+)= Σ_k lhs[m, k] · rhs[k, n]`, by the product library.
@@ -182,7 +195,7 @@ impl Program {
     pub fn products(&self) -> impl Iterator<Item = (&Step, &Product)> {
         self.steps.iter().filter_map(|s| match &s.work {
             Work::Product(p) => Some((s, p)),
-            Work::Kernel(_) => None,
+            Work::Kernel(_) | Work::Order(_) => None,
         })
     }
 

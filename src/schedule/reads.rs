@@ -21,6 +21,7 @@ fn reads(nodes: &Nodes, id: NodeId) -> Vec<Edge> {
             let rank = nodes.graph.ty(operands[0]).rank();
             walk.visit(operands[0], &(0..rank).map(Some).collect::<Axes>());
         }
+        Class::Order => walk.elsewhere(nodes.same_value(operands[0])),
         Class::Product => operands.iter().for_each(|o| walk.elsewhere(super::product::stored_base(nodes, *o))),
         Class::SmallContraction | Class::Scatter => operands.iter().for_each(|o| walk.elsewhere(*o)),
         _ => walk.visit_operands(id, &(0..nodes.graph.ty(id).rank()).map(Some).collect::<Axes>()),

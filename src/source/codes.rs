@@ -220,14 +220,20 @@ it is used, and is either on the left or summed over.
         using    adam(lr: 1e-3)
         epochs   20
     }
+
+An objective that reads no column of the data needs no `on`; it is trained for a number of steps.
 ";
     DUPLICATE_CLAUSE = 219, "a clause that stands twice",
 "Each clause of a `train` block stands at most once, and a file has at most one `train` block.
 `epochs` and `steps` exclude each other.
 ";
     NOT_A_CONSTANT = 220, "a number known before training is wanted",
-"Batch sizes, epochs, seeds and top-level constants are made of numbers, other constants and
-+ - * / ^. Sizes are made of whole numbers, size variables and + - *.
+"Batch sizes, epochs and seeds are made of numbers, constants that are numbers, and + - * / ^.
+Sizes are made of whole numbers, size variables and + - *. A constant that is computed, such as
+
+    counts = sum(one_hot(digits.train.label) over N)
+
+is a tensor of a size that is known, of data that is not streamed; it stands in formulas only.
 ";
     NOT_AVAILABLE = 221, "a part of the language that this version does not have",
 "The word is reserved and its meaning is settled, but this version cannot compile it.
@@ -275,6 +281,14 @@ x. That exists only if row n of f(x) depends on row n of x alone. A function tha
 the rows, normalizes by them or reorders them does not; the message names the place. Without
 `per` the Jacobian has every derivative of every row by every row.
 ";
+    REQUIRED = 251, "a definition applied to what it does not allow",
+"A definition says what it needs of its sizes and options,
+
+    layer group_norm(x: [N, .., C], G) -> [N, .., C] requires G divides C { … }
+
+and each application must give it that. The message names the sizes and options here. What is known
+only when running, such as an option that depends on the step, is not looked at.
+";
     UNREADABLE_FILE = 301, "a file that cannot be read",
 "There is no file of that name, or it may not be read, or it is a directory or a device. Paths
 in `data` are relative to the folder of the `.dl` file.
@@ -310,7 +324,7 @@ the declaration says `separator: \";\"`.
 "A cell is empty or says that its value is not available, or a value is NaN, infinite or too
 large for the type it is stored in. One such value would turn every parameter into NaN. Fill in
 the value, or leave out rows with missing cells by `missing: drop`; for values beyond 3.4e38
-rescale the column or use `--dtype f64`.
+rescale the column or use `--dtype f64`. So it is with a constant computed from columns.
 ";
     DUPLICATE_COLUMN = 308, "two columns of one name",
 "Columns are found by their names in the header, so names must differ.

@@ -41,6 +41,12 @@ impl Diagnostic {
         self
     }
 
+    /// What errors are told in the order of: their places, those without one last.
+    pub fn order(&self) -> (bool, Option<Span>) {
+        let place = self.labels.first().map(|label| label.span);
+        (place.is_none(), place)
+    }
+
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
         self

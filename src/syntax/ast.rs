@@ -121,8 +121,18 @@ pub struct Definition {
     pub inputs: Vec<Input>,
     pub options: Vec<OptionInput>,
     pub result: Option<Type>,
+    pub requires: Vec<Require>,
     pub body: Block,
     pub derivative: Option<Derivative>,
+}
+
+/// `drop < 1`, `G divides C`: what must hold of sizes and options where the definition is applied.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Require {
+    pub value: Expr,
+    /// What the value divides; without it the value is a comparison.
+    pub divides: Option<Expr>,
+    pub span: Span,
 }
 
 /// `derivative(dy) = e`, `derivative(da, db) { ... }`: the cotangents of the inputs for those of the results.

@@ -117,7 +117,7 @@ impl Dump<'_> {
             }
             ItemKind::Search(search) => {
                 let random = search.random.as_ref().map(|n| format!(" {} random", expression(n))).unwrap_or_default();
-                let by = format!("{} {}", path(&search.data), search.metric);
+                let by = format!("{}{}", on(search.data.as_ref()), search.metric);
                 self.placed(format_args!("search{random} by {by}"), item.span);
                 self.inside(|dump| {
                     for range in &search.ranges {
@@ -148,6 +148,13 @@ impl Dump<'_> {
         }
         if let Some(result) = &definition.result {
             self.line(format_args!("result {result}"));
+        }
+        for require in &definition.requires {
+            let text = match &require.divides {
+                Some(whole) => format!("requires {} divides {}", expression(&require.value), expression(whole)),
+                None => format!("requires {}", expression(&require.value)),
+            };
+            self.placed(text, require.span);
         }
         for line in &definition.body.statements {
             self.doc(&line.doc);
@@ -212,10 +219,10 @@ impl Dump<'_> {
                         format!(" then continue on {} at most {}", path(data), expression(most))
                     }
                 };
-                format!("stop {} {metric} {when}{then}", path(data))
+                format!("stop {}{metric} {when}{then}", on(data.as_ref()))
             }
             ClauseKind::Watch { name, data, metric, patience } => {
-                format!("watch {name} {} {metric} patience {}", path(data), expression(patience))
+                format!("watch {name} {}{metric} patience {}", on(data.as_ref()), expression(patience))
             }
             ClauseKind::Evaluate { steps } => format!("evaluate every {}", expression(steps)),
             ClauseKind::Folds { count } => format!("folds {}", expression(count)),
@@ -237,6 +244,11 @@ impl Dump<'_> {
 fn rows(rows: &OnRows) -> String {
     let batch = rows.batch.as_ref().map(|size| format!(" batch {}", expression(size))).unwrap_or_default();
     format!("{}{batch}{}", path(&rows.data), if rows.in_order { " in order" } else { "" })
+}
+
+/// The data before what is looked at there.
+fn on(data: Option<&Path>) -> String {
+    data.map(|data| format!("{} ", path(data))).unwrap_or_default()
 }
 
 fn path(path: &Path) -> String {

@@ -248,16 +248,48 @@ fn bad_characters(span: Span, text: &str) -> Diagnostic {
         Some('“' | '”' | '„' | '«' | '»' | '`') => "write `\"` around texts",
         Some('’' | '′' | '‘') => "write `'` for the value after the step",
         Some('&' | '∧') => "write `and`",
-        Some('|' | '∨') => "write `or`, or `|>` for a pipe",
+        Some('|') if text == "||" => "write `or`",
+        Some('|') => "write `abs(…)` for a magnitude, `or` between truth values, `|>` for a pipe",
+        Some('∨') => "write `or`",
+        Some('‖' | '∥') => "write `norm(…)`",
         Some('!' | '¬') => "write `not`",
         Some('∑') => "write `sum`",
         Some('√') => "write `sqrt(…)`",
-        Some('\\') => "after `\\` stands a Greek letter's name, as in `\\theta`",
-        Some('$' | '?' | '~') => "remove it",
+        Some('\\') => return latex(span, text),
+        Some('∂') => "write `grad(e, x)`",
+        Some('∈') => "write `in`, or a type after `:`",
+        Some('\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}') => "remove it: it does not show",
+        Some('；' | '，' | '（' | '）' | '：' | '＝') => "write the one of the Latin keyboard",
+        Some('?') => "remove it; a choice is written `if c then a else b`",
+        Some('$' | '~') => "remove it",
         Some(c) if c.is_numeric() => "write `_1` instead of a lowered or unusual digit",
         _ => "names are made of letters, digits and `_`",
     };
     Diagnostic::new(codes::UNEXPECTED_CHARACTER, format!("`{shown}{more}` has no meaning here"))
+        .at(span, "not part of the language")
+        .help(help)
+}
+
+/// A word of LaTeX that is no Greek letter.
+fn latex(span: Span, text: &str) -> Diagnostic {
+    let help = match text.trim_start_matches('\\') {
+        "frac" | "dfrac" | "tfrac" => "a fraction is written `a / b`",
+        "sum" => "write `sum(x over N)`, or `sum(i) x[i]`",
+        "prod" | "int" | "lim" => "there is no sign for this; it is computed by a definition",
+        "sqrt" => "write `sqrt(…)`",
+        "exp" | "log" | "max" | "min" | "tanh" | "sin" | "cos" => "write it without `\\`",
+        "ln" => "write `log(…)`",
+        "cdot" | "times" | "odot" => "write `*`",
+        "partial" => "write `grad(e, x)`",
+        "top" => "write `A.T`",
+        "leq" | "le" => "write `<=`",
+        "geq" | "ge" => "write `>=`",
+        "neq" | "ne" => "write `!=`",
+        "left" | "right" | "big" | "mathbf" | "boldsymbol" | "mathrm" | "text" => "remove it",
+        _ => "after `\\` stands a Greek letter's name, as in `\\theta`",
+    };
+    let shown: String = text.chars().take(20).collect();
+    Diagnostic::new(codes::UNEXPECTED_CHARACTER, format!("`{shown}` has no meaning here"))
         .at(span, "not part of the language")
         .help(help)
 }

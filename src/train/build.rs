@@ -2,12 +2,13 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
+use super::constants;
 use super::model::shown;
 use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Origin, SizeError};
+use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Tensor};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
 use crate::runtime::{InputId, Lent, Machine, Memory, RuntimeError, Subnormals};
@@ -279,11 +280,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Compiles a phase for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
+    /// Compiles a phase with these constants for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
     /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
     /// steps of the phases before.
     pub fn new(
         model: &Model,
+        constants: &[(String, Tensor)],
         phase: usize,
         before: Option<(&Memory, u64)>,
         [batch, chunk, all]: [Sizes; 3],
@@ -311,6 +313,8 @@ impl Engine {
         let [init, own] = starts;
         let mut memory = Memory::new();
         let mut carried = Memory::new();
+        constants::place(constants, &mut memory)?;
+        constants::place(constants, &mut carried)?;
         let init = match init {
             Some(init) => {
                 let memory = if first { &mut memory } else { &mut carried };

@@ -14,10 +14,11 @@ use std::sync::Mutex;
 /// The part a data set without a split counts as.
 pub const WHOLE: &str = "train";
 
-/// One data set with its rows divided.
+/// One data set with its rows divided; or none, which is one row without columns: a step of it and an evaluation are each
+/// one run of a machine.
 pub struct Dataset<'t> {
     pub name: String,
-    table: &'t Table,
+    table: Option<&'t Table>,
     /// Name and rows of every part, in the order of the split; one part if there is none.
     pub parts: Vec<(String, data::Rows)>,
     /// The rows of the whole, if these are not all.
@@ -43,37 +44,52 @@ impl<'t> Dataset<'t> {
             let parts = table.split(&shares, stratified, seed).map_err(|e| e.at(span))?;
             shares.into_iter().map(|share| share.name).zip(parts).collect()
         };
-        Ok(Dataset { name: declared.name.clone(), table, parts, whole: None, sample: None })
+        Ok(Dataset { name: declared.name.clone(), table: Some(table), parts, whole: None, sample: None })
+    }
+
+    /// No data.
+    pub fn none() -> Dataset<'t> {
+        let parts = vec![(Train::VALUE.to_owned(), vec![0].into())];
+        Dataset { name: String::new(), table: None, parts, whole: None, sample: None }
+    }
+
+    /// Whether there is none.
+    pub fn is_none(&self) -> bool {
+        self.table.is_none()
     }
 
     /// How many rows there are in all.
     pub fn size(&self) -> usize {
-        self.table.rows()
+        self.table.map_or(1, Table::rows)
     }
 
     /// All rows of a table, undivided.
     pub fn whole(name: &str, table: &'t Table) -> Dataset<'t> {
         let parts = vec![(WHOLE.to_owned(), table.all_rows())];
-        Dataset { name: name.to_owned(), table, parts, whole: None, sample: None }
+        Dataset { name: name.to_owned(), table: Some(table), parts, whole: None, sample: None }
     }
 
     /// Every row.
     pub fn all(&self) -> data::Rows {
-        self.whole.clone().unwrap_or_else(|| self.table.all_rows())
+        match (&self.whole, self.table) {
+            (Some(rows), _) => rows.clone(),
+            (None, Some(table)) => table.all_rows(),
+            (None, None) => self.parts[0].1.clone(),
+        }
     }
 
-    /// The rows that `rows` names: a part, or all.
-    pub fn rows(&self, rows: Rows) -> data::Rows {
-        match rows.part {
+    /// The rows that `rows` names: a part, or all; without data, the one that there is.
+    pub fn rows(&self, rows: impl Into<Option<Rows>>) -> data::Rows {
+        match rows.into().and_then(|rows| rows.part) {
             Some(part) => self.parts[part].1.clone(),
             None => self.all(),
         }
     }
 
     /// The rows that training on `rows` sees.
-    pub fn trained(&self, rows: Rows) -> data::Rows {
+    pub fn trained(&self, rows: Option<Rows>) -> data::Rows {
         match &self.sample {
-            Some((part, sample)) if *part == rows.part => sample.clone(),
+            Some((part, sample)) if rows.is_some_and(|rows| *part == rows.part) => sample.clone(),
             _ => self.rows(rows),
         }
     }
@@ -97,17 +113,21 @@ impl<'t> Dataset<'t> {
     }
 
     /// The name of the part; that of the whole if there is no split.
-    pub fn part_name(&self, rows: Rows) -> &str {
-        rows.part.map_or(WHOLE, |part| &self.parts[part].0)
+    pub fn part_name(&self, rows: Option<Rows>) -> &str {
+        match rows {
+            Some(rows) => rows.part.map_or(WHOLE, |part| &self.parts[part].0),
+            None => Train::VALUE,
+        }
     }
 }
 
-/// The data set a program trains on.
+/// The data set of these rows; none where a phase trains on none.
 pub fn training_set<'t>(
     program: &Program,
-    rows: Rows,
+    rows: impl Into<Option<Rows>>,
     tables: &'t BTreeMap<String, Table>,
 ) -> Result<Dataset<'t>, Diagnostic> {
+    let Some(rows) = rows.into() else { return Ok(Dataset::none()) };
     let declared = program.data_set(rows.data);
     let table = tables.get(&declared.name).ok_or_else(|| {
         Diagnostic::new(codes::UNREADABLE_FILE, "this data was not read").at(declared.span, "declared here")
@@ -126,6 +146,12 @@ pub fn second_set<'t>(
     let rows = dataset.rows(beside.rows);
     let size = beside.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
     Ok(Some((dataset, rows, size)))
+}
+
+/// Fails if the rows of a data set cannot be divided as its declaration says.
+pub fn divide(program: &Program, tables: &BTreeMap<String, Table>) -> Result<(), Diagnostic> {
+    let mut known = program.data.iter().filter_map(|declared| Some((declared, tables.get(&declared.name)?)));
+    known.try_for_each(|(declared, table)| Dataset::new(declared, table).map(|_| ()))
 }
 
 /// The rows of a full batch of a phase.
@@ -152,7 +178,8 @@ pub fn standardize(program: &Program, tables: &mut BTreeMap<String, Table>) -> R
             let rows = source.rows(asked.by);
             for column in columns {
                 let width = table.measured(&column).map_err(|e| e.at(asked.span))?;
-                let found = source.table.statistics(&column, width, &rows).map_err(|e| e.at(asked.span))?;
+                let Some(by) = source.table else { continue };
+                let found = by.statistics(&column, width, &rows).map_err(|e| e.at(asked.span))?;
                 all.push((declared.name.clone(), found));
             }
         }
@@ -167,9 +194,16 @@ pub fn standardize(program: &Program, tables: &mut BTreeMap<String, Table>) -> R
 
 /// Copies rows of the columns a machine reads into its inputs, or lends them.
 pub struct Feed<'t> {
-    table: &'t Table,
-    columns: Vec<(InputId, DType, Selected)>,
+    columns: Vec<Fed<'t>>,
     threads: usize,
+}
+
+/// A column that a machine reads.
+struct Fed<'t> {
+    table: &'t Table,
+    column: Selected,
+    id: InputId,
+    dtype: DType,
 }
 
 /// Elements from which rows that lie one after the other are lent rather than copied: below, a copy takes less.
@@ -182,10 +216,12 @@ impl<'t> Feed<'t> {
     pub fn new(dataset: &Dataset<'t>, batched: &Batched, train: &Train, beside: bool) -> Result<Feed<'t>, DataError> {
         let mut columns = Vec::new();
         for column in train.columns.iter().filter(|c| c.beside == beside) {
+            let Some(table) = dataset.table else { continue };
             let Some(id) = batched.machine.input(&column.input) else { continue };
-            columns.push((id, batched.machine.input_dtype(id), dataset.table.select(&column.name)?));
+            let (dtype, column) = (batched.machine.input_dtype(id), table.select(&column.name)?);
+            columns.push(Fed { table, column, id, dtype });
         }
-        Ok(Feed { table: dataset.table, columns, threads: batched.threads })
+        Ok(Feed { columns, threads: batched.threads })
     }
 
     /// Fills the inputs with these rows.
@@ -195,28 +231,22 @@ impl<'t> Feed<'t> {
 
     /// As [`Feed::fill`], except that what need not be copied is added to `lent`.
     pub fn give(&self, machine: &mut Machine, rows: &[usize], lent: &mut Vec<Lent<'t>>) -> Result<(), RunError> {
-        for column in &self.columns {
-            let (id, dtype, selected) = column;
-            let large = rows.len() * selected.width() >= LENT_FROM;
-            match self.table.lying(selected, rows).filter(|view| large && view.dtype() == *dtype) {
-                Some(view) => lent.push((*id, view)),
-                None => self.copy(column, machine, rows)?,
+        for fed in &self.columns {
+            let large = rows.len() * fed.column.width() >= LENT_FROM;
+            match fed.table.lying(&fed.column, rows).filter(|view| large && view.dtype() == fed.dtype) {
+                Some(view) => lent.push((fed.id, view)),
+                None => self.copy(fed, machine, rows)?,
             }
         }
         Ok(())
     }
 
-    fn copy(
-        &self,
-        (id, dtype, column): &(InputId, DType, Selected),
-        machine: &mut Machine,
-        rows: &[usize],
-    ) -> Result<(), RunError> {
-        match dtype {
-            DType::F32 => self.gather::<f32>(column, rows, machine.input_mut(*id)?)?,
-            DType::F64 => self.gather::<f64>(column, rows, machine.input_mut(*id)?)?,
-            DType::I64 => self.gather::<i64>(column, rows, machine.input_mut(*id)?)?,
-            DType::I32 | DType::Bool => self.gather::<i32>(column, rows, machine.input_mut(*id)?)?,
+    fn copy(&self, fed: &Fed, machine: &mut Machine, rows: &[usize]) -> Result<(), RunError> {
+        match fed.dtype {
+            DType::F32 => self.gather::<f32>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::F64 => self.gather::<f64>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::I64 => self.gather::<i64>(fed, rows, machine.input_mut(fed.id)?)?,
+            DType::I32 | DType::Bool => self.gather::<i32>(fed, rows, machine.input_mut(fed.id)?)?,
         }
         Ok(())
     }
@@ -224,13 +254,13 @@ impl<'t> Feed<'t> {
     /// Copies rows, on several threads if they are long.
     fn gather<T: data::Element + Send>(
         &self,
-        column: &Selected,
+        Fed { table, column, .. }: &Fed,
         rows: &[usize],
         out: &mut [T],
     ) -> Result<(), DataError> {
         let (width, threads) = (column.width(), self.threads);
-        if threads < 2 || rows.len() < threads || rows.len() * width < SHARED_FROM || !self.table.is_in_memory() {
-            return self.table.gather(column, rows, out);
+        if threads < 2 || rows.len() < threads || rows.len() * width < SHARED_FROM || !table.is_in_memory() {
+            return table.gather(column, rows, out);
         }
         let share = rows.len().div_ceil(threads);
         let parts = rows.chunks(share).zip(out.chunks_mut(share * width));
@@ -239,7 +269,7 @@ impl<'t> Feed<'t> {
         codegen::on_team(threads, parts.len(), &|part| {
             let Ok(mut part) = parts[part].lock() else { return };
             let (rows, out) = &mut *part;
-            if let (Err(error), Ok(mut failed)) = (self.table.gather(column, rows, out), failed.lock()) {
+            if let (Err(error), Ok(mut failed)) = (table.gather(column, rows, out), failed.lock()) {
                 *failed = Some(error);
             }
         });

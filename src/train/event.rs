@@ -61,11 +61,16 @@ pub enum Event {
         phase: Option<String>,
         reason: StopReason,
         epoch: u64,
+        /// Steps done since the start of the phase, or of what followed a stop.
+        steps: u64,
         /// The epoch whose parameters are kept, if that is not the last.
         #[serde(skip_serializing_if = "Option::is_none")]
         best_epoch: Option<u64>,
+        /// Without data: the steps after which the parameters were those that are kept, if these are not the last.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        best_step: Option<u64>,
     },
-    /// `evaluate every …` has looked at parts of the data.
+    /// `evaluate every …` has looked at parts of the data, or at the one value that there is without data.
     Evaluation {
         #[serde(skip_serializing_if = "Option::is_none")]
         phase: Option<String>,
@@ -186,13 +191,18 @@ pub struct Start {
     pub threads: usize,
     /// Numbers trained.
     pub parameters: u64,
-    /// Rows by part.
+    /// Rows by part; empty without data.
     pub rows: Named<u64>,
-    pub batch: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u64>,
     /// The most epochs there can be, if it is a number of epochs that bounds the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
-    pub steps_per_epoch: u64,
+    /// The most steps, if it is a number of steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<u64>,
     pub compile_ms: f64,
 }
 

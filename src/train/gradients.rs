@@ -1,6 +1,7 @@
 //! The gradient check of a phase: its compiled objective in f64 against its compiled gradient.
 
 use super::build::{Batched, Settings, Sizes};
+use super::constants;
 use super::dataset::{Feed, second_set, training_set};
 use super::gradient_check::{self, Options, Parameter, Report};
 use super::run::RunError;
@@ -36,6 +37,7 @@ pub fn check_gradients(
     });
 
     let mut memory = Memory::new();
+    constants::place(&constants::computed(program, model, tables, settings)?, &mut memory)?;
     let mut init = Batched::new(&model.init, 1, settings, &mut memory)?;
     let mut objective = Batched::new(&graphs.objective, count, settings, &mut memory)?;
     let mut gradient = Batched::new(&graphs.gradient, count, settings, &mut memory)?;

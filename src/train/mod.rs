@@ -5,8 +5,10 @@
 
 mod build;
 pub mod checkpoint;
+pub mod constants;
 mod dataset;
 pub mod divergence;
+mod division;
 mod event;
 mod gather;
 pub mod gradient_check;
@@ -27,12 +29,13 @@ mod trace;
 mod watching;
 
 pub use build::{BuildError, Engine, Settings, Sizes, schedule_of};
-pub use dataset::{Dataset, Feed, standardize, training_batch};
-pub use event::{Event, Named, PhaseEnd, Start, StopReason};
+pub use dataset::{Dataset, Feed, divide, standardize, training_batch};
+pub use division::Part;
+pub use event::{Event, Named, PhaseEnd, RunKind, Start, StopReason};
 pub use gradients::check_gradients;
 pub use metrics::{Means, Measured, Metrics};
 pub use model::model;
-pub use predict::{measure, predict};
+pub use predict::{Trained, measure, predict};
 pub use profile::{Profile, Spent, profile};
 pub use progress::{Reporter, table};
 pub use run::{Ended, Request, RunError, run};

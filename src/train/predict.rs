@@ -2,11 +2,14 @@
 
 use super::build::{Batched, Settings};
 use super::dataset::{Dataset, Feed};
+use super::division::Part;
+use super::event::Named;
 use super::metrics::Metrics;
+use super::repetition::{mean_and_deviation, restore_known};
 use super::run::RunError;
 use super::session::{CHUNK, Session, Source};
-use super::state::Snapshot;
-use crate::check::typed::Program;
+use super::state::{Progress, Snapshot};
+use crate::check::typed::{Program, Repetition};
 use crate::data::Table;
 use crate::elaborate::Prediction;
 use crate::ir::{Data, Tensor};
@@ -71,25 +74,52 @@ fn append(all: &mut Tensor, part: Tensor) {
     }
 }
 
-/// Loss and measures of a phase with these parameters: on every part of the training data, or on all rows of `table` instead.
+/// A model as a checkpoint has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trained {
+    pub progress: Progress,
+    /// Which of several runs of the program it is.
+    pub part: Option<Part>,
+    /// Parameters, layer state and averages by path.
+    pub weights: Snapshot,
+}
+
+/// Loss and measures of models of a program, on every part of the training data, or on all rows of it instead: of one model,
+/// or as its run would tell them of all folds or members, then with standard deviations.
 pub fn measure(
     program: &Program,
     tables: &BTreeMap<String, Table>,
     settings: &Settings,
-    phase: usize,
-    weights: &Snapshot,
+    models: &[Trained],
     whole: bool,
-) -> Result<Vec<(String, Metrics)>, RunError> {
-    let mut session = Session::start(Source::new(program, tables, settings)?, phase, &[])?;
-    for (name, tensor) in weights {
-        if session.engine.memory.find(name).is_some() {
-            session.engine.memory.write(name, tensor)?;
+) -> Result<(Named<Metrics>, Option<Named<Metrics>>), RunError> {
+    let Some(any) = models.first() else { return Ok((Named::default(), None)) };
+    let phase = models.iter().map(|model| model.progress.phase).max().unwrap_or(0);
+    let mut session = Session::start(Source::trained(program, tables, settings, &any.weights)?, phase, &[])?;
+    let mut each = Vec::new();
+    for model in models {
+        if let (Some(part), false) = (model.part, whole) {
+            session.begin_part(part, settings.seed, None, &[])?;
         }
+        restore_known(&mut session.engine.memory, &model.weights)?;
+        // What is measured may depend on how far training has come.
+        session.progress = Progress { phase, ..model.progress.clone() };
+        let rows = if whole { vec![(session.dataset.name.clone(), session.dataset.all())] } else { session.parts() };
+        let mut metrics = Vec::new();
+        for (name, rows) in &rows {
+            metrics.push((name.clone(), session.evaluate(rows)?));
+        }
+        each.push((rows, metrics));
     }
-    if whole {
-        let rows = session.dataset.all();
-        let name = session.dataset.name.clone();
-        return Ok(vec![(name, session.evaluate(&rows)?)]);
+    let Some((rows, first)) = each.first() else { return Ok((Named::default(), None)) };
+    if each.len() == 1 {
+        return Ok((Named(first.clone()), None));
     }
-    session.evaluate_parts()
+    let results: Vec<Vec<(String, Metrics)>> = each.iter().map(|(_, metrics)| metrics.clone()).collect();
+    let (mut metrics, deviation) = mean_and_deviation(&results);
+    if let Some(Part { repetition: Repetition::Ensemble { .. }, .. }) = models[0].part {
+        let members: Vec<Snapshot> = models.iter().map(|model| model.weights.clone()).collect();
+        metrics = Named(session.evaluate_members(rows, &members)?);
+    }
+    Ok((metrics, Some(deviation)))
 }

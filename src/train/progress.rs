@@ -17,9 +17,15 @@ pub struct Reporter {
     style: Style,
     /// The most epochs there can be.
     epochs: Option<u64>,
-    steps_per_epoch: u64,
-    /// Evaluations told in the phase that runs.
+    /// The phase that runs has no data, and so no epochs.
+    without_data: bool,
+    /// The most steps there can be, if they are bounded.
+    steps: Option<u64>,
+    /// Which of several runs is at work, as it stands before a line about it.
+    part: String,
+    /// Evaluations in the phase that runs, and of its steps how many of `LINES` equal shares were done at the last line.
     evaluations: u64,
+    shares: u64,
     /// The last results that were told.
     results: Option<Named<Metrics>>,
 }
@@ -73,7 +79,18 @@ impl Reporter {
     }
 
     fn new(out: Box<dyn Write>, err: Box<dyn Write>, style: Style) -> Self {
-        Reporter { out, err, style, epochs: None, steps_per_epoch: 0, evaluations: 0, results: None }
+        Reporter {
+            out,
+            err,
+            style,
+            epochs: None,
+            without_data: false,
+            steps: None,
+            part: String::new(),
+            evaluations: 0,
+            shares: 0,
+            results: None,
+        }
     }
 
     /// Tells an event. An error is that of writing, for instance to a pipe that is closed.
@@ -94,8 +111,10 @@ impl Reporter {
             Event::Epoch { phase, epoch, steps, train, valid, .. } => {
                 self.epoch(phase.as_deref(), *epoch, *steps, train, valid.as_ref())
             }
-            Event::Stop { phase, reason, epoch, best_epoch } => {
-                self.stop(phase.as_deref(), *reason, *epoch, *best_epoch)
+            Event::Stop { phase, reason, epoch, steps, best_epoch, best_step } => {
+                let (unit, at, best) =
+                    if self.without_data { ("step", *steps, *best_step) } else { ("epoch", *epoch, *best_epoch) };
+                self.stop(phase.as_deref(), *reason, unit, at, best)
             }
             Event::Evaluation { phase, steps, metrics, .. } => self.evaluation(phase.as_deref(), *steps, metrics),
             Event::Then(then) => self.then(then),
@@ -125,8 +144,9 @@ impl Reporter {
     fn end(&mut self, end: &PhaseEnd) -> io::Result<()> {
         self.clear();
         let PhaseEnd { phase, epochs, steps, seconds, metrics, deviation } = end;
-        let of = prefix(phase.as_deref());
-        writeln!(self.err, "{of}epochs: {epochs}, steps: {steps}, time: {seconds:.2} s")?;
+        let of = self.before(phase.as_deref());
+        let epochs = if self.without_data { String::new() } else { format!("epochs: {epochs}, ") };
+        writeln!(self.err, "{of}{epochs}steps: {steps}, time: {seconds:.2} s")?;
         if let Some(phase) = phase {
             writeln!(self.out, "{phase}")?;
         }
@@ -140,22 +160,32 @@ impl Reporter {
     /// One of several runs begins.
     fn run(&mut self, kind: RunKind, number: u64, of: u64) -> io::Result<()> {
         self.clear();
-        writeln!(self.err, "{} {number} of {of}", kind.name())
+        self.part = format!("{} {number} of {of}: ", kind.name());
+        Ok(())
     }
 
     /// One of several runs has ended.
     fn run_done(&mut self, kind: RunKind, number: u64, metrics: &Named<Metrics>) -> io::Result<()> {
         self.clear();
+        self.part.clear();
         let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
         writeln!(self.err, "{} {number}  {}", kind.name(), parts.join("  "))
     }
 
     /// A line of its own only where there is no progress line, and not for each of very many.
     fn evaluation(&mut self, phase: Option<&str>, steps: u64, metrics: &Named<Metrics>) -> io::Result<()> {
-        let parts: Vec<String> = metrics.0.iter().map(|(part, found)| format!("{part} {}", listed(found))).collect();
-        let line = format!("{}step {steps}  {}", prefix(phase), parts.join("  "));
+        let part = |part: &str| if self.without_data { String::new() } else { format!("{part} ") };
+        let parts: Vec<String> =
+            metrics.0.iter().map(|(name, found)| format!("{}{}", part(name), listed(found))).collect();
+        let line = format!("{}step {steps}  {}", self.before(phase), parts.join("  "));
         self.evaluations += 1;
-        let told = self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES)));
+        let told = match self.steps {
+            Some(most) => {
+                let before = std::mem::replace(&mut self.shares, steps * LINES / most.max(1));
+                self.shares > before
+            }
+            None => self.evaluations.is_multiple_of(LINES.pow(self.evaluations.ilog(LINES))),
+        };
         match &self.style {
             Style::Line(bar) => bar.set_message(line),
             _ if told => writeln!(self.err, "{line}")?,
@@ -166,13 +196,18 @@ impl Reporter {
 
     fn then(&mut self, then: &Then) -> io::Result<()> {
         self.epochs = then.epochs;
-        let line = following(then);
+        let line = format!("{}{}", self.part, following(then));
         if let Style::Line(bar) = &mut self.style {
             bar.finish_and_clear();
             *bar = ProgressBar::no_length();
             bar.set_style(style());
         }
         writeln!(self.err, "{line}")
+    }
+
+    /// What comes before a line about a phase of the run that is at work.
+    fn before(&self, phase: Option<&str>) -> String {
+        format!("{}{}", self.part, prefix(phase))
     }
 
     /// Takes the progress line away, so that other lines can be written.
@@ -183,15 +218,16 @@ impl Reporter {
     }
 
     fn start(&mut self, start: &Start) -> io::Result<()> {
-        (self.epochs, self.steps_per_epoch, self.evaluations) = (start.epochs, start.steps_per_epoch, 0);
+        (self.epochs, self.steps, self.without_data) = (start.epochs, start.steps, start.rows.is_empty());
+        (self.evaluations, self.shares) = (0, 0);
         let rows: Vec<String> = start.rows.0.iter().map(|(part, rows)| format!("{part} {rows}")).collect();
+        let rows = if rows.is_empty() { String::new() } else { format!(", rows: {}", rows.join(", ")) };
         writeln!(
             self.err,
-            "{}: {}{} parameters, rows: {}; {}, seed {}; compiled in {:.1} ms",
+            "{}: {}{} parameters{rows}; {}, seed {}; compiled in {:.1} ms",
             start.file,
-            prefix(start.phase.as_deref()),
+            self.before(start.phase.as_deref()),
             start.parameters,
-            rows.join(", "),
             start.dtype,
             start.seed,
             start.compile_ms
@@ -201,8 +237,9 @@ impl Reporter {
                 *bar = ProgressBar::no_length();
             }
             bar.set_style(style());
-            if let Some(epochs) = start.epochs {
-                bar.set_length(epochs.saturating_mul(start.steps_per_epoch));
+            let of_epochs = start.epochs.zip(start.steps_per_epoch).map(|(n, each)| n.saturating_mul(each));
+            if let Some(steps) = of_epochs.or(start.steps) {
+                bar.set_length(steps);
             }
         }
         Ok(())
@@ -217,7 +254,7 @@ impl Reporter {
         valid: Option<&Metrics>,
     ) -> io::Result<()> {
         let of = self.epochs.map_or(String::new(), |epochs| format!("/{epochs}"));
-        let mut line = format!("{}epoch {epoch}{of}  train {}", prefix(phase), listed(train));
+        let mut line = format!("{}epoch {epoch}{of}  train {}", self.before(phase), listed(train));
         if let Some(valid) = valid {
             line += &format!("  valid {}", listed(valid));
         }
@@ -242,17 +279,25 @@ impl Reporter {
         epoch == 1 || Some(epoch) == self.epochs || epoch.is_multiple_of(apart)
     }
 
-    fn stop(&mut self, phase: Option<&str>, reason: StopReason, epoch: u64, best_epoch: Option<u64>) -> io::Result<()> {
-        let kept = best_epoch.map_or(String::new(), |best| format!("; the parameters of epoch {best} are kept"));
+    /// `unit` is what the phase counts: epochs, or without data steps.
+    fn stop(
+        &mut self,
+        phase: Option<&str>,
+        reason: StopReason,
+        unit: &str,
+        at: u64,
+        best: Option<u64>,
+    ) -> io::Result<()> {
+        let kept = best.map_or(String::new(), |best| format!("; the parameters of {unit} {best} are kept"));
         let reason = match reason {
-            StopReason::Finished if best_epoch.is_none() => return Ok(()),
+            StopReason::Finished if best.is_none() => return Ok(()),
             StopReason::Finished => "finished",
             StopReason::NoImprovement => "no further improvement: stopped",
             StopReason::Reached => "the bound is reached: stopped",
             StopReason::Interrupted => "interrupted: stopped",
         };
         self.clear();
-        writeln!(self.err, "{}{reason} after epoch {epoch}{kept}", prefix(phase))
+        writeln!(self.err, "{}{reason} after {unit} {at}{kept}", self.before(phase))
     }
 }
 
@@ -385,9 +430,10 @@ mod tests {
             threads: 1,
             parameters: 9610,
             rows: Named(vec![("train".into(), 1258), ("test".into(), 539)]),
-            batch: 64,
+            batch: Some(64),
             epochs: Some(epochs),
-            steps_per_epoch: 20,
+            steps: None,
+            steps_per_epoch: Some(20),
             compile_ms: 4.25,
         };
         let mut events = vec![Event::Start(start)];
@@ -395,7 +441,14 @@ mod tests {
             let train = metrics(1.0 / epoch as f64, 0.5);
             events.push(Event::Epoch { phase: None, epoch, steps: epoch * 20, seconds: 0.1, train, valid: None });
         }
-        events.push(Event::Stop { phase: None, reason: StopReason::NoImprovement, epoch: epochs, best_epoch: Some(1) });
+        events.push(Event::Stop {
+            phase: None,
+            reason: StopReason::NoImprovement,
+            epoch: epochs,
+            steps: epochs * 20,
+            best_epoch: Some(1),
+            best_step: None,
+        });
         events.push(Event::Done {
             end: PhaseEnd {
                 phase: None,

@@ -1,75 +1,21 @@
 //! The same program several times: cross-validation and ensembles.
 //!
-//! Input: the rows that a phase trains on, and which run of how many this is. Output: the rows and the seed of the run; means
-//! and deviations over runs. Invariant: the rows of each run are a function of the seed and of the run's number; the first member of
-//! an ensemble without resampling is the run that there would be without an ensemble.
+//! Input: the first phase of a program, and where runs of it stood. Output: means and deviations over runs, or what is measured
+//! of all members together. Invariant: a run depends on its number, and on no other run.
 
 use super::dataset::training_set;
-use super::event::Named;
+use super::division::Part;
+use super::event::{Event, Named, PhaseEnd, StopReason};
 use super::metrics::{Measured, Metrics};
-use super::run::RunError;
-use super::session::{Session, start_from};
-use super::state::{Snapshot, restore};
-use crate::check::typed::Repetition;
+use super::record::Standing;
+use super::run::{Ended, Run, RunError};
+use super::session::Session;
+use super::state::{Snapshot, copy};
+use crate::check::typed::{HELD_OUT, Repetition};
+use crate::data::Rows;
 use crate::ir::Tensor;
-use crate::runtime::Memory;
-use crate::scalar::random::Key;
-
-/// The part that a run of a cross-validation does not train on.
-pub const HELD_OUT: &str = "fold";
-
-/// Tells the draws of this file from others of the same seed.
-const PURPOSE: u64 = 0x666f_6c64;
-
-/// Which run of how many.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Part {
-    pub repetition: Repetition,
-    /// From 0.
-    pub number: u64,
-}
-
-impl Part {
-    /// The seed of the run.
-    fn seed(self, seed: u64) -> u64 {
-        match self.repetition {
-            Repetition::Folds { .. } => seed,
-            Repetition::Ensemble { .. } => seed.wrapping_add(self.number.wrapping_mul(0xD1B5_4A32_D192_ED03)),
-        }
-    }
-
-    /// The rows it trains on and those it is kept from.
-    fn rows(self, rows: &[usize], seed: u64) -> (Vec<usize>, Option<Vec<usize>>) {
-        match self.repetition {
-            Repetition::Folds { count, .. } => {
-                let (held, kept) = fold(rows, count, self.number, seed);
-                (kept, Some(held))
-            }
-            Repetition::Ensemble { resampled: true, .. } => (resample(rows, self.seed(seed)), None),
-            Repetition::Ensemble { .. } => (rows.to_vec(), None),
-        }
-    }
-}
-
-/// The rows of one fold of `count`, and the others, both in the order in which they were.
-fn fold(rows: &[usize], count: u64, number: u64, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let key = Key::derive(seed, PURPOSE, 0);
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|k| (key.bits64(*k as u64), *k));
-    let bound = |k: u64| (rows.len() as u64 * k / count) as usize;
-    let mut held = vec![false; rows.len()];
-    for k in &order[bound(number)..bound(number + 1)] {
-        held[*k] = true;
-    }
-    let of = |wanted: bool| rows.iter().zip(&held).filter(|(_, held)| **held == wanted).map(|(row, _)| *row).collect();
-    (of(true), of(false))
-}
-
-/// As many rows, drawn with replacement.
-fn resample(rows: &[usize], seed: u64) -> Vec<usize> {
-    let key = Key::derive(seed, PURPOSE, 1);
-    (0..rows.len() as u64).map(|k| rows[(key.bits64(k) % rows.len() as u64) as usize]).collect()
-}
+use crate::runtime::{Memory, RuntimeError};
+use std::collections::BTreeMap;
 
 impl Session<'_> {
     /// Begins this phase of one run: fresh state and, in the first phase, fresh parameters; in a later one, those of `before`,
@@ -83,41 +29,45 @@ impl Session<'_> {
     ) -> Result<(), RunError> {
         let train = self.train;
         let own = part.seed(seed);
-        self.source.settings.seed = own;
+        self.part = Some(part);
+        self.set_seed(own);
         self.engine.begin(&self.source.model, before, own)?;
         if before.is_none() {
-            for (path, tensor) in init {
-                start_from(&mut self.engine.memory, &self.source.model, path, tensor)?;
-            }
+            self.start_from(init)?;
         }
         self.dataset = training_set(self.source.program, train.on, self.source.tables)?;
-        let rows: Vec<usize> = self.dataset.rows(train.on).iter().collect();
-        match part.rows(&rows, seed) {
-            (kept, Some(held)) => {
-                self.dataset.narrow(train.on, kept.into());
-                self.dataset.parts.push((HELD_OUT.to_owned(), held.into()));
+        if let Some(on) = train.on {
+            match part.rows(&self.dataset.rows(on), seed) {
+                (kept, Some(held)) => {
+                    self.dataset.narrow(on, kept);
+                    self.dataset.parts.push((HELD_OUT.to_owned(), held));
+                }
+                (sample, None) => self.dataset.sample(on, sample),
             }
-            (sample, None) => self.dataset.sample(train.on, sample.into()),
         }
         self.begin_again(before.map_or(0, |(_, steps)| steps));
         Ok(())
     }
 
-    /// What is measured of all members together, on every part: measures that speak of members of their values side by side,
-    /// the others as the mean over members.
-    pub fn evaluate_members(&mut self, members: &[Snapshot]) -> Result<Vec<(String, Metrics)>, RunError> {
+    /// What is measured of all members together, on the rows of every part: measures that speak of members of their values side
+    /// by side, the others as the mean over members.
+    pub fn evaluate_members(
+        &mut self,
+        parts: &[(String, Rows)],
+        members: &[Snapshot],
+    ) -> Result<Vec<(String, Metrics)>, RunError> {
         let mut found = Vec::new();
-        for (name, rows) in self.dataset.parts.clone() {
+        for (name, rows) in parts {
             let (mut each, mut together) = (Vec::new(), Vec::new());
             for member in members {
-                restore(&mut self.engine.memory, member)?;
-                let (means, gathered) = self.chunks(&rows)?;
-                each.push(vec![(name.clone(), self.summarize(&rows, &means, &gathered, members.len())?)]);
+                restore_known(&mut self.engine.memory, member)?;
+                let (means, gathered) = self.chunks(rows)?;
+                each.push(vec![(name.clone(), self.summarize(rows, &means, &gathered, members.len())?)]);
                 together.push((means, gathered));
             }
             let mut metrics = mean_and_deviation(&each).0.0.pop().map(|(_, metrics)| metrics).unwrap_or_default();
             if let Some((means, gathered)) = super::gather::stacked(together) {
-                let joint = self.summarize(&rows, &means, &gathered, 1)?;
+                let joint = self.summarize(rows, &means, &gathered, 1)?;
                 for measure in self.train.measures.iter().filter(|m| m.together) {
                     let place = metrics.0.iter_mut().find(|(name, _)| *name == measure.name);
                     if let (Some((_, value)), Some(found)) = (place, joint.get(&measure.name)) {
@@ -125,10 +75,95 @@ impl Session<'_> {
                     }
                 }
             }
-            found.push((name, metrics));
+            found.push((name.clone(), metrics));
         }
         Ok(found)
     }
+}
+
+impl Run<'_> {
+    /// All phases once for each fold or member; each phase is compiled once. Of those of before, each is taken up where it
+    /// stood.
+    pub(super) fn repeat(
+        &mut self,
+        first: Session,
+        repetition: Repetition,
+        mut stood: BTreeMap<u64, Standing>,
+    ) -> Result<Ended, RunError> {
+        let (phases, of) = (first.source.model.phases.len(), repetition.count());
+        let seed = self.request.settings.seed;
+        let mut sessions = vec![first];
+        let (mut results, mut members): (Vec<Vec<(String, Metrics)>>, Vec<Snapshot>) = (Vec::new(), Vec::new());
+        let (mut reason, mut left, mut furthest) = (StopReason::Finished, false, 0);
+        for number in 0..of {
+            let part = Part { repetition, number };
+            let kind = part.kind();
+            self.reporter.report(&Event::Run { kind, number: number + 1, of })?;
+            let mut standing = stood.remove(&(number + 1));
+            let finished = standing.as_ref().is_some_and(|s| s.about.finished);
+            let mut phase = standing.as_ref().map_or(0, |s| s.about.progress.phase);
+            loop {
+                while sessions.len() <= phase {
+                    sessions.push(sessions[sessions.len() - 1].open_next()?);
+                }
+                let (before, rest) = sessions.split_at_mut(phase);
+                let before = before.last().map(|s| (&s.engine.memory, s.progress.global_step));
+                let session = &mut rest[0];
+                session.begin_part(part, seed, before, &self.request.init)?;
+                if let Some(standing) = standing.take() {
+                    session.take_up(standing)?;
+                }
+                if finished {
+                    break;
+                }
+                reason = self.phase(session)?;
+                if reason == StopReason::Interrupted {
+                    return self.interrupted(session);
+                }
+                if self.left || phase + 1 == phases {
+                    break;
+                }
+                let end = self.end(session)?;
+                self.reporter.report(&Event::PhaseDone(end))?;
+                phase += 1;
+            }
+            let session = &mut sessions[phase];
+            if !finished && !self.left {
+                self.keep_end(session)?;
+            }
+            let metrics = session.evaluate_parts()?;
+            self.reporter.report(&Event::RunDone { kind, number: number + 1, metrics: Named(metrics.clone()) })?;
+            results.push(metrics);
+            members.push(copy(&session.engine.memory));
+            furthest = furthest.max(phase);
+            // Steps that are bounded are those of each run.
+            left |= std::mem::take(&mut self.left);
+        }
+        self.left = left;
+        let session = &mut sessions[furthest];
+        let (mut metrics, deviation) = mean_and_deviation(&results);
+        if let Repetition::Ensemble { .. } = repetition {
+            let parts = session.parts();
+            metrics = Named(session.evaluate_members(&parts, &members)?);
+        }
+        let end = PhaseEnd {
+            phase: session.phase().name.clone(),
+            epochs: session.progress.epoch,
+            steps: session.steps(),
+            seconds: self.seconds(),
+            metrics,
+            deviation: Some(deviation),
+        };
+        self.conclude(session, reason, end)?;
+        Ok(Ended::Finished)
+    }
+}
+
+/// Puts back what a memory has of a copy that may be of another phase.
+pub(super) fn restore_known(memory: &mut Memory, copy: &[(String, Tensor)]) -> Result<(), RuntimeError> {
+    let known = |(name, _): &&(String, Tensor)| memory.find(name).is_some();
+    let known: Vec<&(String, Tensor)> = copy.iter().filter(known).collect();
+    known.into_iter().try_for_each(|(name, tensor)| memory.write(name, tensor))
 }
 
 /// Means and standard deviations over runs that have the same parts and measures.
@@ -180,52 +215,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folds_divide_the_rows() {
-        let rows: Vec<usize> = (0..23).map(|k| 2 * k).collect();
-        let mut all = Vec::new();
-        for number in 0..5 {
-            let (held, kept) = fold(&rows, 5, number, 7);
-            assert!((4..=5).contains(&held.len()) && held.len() + kept.len() == rows.len());
-            assert!(held.iter().all(|row| !kept.contains(row)) && kept.is_sorted());
-            all.extend(held);
-        }
-        all.sort();
-        assert_eq!(all, rows);
-        assert_ne!(fold(&rows, 5, 0, 7), fold(&rows, 5, 0, 8), "another seed divides otherwise");
-    }
-
-    #[test]
-    fn a_bootstrap_sample_leaves_a_third_out() {
-        let rows: Vec<usize> = (0..3000).collect();
-        let mut sample = resample(&rows, 3);
-        assert_eq!(sample.len(), rows.len());
-        sample.sort();
-        sample.dedup();
-        // 1 - (1 - 1/n)^n is 0.632.
-        assert!((1800..2000).contains(&sample.len()), "{} different rows", sample.len());
-    }
-
-    #[test]
     fn means_and_deviations_are_over_runs() {
         let run = |value: f64| vec![("test".to_owned(), Named(vec![("loss".to_owned(), Measured::Number(value))]))];
         let (mean, deviation) = mean_and_deviation(&[run(1.0), run(2.0), run(3.0)]);
         assert_eq!(mean.0[0].1.number("loss"), 2.0);
         assert_eq!(deviation.0[0].1.number("loss"), 1.0);
         assert_eq!(mean_and_deviation(&[run(4.0)]).1.0[0].1.number("loss"), 0.0);
-    }
-
-    #[test]
-    fn members_differ_in_their_seeds_but_the_first() {
-        let part = |number| Part {
-            repetition: Repetition::Ensemble {
-                count: 3,
-                resampled: false,
-                span: crate::source::Span::new(crate::source::FileId::default(), 0, 0),
-            },
-            number,
-        };
-        assert_eq!(part(0).seed(9), 9);
-        assert_ne!(part(1).seed(9), part(2).seed(9));
-        assert_eq!(part(2).rows(&[4, 2], 9), (vec![4, 2], None));
     }
 }

@@ -4,17 +4,17 @@
 //! is a function of program, data and seed; threads change its time only.
 
 use super::build::{BuildError, Settings};
-use super::event::{Event, Named, PhaseEnd, RunKind, Start, StopReason, Then};
+use super::division::Part;
+use super::event::{Event, Named, PhaseEnd, Start, StopReason, Then};
 use super::metrics::Metrics;
 use super::progress::Reporter;
-use super::record::{Keeper, Row, Sight, Standing};
-use super::repetition::{Part, mean_and_deviation};
+use super::record::{Keeper, Row, Sight, Stood};
 use super::session::{Session, Source};
-use super::state::{Snapshot, Stage, copy};
+use super::state::Stage;
 use super::stopping::Verdict;
 use super::trace::Diverged;
 use super::watching::Look;
-use crate::check::typed::{Duration as Length, Program, Repetition};
+use crate::check::typed::{Duration as Length, Program};
 use crate::data::{DataError, Table};
 use crate::ir::{Op, Role, Tensor};
 use crate::runtime::RuntimeError;
@@ -42,13 +42,15 @@ pub struct Request<'r> {
 }
 
 /// How a run has ended that did not fail.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Ended {
     /// At the program's end, or after the steps asked for.
     Finished,
     Interrupted {
-        /// Steps done since the start.
+        /// Steps done since the start, or since that of the part.
         steps: u64,
+        /// Which of several runs it was.
+        part: Option<Part>,
     },
 }
 
@@ -99,60 +101,50 @@ pub fn run(
     program: &Program,
     tables: &BTreeMap<String, Table>,
     request: &Request,
-    standing: Option<Standing>,
+    stood: Stood,
     keeper: &mut Keeper,
     reporter: &mut Reporter,
 ) -> Result<Ended, RunError> {
     let source = Source::new(program, tables, &request.settings)?;
-    let repeated = program.train.as_ref().is_some_and(|t| t.repetition.is_some());
-    let session = match standing {
-        Some(_) if repeated => {
-            let why = "a run of folds or of an ensemble is not taken up in its midst: begin a new one";
-            return Err(RunError::Init(why.into()));
-        }
+    let reached = stood.reached();
+    let session = match stood.last {
         Some(standing) => Session::resumed(source, standing)?,
         None => Session::start(source, 0, &request.init)?,
     };
-    keeper.begin(session.progress.global_step)?;
+    keeper.begin(&reached, &request.init)?;
     let before = keeper.seconds();
     let mut run = Run { request, reporter, keeper, began: Instant::now(), before, first_step_ms: None, left: false };
-    let ended = run.phases(session);
+    let ended = match program.train.as_ref().and_then(|t| t.repetition) {
+        Some(repetition) => run.repeat(session, repetition, stood.parts),
+        None => run.phases(session),
+    };
     if let Err(error) = &ended {
-        run.keeper.summary(&json!({ "ended": "failed", "why": error.to_string() }))?;
+        let how = if matches!(error, RunError::Diverged(_)) { "diverged" } else { "failed" };
+        run.keeper.summary(&json!({ "ended": how, "why": error.to_string() }))?;
     }
     ended
 }
 
 /// What lasts from the first step of a run to its last.
-struct Run<'r> {
-    request: &'r Request<'r>,
-    reporter: &'r mut Reporter,
+pub(super) struct Run<'r> {
+    pub(super) request: &'r Request<'r>,
+    pub(super) reporter: &'r mut Reporter,
     keeper: &'r mut Keeper,
     began: Instant,
     /// Seconds of training before the run was resumed.
     before: f64,
     first_step_ms: Option<f64>,
     /// Whether the run has been saved to be taken up again: what comes after is told and not kept.
-    left: bool,
+    pub(super) left: bool,
 }
 
 impl Run<'_> {
     fn phases(&mut self, mut session: Session) -> Result<Ended, RunError> {
-        // Starting values that are given are nowhere else.
-        if !self.request.init.is_empty() {
-            self.save(&session)?;
-        }
-        let repetition = session.source.program.train.as_ref().and_then(|t| t.repetition);
-        if let Some(repetition) = repetition {
-            return self.repeat(session, repetition);
-        }
         let phases = session.source.model.phases.len();
         loop {
             let reason = self.phase(&mut session)?;
             if reason == StopReason::Interrupted {
-                let steps = session.progress.global_step;
-                self.keeper.summary(&json!({ "ended": reason, "steps": steps, "seconds": self.seconds() }))?;
-                return Ok(Ended::Interrupted { steps });
+                return self.interrupted(&session);
             }
             let end = self.end(&mut session)?;
             if self.left || session.progress.phase + 1 == phases {
@@ -164,80 +156,34 @@ impl Run<'_> {
         }
     }
 
-    /// All phases once for each fold or member; each phase is compiled once.
-    fn repeat(&mut self, first: Session, repetition: Repetition) -> Result<Ended, RunError> {
-        let (phases, of) = (first.source.model.phases.len(), repetition.count());
-        let kind = match repetition {
-            Repetition::Folds { .. } => RunKind::Fold,
-            Repetition::Ensemble { .. } => RunKind::Member,
-        };
-        let seed = self.request.settings.seed;
-        let mut sessions = vec![first];
-        let (mut results, mut members): (Vec<Vec<(String, Metrics)>>, Vec<Snapshot>) = (Vec::new(), Vec::new());
-        let mut reason = StopReason::Finished;
-        for number in 0..of {
-            self.reporter.report(&Event::Run { kind, number: number + 1, of })?;
-            for phase in 0..phases {
-                if phase == sessions.len() {
-                    sessions.push(sessions[phase - 1].open_next()?);
-                }
-                let (before, rest) = sessions.split_at_mut(phase);
-                let before = before.last().map(|s| (&s.engine.memory, s.progress.global_step));
-                let session = &mut rest[0];
-                session.begin_part(Part { repetition, number }, seed, before, &self.request.init)?;
-                reason = self.phase(session)?;
-                if reason == StopReason::Interrupted {
-                    let steps = session.progress.global_step;
-                    self.keeper.summary(&json!({ "ended": reason, "steps": steps, "seconds": self.seconds() }))?;
-                    return Ok(Ended::Interrupted { steps });
-                }
-                if self.left || phase + 1 == phases {
-                    break;
-                }
-                let end = self.end(session)?;
-                self.reporter.report(&Event::PhaseDone(end))?;
-            }
-            let Some(last) = sessions.last_mut() else { break };
-            let metrics = last.evaluate_parts()?;
-            self.reporter.report(&Event::RunDone { kind, number: number + 1, metrics: Named(metrics.clone()) })?;
-            results.push(metrics);
-            if kind == RunKind::Member {
-                members.push(copy(&last.engine.memory));
-            }
-            // Steps that are bounded are those of each run.
-            self.left = false;
-        }
-        let Some(last) = sessions.last_mut() else { return Ok(Ended::Finished) };
-        let (mut metrics, deviation) = mean_and_deviation(&results);
-        if kind == RunKind::Member {
-            metrics = Named(last.evaluate_members(&members)?);
-        }
-        let end = PhaseEnd {
-            phase: last.phase().name.clone(),
-            epochs: last.progress.epoch,
-            steps: last.steps(),
-            seconds: self.seconds(),
-            metrics,
-            deviation: Some(deviation),
-        };
-        self.conclude(last, reason, end)?;
-        Ok(Ended::Finished)
+    /// The end of a run that the user has ended, after it has been saved.
+    pub(super) fn interrupted(&mut self, session: &Session) -> Result<Ended, RunError> {
+        let (steps, part, reason) = (session.progress.global_step, session.part, StopReason::Interrupted);
+        self.keeper.summary(&json!({ "ended": reason, "steps": steps, "seconds": self.seconds() }))?;
+        Ok(Ended::Interrupted { steps, part })
+    }
+
+    /// Keeps what a run, or one of several, has come to.
+    pub(super) fn keep_end(&mut self, session: &Session) -> Result<(), RunError> {
+        Ok(self.keeper.end(&sight(session), true)?)
     }
 
     /// From where a phase stands to its end.
-    fn phase(&mut self, session: &mut Session) -> Result<StopReason, RunError> {
+    pub(super) fn phase(&mut self, session: &mut Session) -> Result<StopReason, RunError> {
         self.reporter.report(&Event::Start(start(session, self.request)))?;
         loop {
             let reason = self.stage(session)?;
             let epoch = session.progress.epoch;
             let kept = reason != StopReason::Interrupted;
-            let best_epoch = session.progress.best.map(|best| best.epoch).filter(|_| kept && session.best.is_some());
+            let best = session.progress.best.filter(|_| kept && session.best.is_some());
             if kept {
                 session.take_best()?;
             }
             let phase = session.phase().name.clone();
-            let best_epoch = best_epoch.filter(|best| *best != epoch);
-            self.reporter.report(&Event::Stop { phase, reason, epoch, best_epoch })?;
+            let (steps, without_data) = (session.steps(), session.dataset.is_none());
+            let best_epoch = best.map(|best| best.epoch).filter(|best| *best != epoch);
+            let best_step = best.map(|best| best.step).filter(|best| without_data && *best != steps);
+            self.reporter.report(&Event::Stop { phase, reason, epoch, steps, best_epoch, best_step })?;
             let following = if self.left || !kept { None } else { session.follow()? };
             let Some(following) = following else { return Ok(reason) };
             self.reporter.report(&Event::Then(Then::of(session.phase().name.clone(), following)))?;
@@ -254,15 +200,17 @@ impl Run<'_> {
                 if interrupted {
                     return Ok(StopReason::Interrupted);
                 }
-                if !session.progress.means.is_empty() {
+                if !session.progress.means.is_empty() || session.dataset.is_none() {
                     self.look(session, true, session.train.evaluate_every.is_none())?;
                 }
                 break;
             }
             let (_, rows) = session.step()?;
             self.first_step_ms.get_or_insert_with(|| self.request.clock.elapsed_ms());
-            let losses = session.losses();
-            session.progress.means.add(losses, rows);
+            if !session.dataset.is_none() {
+                let losses = session.losses();
+                session.progress.means.add(losses, rows);
+            }
             self.reporter.step(session.steps());
             let ended = session.epoch_done() || session.steps_done();
             let due = session.look_due(ended);
@@ -286,7 +234,7 @@ impl Run<'_> {
     }
 
     /// The last of a run: its end is kept and told.
-    fn conclude(&mut self, session: &Session, reason: StopReason, end: PhaseEnd) -> Result<(), RunError> {
+    pub(super) fn conclude(&mut self, session: &Session, reason: StopReason, end: PhaseEnd) -> Result<(), RunError> {
         let ended = if self.left { json!("max_steps") } else { json!(reason) };
         let (steps, metrics) = (session.progress.global_step, &end.metrics);
         let mut summary = json!({ "ended": ended, "steps": steps, "epochs": end.epochs, "seconds": end.seconds });
@@ -294,21 +242,23 @@ impl Run<'_> {
         if let Some(phase) = &end.phase {
             summary["phase"] = json!(phase);
         }
-        if !self.left {
-            self.keeper.end(&sight(session), true)?;
-        }
         self.keeper.summary(&summary)?;
+        // After all else: who finds a run finished finds everything of it.
+        if !self.left && session.part.is_none() {
+            self.keep_end(session)?;
+        }
         let (first_step_ms, peak_rss_mb) = (self.first_step_ms, peak_rss_mb());
         Ok(self.reporter.report(&Event::Done { end, first_step_ms, peak_rss_mb })?)
     }
 
     /// Seconds of training, those before the run was resumed included.
-    fn seconds(&self) -> f64 {
+    pub(super) fn seconds(&self) -> f64 {
         self.before + self.began.elapsed().as_secs_f64()
     }
 
     /// After a step that ends an epoch (or the steps there are), or after which it is time to evaluate, or both.
     fn look(&mut self, session: &mut Session, ended: bool, due: bool) -> Result<Option<Verdict>, RunError> {
+        let ended = ended && !session.dataset.is_none();
         if ended {
             session.progress.epoch += 1;
         }
@@ -333,14 +283,14 @@ impl Run<'_> {
     fn tell(&mut self, session: &Session, event: Event) -> Result<(), RunError> {
         self.reporter.report(&event)?;
         // The rest of an epoch that is left will be part of the same row.
-        if let (Some(row), false) = (Row::of(&event, session.progress.global_step), self.left) {
+        if let (Some(row), false) = (Row::of(&event, session.progress.global_step, session.part), self.left) {
             self.keeper.row(&row)?;
         }
         Ok(())
     }
 
     /// Loss and measures on every part, as the phase has left them.
-    fn end(&self, session: &mut Session) -> Result<PhaseEnd, RunError> {
+    pub(super) fn end(&self, session: &mut Session) -> Result<PhaseEnd, RunError> {
         let metrics: Vec<(String, Metrics)> = session.evaluate_parts()?;
         Ok(PhaseEnd {
             phase: session.phase().name.clone(),
@@ -367,13 +317,20 @@ fn sight<'s>(session: &'s Session) -> Sight<'s> {
         Op::Input(input) if input.role == Role::State => Some(input.name.to_string()),
         _ => None,
     });
-    let lasting = model.parameters.iter().chain(&model.layer_state).map(|p| p.path.to_string());
+    let lasting = model.parameters.iter().chain(&model.layer_state).chain(&model.constants.tensors);
+    let lasting = lasting.map(|p| p.path.to_string());
     let weights = lasting.chain(evaluated).collect();
     let (best, tables) = (session.best.as_ref(), session.source.tables);
-    Sight { progress: &session.progress, tensors, best, weights, tables }
+    Sight { progress: &session.progress, part: session.part, tensors, best, weights, tables }
 }
 
 fn start(session: &Session, request: &Request) -> Start {
+    let data = !session.dataset.is_none();
+    let parts = session.dataset.parts.iter().filter(|_| data);
+    let (epochs, steps) = match session.train.duration {
+        Length::Epochs(n) => (Some(n), None),
+        Length::Steps(n) => (None, Some(n)),
+    };
     Start {
         phase: session.phase().name.clone(),
         file: request.file.clone(),
@@ -381,13 +338,11 @@ fn start(session: &Session, request: &Request) -> Start {
         dtype: if request.settings.dtype == crate::ir::DType::F64 { "f64" } else { "f32" },
         threads: request.settings.threads,
         parameters: session.parameters(),
-        rows: Named(session.dataset.parts.iter().map(|(name, rows)| (name.clone(), rows.len() as u64)).collect()),
-        batch: session.batches.size() as u64,
-        epochs: match session.train.duration {
-            Length::Epochs(n) => Some(n),
-            Length::Steps(_) => None,
-        },
-        steps_per_epoch: session.batches.per_epoch() as u64,
+        rows: Named(parts.map(|(name, rows)| (name.clone(), rows.len() as u64)).collect()),
+        batch: data.then_some(session.batches.size() as u64),
+        epochs,
+        steps,
+        steps_per_epoch: data.then_some(session.batches.per_epoch() as u64),
         compile_ms: session.engine.compile_time.as_secs_f64() * 1e3,
     }
 }

@@ -5,8 +5,10 @@
 //! [`Session::best`] are all that the rest of the phase depends on.
 
 use super::build::{Batched, Engine, Settings, Sizes};
+use super::constants;
 use super::dataset::{Dataset, Feed, second_set, training_set};
 use super::divergence;
+use super::division::Part;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
 use super::model::model;
@@ -17,7 +19,7 @@ use super::state::{Progress, Snapshot, copy, restore};
 use super::stopping::{Patience, Plateau};
 use super::trace::Trace;
 use crate::check::typed::{Player, Program, StopWhen, Then, Train};
-use crate::data::{Batches, Order, Position, Rows, Table};
+use crate::data::{Batches, Order, Rows, Table};
 use crate::elaborate::{Model, Persistent, Phase};
 use crate::ir::Tensor;
 use crate::runtime::{Lent, Memory, OutputId, clock};
@@ -35,6 +37,8 @@ pub struct Source<'t> {
     pub tables: &'t BTreeMap<String, Table>,
     pub settings: Settings,
     pub model: Arc<Model>,
+    /// The values of what is computed before training.
+    pub constants: Arc<Snapshot>,
 }
 
 impl<'t> Source<'t> {
@@ -45,7 +49,20 @@ impl<'t> Source<'t> {
         settings: &Settings,
     ) -> Result<Source<'t>, RunError> {
         let model = Arc::new(model(program, settings.dtype)?);
-        Ok(Source { program, tables, settings: settings.clone(), model })
+        let constants = Arc::new(constants::computed(program, &model, tables, settings)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
+    }
+
+    /// Elaborates a program of which these tensors are the outcome: its constants are among them.
+    pub fn trained(
+        program: &'t Program,
+        tables: &'t BTreeMap<String, Table>,
+        settings: &Settings,
+        tensors: &[(String, Tensor)],
+    ) -> Result<Source<'t>, RunError> {
+        let model = Arc::new(model(program, settings.dtype)?);
+        let constants = Arc::new(constants::kept(&model, tensors)?);
+        Ok(Source { program, tables, settings: settings.clone(), model, constants })
     }
 
     /// The clauses of a phase.
@@ -65,12 +82,7 @@ struct Second<'t> {
 impl Second<'_> {
     /// The rows of a step: a function of its number.
     fn rows(&mut self, step: u64) -> &[usize] {
-        let per_epoch = (self.batches.per_epoch() as u64).max(1);
-        let wanted = Position { epoch: step / per_epoch, batch: step % per_epoch };
-        if self.batches.position() != wanted {
-            self.batches.seek(wanted);
-        }
-        self.batches.next_batch().unwrap_or(&[])
+        self.batches.at_step(step)
     }
 }
 
@@ -85,6 +97,8 @@ pub struct Session<'t> {
     pub best: Option<Snapshot>,
     /// The tensors from which the phase began, where it may begin anew.
     pub beginning: Option<Snapshot>,
+    /// Which of several runs this is.
+    pub part: Option<Part>,
     pub train: &'t Train,
     feed: Feed<'t>,
     second: Option<Second<'t>>,
@@ -110,34 +124,58 @@ impl<'t> Session<'t> {
     pub fn start(source: Source<'t>, phase: usize, init: &[(String, Tensor)]) -> Result<Session<'t>, RunError> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
-        for (path, tensor) in init {
-            start_from(&mut session.engine.memory, &session.source.model, path, tensor)?;
-        }
-        if !init.is_empty() {
-            // What is kept for the parameters may begin from their values.
-            let Source { model, settings, .. } = &session.source;
-            let memory = &mut session.engine.memory;
-            let mut start = Batched::new(&model.phases[phase].start, 1, settings, memory)?;
-            start.run(memory, 1)?;
-        }
+        session.start_from(init)?;
         session.begin();
         Ok(session)
     }
 
+    /// Replaces starting values of the first phase.
+    pub(super) fn start_from(&mut self, init: &[(String, Tensor)]) -> Result<(), RunError> {
+        let Source { model, settings, .. } = &self.source;
+        let memory = &mut self.engine.memory;
+        // A checkpoint also has what rules and averages keep, which begins anew.
+        let kept = |path: &str| model.phases.iter().flat_map(|p| &p.optimizer_state).any(|state| &*state.path == path);
+        for (path, tensor) in init.iter().filter(|(path, _)| !kept(path)) {
+            start_from(memory, model, path, tensor)?;
+        }
+        if !init.is_empty() {
+            // What is kept for the parameters may begin from their values.
+            let mut start = Batched::new(&model.phases[self.progress.phase].start, 1, settings, memory)?;
+            start.run(memory, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Draws and orders of rows follow this seed from now on.
+    pub(super) fn set_seed(&mut self, seed: u64) {
+        self.source.settings.seed = seed;
+        if let (Some(second), Some(declared)) = (&mut self.second, &self.train.beside) {
+            let order = beside_order(declared.in_order, seed, self.progress.phase);
+            second.batches = Batches::new(second.batches.rows().clone(), second.batches.size(), order);
+        }
+    }
+
     /// The phase that a run stood in, where it stood.
     pub fn resumed(source: Source<'t>, standing: Standing) -> Result<Session<'t>, RunError> {
+        let mut session = Session::start(source, standing.about.progress.phase, &[])?;
+        session.take_up(standing)?;
+        Ok(session)
+    }
+
+    /// Stands where a run of this phase stood; a finished one has left its weights only.
+    pub(super) fn take_up(&mut self, standing: Standing) -> Result<(), RunError> {
         let Standing { about, mut tensors, best } = standing;
         let kept = tensors.extract_if(.., |(name, _)| name.starts_with(BEGINNING));
         let kept: Snapshot = kept.map(|(name, tensor)| (name[BEGINNING.len()..].to_owned(), tensor)).collect();
-        let mut session = Session::start(source, about.progress.phase, &[])?;
-        let memory = &mut session.engine.memory;
-        if let Some(id) = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id))) {
+        let memory = &mut self.engine.memory;
+        let missing = memory.ids().find(|id| !tensors.iter().any(|(name, _)| name == memory.name(*id)));
+        if let (Some(id), false) = (missing, about.finished) {
             return Err(RunError::Init(format!("the checkpoint does not hold `{}`", memory.name(id))));
         }
         restore(memory, &tensors)?;
-        session.resume(about.progress, best);
-        session.beginning = (!kept.is_empty()).then_some(kept);
-        Ok(session)
+        self.resume(about.progress, best);
+        self.beginning = (!kept.is_empty()).then_some(kept);
+        Ok(())
     }
 
     /// Every tensor that a later part of the run depends on, and what the phase began from, if it may begin anew.
@@ -196,21 +234,18 @@ impl<'t> Session<'t> {
         };
         let most = rows.len().max(then).max(1) as u64;
         let size = train.batch.unwrap_or(most).clamp(1, most);
-        let batches = batches(train, rows, settings.seed, phase);
+        let batches = batches(train, rows, size, settings.seed, phase);
         let largest = dataset.parts.iter().map(|(_, rows)| rows.len() as u64).max().unwrap_or(1).max(1);
         let second = second_set(source.program, train, source.tables)?;
         let beside = second.as_ref().map_or(1, |(.., size)| *size);
         let all = dataset.size() as u64;
         let sizes = [size, CHUNK.max(size).min(largest), all.max(1)].map(|rows| Sizes { rows, beside });
         let before = before.map(|memory| (memory, progress.global_step));
-        let engine = Engine::new(&source.model, phase, before, sizes, settings)?;
+        let engine = Engine::new(&source.model, &source.constants, phase, before, sizes, settings)?;
         let feed = Feed::new(&dataset, &engine.step, train, false)?;
         let second = match (second, &train.beside) {
             (Some((dataset, rows, size)), Some(declared)) => {
-                let order = match declared.in_order {
-                    true => Order::InOrder,
-                    false => Order::Shuffled { seed: shuffling(!settings.seed, phase) },
-                };
+                let order = beside_order(declared.in_order, settings.seed, phase);
                 let feed = Feed::new(&dataset, &engine.step, train, true)?;
                 Some(Second { dataset, batches: Batches::new(rows, size as usize, order), feed })
             }
@@ -220,19 +255,19 @@ impl<'t> Session<'t> {
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
         let trace = Trace::new(&engine.memory);
         let progress = fresh(train, progress);
-        let (best, beginning, lent) = (None, None, Vec::new());
         Ok(Session {
             source,
             engine,
             dataset,
             batches,
             progress,
-            best,
-            beginning,
+            best: None,
+            beginning: None,
+            part: None,
             train,
             feed,
             second,
-            lent,
+            lent: Vec::new(),
             losses,
             trace,
         })
@@ -248,7 +283,8 @@ impl<'t> Session<'t> {
     /// Turns to the rows of the stage that the phase is in, where it stands there.
     pub(super) fn turn_to_stage(&mut self) {
         let rows = self.dataset.trained(self.stage_rows());
-        self.batches = batches(self.train, rows, self.source.settings.seed, self.progress.phase);
+        let most = self.engine.step.rows();
+        self.batches = batches(self.train, rows, most, self.source.settings.seed, self.progress.phase);
         self.batches.seek(self.progress.position);
         self.keep_trace();
     }
@@ -374,9 +410,9 @@ impl<'t> Session<'t> {
         }
     }
 
-    /// Whether the batches of this epoch are done.
+    /// Whether the batches of this epoch are done. Without data there are no epochs.
     pub fn epoch_done(&self) -> bool {
-        self.progress.position.batch >= self.batches.per_epoch() as u64
+        !self.dataset.is_none() && self.progress.position.batch >= self.batches.per_epoch() as u64
     }
 
     /// What players optimize and what is measured over rows: means over chunks weighted by their rows, and metrics of all
@@ -448,10 +484,14 @@ impl<'t> Session<'t> {
         self.second.as_ref().map(|s| s.batches.rows().first(s.batches.size()))
     }
 
+    /// The parts of the data.
+    pub(super) fn parts(&self) -> Vec<(String, Rows)> {
+        self.dataset.parts.clone()
+    }
+
     /// Loss and measures over every part of the data.
     pub fn evaluate_parts(&mut self) -> Result<Vec<(String, Metrics)>, RunError> {
-        let parts = self.dataset.parts.clone();
-        parts.into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
+        self.parts().into_iter().map(|(name, rows)| Ok((name, self.evaluate(&rows)?))).collect()
     }
 }
 
@@ -469,10 +509,10 @@ fn fresh(train: &Train, mut progress: Progress) -> Progress {
 /// Before the name of a tensor from which a phase began, among those of a checkpoint.
 const BEGINNING: &str = "beginning/";
 
-/// The batches of a phase over rows.
-fn batches(train: &Train, rows: Rows, seed: u64, phase: usize) -> Batches {
-    let size = train.batch.unwrap_or(rows.len() as u64).clamp(1, rows.len().max(1) as u64);
-    let order = match train.in_order {
+/// The batches of a phase over rows, of at most so many.
+fn batches(train: &Train, rows: Rows, most: u64, seed: u64, phase: usize) -> Batches {
+    let size = train.batch.unwrap_or(rows.len() as u64).min(most).clamp(1, rows.len().max(1) as u64);
+    let order = match train.in_order || train.on.is_none() {
         true => Order::InOrder,
         false => Order::Shuffled { seed: shuffling(seed, phase) },
     };
@@ -499,13 +539,22 @@ fn sizes(rows: usize, beside: &Option<Vec<usize>>) -> Sizes {
     Sizes { rows: rows as u64, beside: beside.as_ref().map_or(1, |rows| rows.len() as u64) }
 }
 
+/// The order of the rows of a second data set.
+fn beside_order(in_order: bool, seed: u64, phase: usize) -> Order {
+    if in_order { Order::InOrder } else { Order::Shuffled { seed: shuffling(!seed, phase) } }
+}
+
 /// The seed of the order of rows: each phase has orders of its own.
 fn shuffling(seed: u64, phase: usize) -> u64 {
     seed.wrapping_add((phase as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Replaces the starting value of a parameter or of a layer's state.
-pub(super) fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+fn start_from(memory: &mut Memory, model: &Model, path: &str, tensor: &Tensor) -> Result<(), RunError> {
+    // Constants are those of this program and its data.
+    if model.constants.tensors.iter().any(|c| &*c.path == path) {
+        return Ok(());
+    }
     let known = || model.parameters.iter().chain(&model.layer_state);
     let Some(parameter) = known().find(|p| &*p.path == path) else {
         let names: Vec<&str> = known().map(|p| &*p.path).collect();

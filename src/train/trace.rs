@@ -21,9 +21,15 @@ pub struct Diverged {
     pub phase: Option<String>,
     /// The first such step of the phase, from 0.
     pub step: u64,
-    pub epoch: u64,
+    /// `None` without data.
+    pub epoch: Option<u64>,
     /// What made the first number that is not finite, if evaluation step by step shows it too.
     pub culprit: Option<Culprit>,
+}
+
+/// The epoch of the step that was run last.
+fn epoch(session: &Session) -> Option<u64> {
+    (!session.dataset.is_none()).then(|| session.batches.position().epoch)
 }
 
 /// The last copy, and where the run stood.
@@ -77,12 +83,12 @@ impl Trace {
                 let phase = session.phase().name.clone();
                 let step_graph = session.phase().step.clone();
                 let culprit = self.blame(&step_graph, &mut session.engine, &before, rows)?;
-                return Ok(Diverged { phase, step, epoch: session.batches.position().epoch, culprit });
+                return Ok(Diverged { phase, step, epoch: epoch(session), culprit });
             }
             before = after;
         }
         let phase = session.phase().name.clone();
-        Ok(Diverged { phase, step: last, epoch: session.batches.position().epoch, culprit: None })
+        Ok(Diverged { phase, step: last, epoch: epoch(session), culprit: None })
     }
 
     /// Evaluates the step's graph, differentiated but not optimized further, at the inputs of the step.

@@ -63,21 +63,23 @@ impl Session<'_> {
         // Retraining goes on for as long as it was said to.
         let deciding = !matches!(self.progress.stage, Stage::Retraining { .. });
         let stop = train.stop.as_ref().filter(|_| deciding);
-        let mut wanted: Vec<Rows> = Vec::new();
+        // The data is that of the phase; without data, the part is `None`, as it is for all of the data.
+        let part = |rows: Option<Rows>| rows.and_then(|rows| rows.part);
+        let mut wanted: Vec<Option<Rows>> = Vec::new();
         for rows in stop.map(|s| s.rows).into_iter().chain(train.watches.iter().map(|w| w.rows)) {
-            if !wanted.iter().any(|known| known.part == rows.part) {
+            if !wanted.iter().any(|known| part(*known) == part(rows)) {
                 wanted.push(rows);
             }
         }
         let mut parts: Vec<(Option<usize>, String, Metrics)> = Vec::new();
         for rows in wanted {
             let metrics = self.evaluate(&self.dataset.rows(rows))?;
-            parts.push((rows.part, self.dataset.part_name(rows).to_owned(), metrics));
+            parts.push((part(rows), self.dataset.part_name(rows).to_owned(), metrics));
         }
         if parts.is_empty() && train.evaluate_every.is_some() {
             let all = 0..self.dataset.parts.len();
-            let others: Vec<usize> =
-                all.clone().filter(|k| Some(*k) != train.on.part && train.on.part.is_some()).collect();
+            let on = part(train.on);
+            let others: Vec<usize> = all.clone().filter(|k| Some(*k) != on && on.is_some()).collect();
             for k in if others.is_empty() { all.collect() } else { others } {
                 let (name, rows) = self.dataset.parts[k].clone();
                 parts.push((Some(k), name, self.evaluate(&rows)?));
@@ -86,7 +88,7 @@ impl Session<'_> {
         if !parts.is_empty() {
             self.progress.evaluations += 1;
         }
-        let of = |rows: Rows| parts.iter().find(|(part, ..)| *part == rows.part).map(|(.., metrics)| metrics);
+        let of = |rows: Option<Rows>| parts.iter().find(|(p, ..)| *p == part(rows)).map(|(.., metrics)| metrics);
         let mut verdict = None;
         if let Some((stop, metrics)) = stop.and_then(|s| Some((s, of(s.rows)?))) {
             verdict = match self.progress.stage {
@@ -186,17 +188,17 @@ impl Session<'_> {
         self.progress.means.clear();
         self.turn_to_stage();
         let rows = match on.part {
-            Some(_) => format!("{}.{}", self.dataset.name, self.dataset.part_name(on)),
+            Some(_) => format!("{}.{}", self.dataset.name, self.dataset.part_name(Some(on))),
             None => self.dataset.name.clone(),
         };
         Ok(Some(Following { rows, stage: self.progress.stage }))
     }
 
     /// The rows that this stage trains on.
-    pub fn stage_rows(&self) -> Rows {
+    pub fn stage_rows(&self) -> Option<Rows> {
         match (self.progress.stage, self.train.stop.as_ref().and_then(|s| s.then)) {
             (Stage::Training, _) | (_, None) => self.train.on,
-            (_, Some(Then::Retrain { on, .. } | Then::Continue { on, .. })) => on,
+            (_, Some(Then::Retrain { on, .. } | Then::Continue { on, .. })) => Some(on),
         }
     }
 }

@@ -179,6 +179,73 @@ train {
     assert!((mean - loss.unwrap()).abs() < 1e-9 * mean, "{mean} {loss:?}");
 }
 
+/// The weights scaled, the mean over masks of the probabilities, and their geometric mean.
+#[test]
+fn the_three_ways_to_predict_with_dropout_are_what_measures_look_at() {
+    let folder = digits();
+    let path = folder.path();
+    let text = fs::read_to_string(path.join("digits.dl")).unwrap();
+    let measures = "measure  scaled = accuracy(softmax(classifier(x)), label), \
+         arithmetic = accuracy(mean(draws(softmax(classifier(x)), 10) over draws), label), \
+         geometric = accuracy(mean(draws(log_softmax(classifier(x)), 10) over draws), label), size = mean(x)\n";
+    let text: Vec<&str> = text.lines().map(|l| if l.trim().starts_with("measure") { measures } else { l }).collect();
+    fs::write(path.join("digits.dl"), text.join("\n")).unwrap();
+    dlc(path, &["run", "digits.dl", "--name", "a", "--max-steps", "120"]).fine();
+    let rows = |more: &[&str]| {
+        let arguments = [&["predict", "runs/a", "--data", "data/digits.csv"], more].concat();
+        table(&dlc(path, &arguments).fine()).1.iter().map(|row| numbers(row)).collect::<Vec<_>>()
+    };
+    let scaled = rows(&[]);
+    let looked = |measure: &str| rows(&["--measure", measure]);
+    let distance = |a: &[Vec<f64>], b: &[Vec<f64>]| {
+        let each = a.iter().zip(b).map(|(a, b)| a[1..].iter().zip(&b[1..]).map(|(a, b)| (a - b).abs()).sum::<f64>());
+        each.sum::<f64>() / a.len() as f64
+    };
+    assert!(distance(&scaled, &looked("scaled")) < 1e-6);
+    let (arithmetic, geometric) = (looked("arithmetic"), looked("geometric"));
+    assert_eq!(arithmetic, looked("arithmetic"), "draws are those of the seed");
+    for way in [&arithmetic, &geometric] {
+        assert!(way.iter().all(|row| (row[1..].iter().sum::<f64>() - 1.0).abs() < 1e-5));
+        assert!((1e-3..0.5).contains(&distance(&scaled, way)), "{}", distance(&scaled, way));
+    }
+    assert!(distance(&arithmetic, &geometric) > 1e-4);
+    let measured = &json_lines(&dlc(path, &["eval", "runs/a", "--json", "--data", "data/digits.csv"]).fine())[0];
+    let labels = table(&fs::read_to_string(path.join("data/digits.csv")).unwrap());
+    let label = labels.0.iter().position(|name| name == "label").unwrap();
+    let right = |way: &[Vec<f64>]| {
+        let right = way.iter().zip(&labels.1).filter(|(row, truth)| row[0] == truth[label].parse::<f64>().unwrap());
+        right.count() as f64 / way.len() as f64
+    };
+    for (name, way) in [("scaled", &scaled), ("arithmetic", &arithmetic), ("geometric", &geometric)] {
+        let accuracy = measured["metrics"]["data/digits.csv"][name].as_f64().unwrap();
+        assert!((right(way) - accuracy).abs() < 0.02, "{name}: {} instead of {accuracy}", right(way));
+    }
+    let predict = |measure: &str| dlc(path, &["predict", "runs/a", "--data", "data/digits.csv", "--measure", measure]);
+    predict("size").fails(1, &["error[E0605]: no measure `size`", "these do: scaled, arithmetic, geometric"]);
+    predict("scale").fails(1, &["did you mean `scaled`?"]);
+}
+
+/// Running averages are state of the layer: they are in the checkpoint, and evaluation from it alone uses them.
+#[test]
+fn running_averages_of_batch_norm_are_kept() {
+    let folder = digits();
+    let path = folder.path();
+    let text = fs::read_to_string(path.join("digits.dl")).unwrap().replace("|> relu", "|> batch_norm |> relu");
+    fs::write(path.join("digits.dl"), text).unwrap();
+    let told = json_lines(&dlc(path, &["run", "digits.dl", "--name", "a", "--max-steps", "60", "--json"]).fine());
+    let bytes = fs::read(path.join("runs/a/best.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for (state, start) in [("mean_run", 0.0f32), ("var_run", 1.0)] {
+        let (name, tensor) =
+            tensors.tensors().into_iter().find(|(name, _)| name.ends_with(state)).expect("the state is saved");
+        let values = tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b));
+        assert!(values.into_iter().filter(|v| (v - start).abs() > 1e-3).count() > 60, "{name} has not moved");
+    }
+    let measured = json_lines(&dlc(path, &["eval", "runs/a", "--json"]).fine())[0]["metrics"].clone();
+    assert_eq!(measured, told.last().unwrap()["metrics"]);
+    assert!(measured["test"]["accuracy"].as_f64().unwrap() > 0.8);
+}
+
 #[test]
 fn a_run_without_a_checkpoint_or_with_another_program_is_not_used() {
     let folder = digits();

@@ -317,11 +317,15 @@ fn many() {
         &program("", "dense(x, 10)")
             .replace("epochs 1", &format!("epochs 1\nmeasure {}", vec!["accuracy(model(x), y)"; 200].join(", "))),
     );
+    for operator in ["+", "@", "$"] {
+        let line = vec![format!("x {operator} y"); 560].join(", ");
+        siege.attack(&format!("errors on a line, of {operator}"), &format!("fn f(x: [N], y: [M]) = ({line})\n"));
+    }
     siege.attack("sums", &format!("fn f(x) = {}\n", vec!["x"; MANY].join(" + ")));
     siege.attack("pipes", &format!("fn f(x) = x{}\n", " |> exp".repeat(MANY)));
     siege.attack(
         "parameters",
-        &program("", &format!("{}dense(x, 10)", lines(MANY / 10, |k| format!("param p{k}: [] = 0")))),
+        &program("", &format!("{}dense(x, 10)", lines(MANY / 4, |k| format!("param p{k}: [] = 0")))),
     );
     siege.attack(
         "layers",

@@ -42,6 +42,11 @@ impl Target {
         Target { memory: (self.memory.0, 1000 * self.memory.1), ..self }
     }
 
+    /// The directory at the end of an archive is believed when it says how many entries there are, at most 65,535.
+    pub fn archived(self) -> Target {
+        Target { memory: (16 << 20, self.memory.1), ..self }
+    }
+
     pub fn cases(self, cases: u64) -> Target {
         Target { cases, ..self }
     }

@@ -43,6 +43,26 @@ const P: &str = "net p() -> [] { param a: [] = 1; a }\n";
 const Q: &str = "net q() -> [] { param a: [] = 1; a }\n";
 
 #[test]
+fn definitions_get_the_axes_of_a_parameter_by_their_roles() {
+    let found = measures(
+        "net a() -> [A: 3, B: 4] { param W: [fan_out: 3, fan_in: 4] = normal(std: 3); W }
+         train {
+             minimize sum(a()^2) + group_lasso(a) + mean(y) * 0 over a
+             on       d
+             using    sgd(lr: 0)
+             keep     unit_norm for a
+             measure  kept = max(abs(norm(a() over B) - 1)), by_role = max(abs(norm(a.W over fan_in) - 1)),
+                      lasso = group_lasso(a), rows = sum(norm(a.W over fan_in))
+             steps    1
+         }",
+    );
+    close(&found["kept"], 0.0, "the weights into each unit");
+    close(&found["by_role"], 0.0, "the same by the path");
+    close(&found["lasso"], 3.0, "norms of three units");
+    close(&found["rows"], 3.0, "the same written out");
+}
+
+#[test]
 fn constraints_hold_after_every_step_whatever_the_rule() {
     for rule in ["momentum(lr: 0.5)", "adam(lr: 0.3)", "sgd(lr: 2)"] {
         let told = events(
@@ -78,6 +98,49 @@ fn constraints_hold_after_every_step_whatever_the_rule() {
             assert!(value("b") <= tolerance && value("s") <= tolerance, "{rule}, step {step}: {found}");
             assert!(value("low") >= -0.25 && value("high") <= 0.5, "{rule}, step {step}: {found}");
         }
+    }
+}
+
+/// The norm of a tensor, that of all tensors, and signs.
+#[test]
+fn balls_and_signs_hold_after_every_step_whatever_the_rule() {
+    for rule in ["nesterov(lr: 0.5)", "rmsprop(lr: 0.3)", "lion(lr: 0.2)", "sgd(lr: 2)"] {
+        let told = events(
+            &folder(),
+            &format!(
+                "net f(x: [N, 3]) -> [N] {{
+                     hidden = dense(x, 4, init: normal(std: 3))
+                     affine(tanh(hidden), init: ones)
+                 }}
+                 net g(x: [N, 3]) -> [N] {{
+                     hidden = dense(x, 4, init: normal(std: 3))
+                     affine(tanh(hidden), init: ones)
+                 }}
+                 net s(x: [N, 3]) -> [N] = affine(x, init: normal(std: 2))
+                 train {{
+                     minimize mse(f(x), y) + mse(g(x), y) + mse(s(x), y)
+                     on       d
+                     using    {rule}
+                     keep     frobenius(bound: 0.8) for f.hidden.W
+                     keep     ball(bound: 1.1) for g
+                     keep     non_negative for s
+                     measure  f = norm(f.hidden.W), g = sqrt(sum(g^2)), s = min(s.affine.w)
+                     epochs   60
+                     stop     when d loss has not improved for 500 epochs
+                 }}"
+            ),
+        );
+        let steps: Vec<&Value> = told.iter().filter(|e| e["event"] == "epoch").map(|e| &e["valid"]).collect();
+        assert_eq!(steps.len(), 60);
+        let value = |found: &Value, name: &str| found[name].as_f64().unwrap_or_else(|| panic!("{found}"));
+        for (step, found) in steps.iter().enumerate() {
+            let held = value(found, "f") <= 0.8 + 1e-12 && value(found, "g") <= 1.1 + 1e-12 && value(found, "s") >= 0.0;
+            assert!(held, "{rule}, step {step}: {found}");
+        }
+        // They bind: this is no test of small parameters.
+        assert!(steps.iter().any(|found| value(found, "f") > 0.799), "{rule}");
+        assert!(steps.iter().any(|found| value(found, "g") > 1.099), "{rule}");
+        assert!(steps.iter().any(|found| value(found, "s") == 0.0), "{rule}");
     }
 }
 
@@ -175,6 +238,14 @@ fn schedules_count_steps_and_epochs() {
         ("cosine(step, start: 0.1, tau: 30)", sum(&|k| 0.05 * (1.0 + (pi * (k / 30.0).min(1.0)).cos()))),
         ("cosine_restarts(step, start: 0.1, tau: 8)", sum(&|k| 0.05 * (1.0 + (pi * ((k % 8.0) / 8.0)).cos()))),
         ("0.1 * warm_up(step, tau: 16)", sum(&|k| 0.1 * ((k + 1.0) / 16.0).min(1.0))),
+        (
+            "one_cycle(step, peak: 0.2, tau: 40, rise: 0.25)",
+            sum(&|k| {
+                let wave = |from: f64, to: f64, a: f64| to + (from - to) * (1.0 + (pi * a.min(1.0)).cos()) / 2.0;
+                if k < 10.0 { wave(0.008, 0.2, k / 10.0) } else { wave(0.2, 0.00002, (k - 10.0) / 30.0) }
+            }),
+        ),
+        ("0.1 * turn(step, of: 3, which: 1)", sum(&|k| if k % 3.0 == 1.0 { 0.1 } else { 0.0 })),
         ("0.1 * (step + 2 * epoch)", sum(&|k| 0.1 * (k + 2.0 * (k / 10.0).floor()))),
     ];
     for (rate, expected) in cases {

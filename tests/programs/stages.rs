@@ -1,6 +1,7 @@
 //! The stages from text to compiled code, as the tests of this folder use them, and the comparison of results.
 
 use crate::generator::{RandomProgram, Values};
+use dlc::check::typed::Counter;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
 use dlc::codegen;
 use dlc::elaborate::{self, Model, elaborate};
@@ -9,23 +10,28 @@ use dlc::optimize::{self, optimize};
 use dlc::runtime::{Machine, Memory};
 use dlc::scalar::random::Key;
 use dlc::schedule::{self, schedule};
-use dlc::source::{Files, render};
-use dlc::syntax::{ast, parse};
+use dlc::source::{Diagnostic, FileId, Files, render};
+use dlc::syntax::{TokenKind, ast, normalise, parse, tokenize};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 pub type Tensors = BTreeMap<String, Tensor>;
 
 /// The graphs of a program, or what the front end says against it.
 pub fn model(program: &RandomProgram, dtype: DType) -> Result<Model, String> {
-    let mut files = Files::default();
-    let file = files.add("random.dl", program.text.clone());
-    let (tree, errors) = parse(file, &program.text);
+    let told = |errors: &[Diagnostic]| {
+        let mut files = Files::default();
+        check::prelude(&mut files);
+        files.add("random.dl", program.text.clone());
+        render(&files, errors, false)
+    };
+    let library = library();
+    let (tree, errors) = parse(library.next, &program.text);
     if !errors.is_empty() {
-        return Err(render(&files, &errors, false));
+        return Err(told(&errors));
     }
-    let prelude = check::prelude(&mut files);
-    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let needed = library.needed(&program.text);
     let columns = program.columns.iter().map(|c| ColumnSchema {
         name: c.name.to_string(),
         axes: c.axes.clone(),
@@ -35,11 +41,70 @@ pub fn model(program: &RandomProgram, dtype: DType) -> Result<Model, String> {
         },
     });
     let schema = Schema { rows: 3 * program.rows, columns: columns.collect() };
-    let (typed, errors) = check::check(&prelude, &tree, &Schemas::from([("d".into(), schema)]), &[]);
+    let needed: Vec<&ast::File> = needed.iter().collect();
+    let (typed, errors) = check::check(&needed, &tree, &Schemas::from([("d".into(), schema)]), &[]);
     if !errors.is_empty() {
-        return Err(render(&files, &errors, false));
+        return Err(told(&errors));
     }
-    elaborate(&typed, elaborate::Options { dtype }).map_err(|e| render(&files, &[e], false))
+    elaborate(&typed, elaborate::Options { dtype }).map_err(|e| told(&[e]))
+}
+
+/// The standard library, parsed once, and what each item of it mentions.
+struct Library {
+    files: Vec<ast::File>,
+    /// The file of a program that is read after it.
+    next: FileId,
+    /// For each name, the items that define it: file, item, and the words in it.
+    items: BTreeMap<String, Vec<(usize, usize, BTreeSet<String>)>>,
+}
+
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let mut texts = Files::default();
+        let files = check::prelude(&mut texts);
+        let mut items: BTreeMap<String, Vec<_>> = BTreeMap::new();
+        for (f, file) in files.iter().enumerate() {
+            for (k, item) in file.items.iter().enumerate() {
+                let name = match &item.kind {
+                    ast::ItemKind::Definition(definition) => &definition.name.text,
+                    ast::ItemKind::Constant(constant) => &constant.name.text,
+                    other => panic!("the library holds definitions and constants, not {other:?}"),
+                };
+                let text = &texts.text(item.span.file)[item.span.start as usize..item.span.end as usize];
+                items.entry(name.clone()).or_default().push((f, k, words(text)));
+            }
+        }
+        Library { next: FileId(files.len() as u32), files, items }
+    })
+}
+
+impl Library {
+    /// The files with the items that a text may mean, and those that these may mean: to check all the others would take
+    /// longer than everything else.
+    fn needed(&self, text: &str) -> Vec<ast::File> {
+        let mut waiting: Vec<String> = words(text).into_iter().collect();
+        let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
+        let mut taken = BTreeSet::new();
+        while let Some(word) = waiting.pop() {
+            for (file, item, mentioned) in self.items.get(&word).into_iter().flatten() {
+                taken.insert((*file, *item));
+                waiting.extend(mentioned.iter().filter(|word| seen.insert(word.to_string())).cloned());
+            }
+        }
+        let part = |(f, file): (usize, &ast::File)| {
+            let items = file.items.iter().enumerate().filter(|(k, _)| taken.contains(&(f, *k)));
+            ast::File { items: items.map(|(_, item)| item.clone()).collect(), span: file.span }
+        };
+        self.files.iter().enumerate().map(part).collect()
+    }
+}
+
+/// Every name in a text.
+fn words(text: &str) -> BTreeSet<String> {
+    let (tokens, _) = tokenize(FileId::default(), text);
+    let names = tokens.iter().filter(|token| token.kind == TokenKind::Ident);
+    names.map(|token| normalise(&text[token.span.start as usize..token.span.end as usize])).collect()
 }
 
 pub fn bindings(rows: u64) -> Bindings {
@@ -68,6 +133,8 @@ pub fn batch(program: &RandomProgram, dtype: DType, rows: u64, step: i64) -> Ten
     let integer = |value| Tensor::from_i64(DType::I64, Vec::new(), vec![value]);
     tensors.insert("seed".into(), integer(7));
     tensors.insert("step".into(), integer(step));
+    tensors.insert(Counter::Step.input(), integer(step));
+    tensors.insert(Counter::Epoch.input(), integer(step / 2));
     tensors
 }
 

@@ -12,7 +12,9 @@ impl Checker<'_> {
         let of = if sets.is_empty() { None } else { Some(self.selection(sets)?) };
         let (subject, condition) = match &e.kind {
             Ast::Binary { op, left, right } => self.inequality(*op, left, right, e.span)?,
-            Ast::Name(_) | Ast::Call { .. } => (None, Condition::Call(self.rule_call(e, e.span, Kind::Constraint)?)),
+            Ast::Name(_) | Ast::Call { .. } | Ast::Field { .. } => {
+                (None, Condition::Call(self.rule_call(e, e.span, Kind::Constraint)?))
+            }
             _ => return self.no_condition(e.span, "this is none of them"),
         };
         if let (Some(subject), Some(of)) = (&subject, &of) {

@@ -16,6 +16,9 @@ use crate::source::{Diagnostic, Span, codes};
 use crate::syntax::ast::{self, ClauseKind};
 use stopping::Watched;
 
+/// How often a phase without data is looked at if it does not say how often.
+const LOOKS: u64 = 100;
+
 /// The clauses of a phase; those that stand once at most as options.
 #[derive(Default)]
 struct Clauses<'a> {
@@ -43,17 +46,26 @@ pub fn check(
     let clauses = c.clauses(phase);
     let on = clauses.on.and_then(|(rows, beside, _)| c.on(rows, beside, schemas));
     if clauses.on.is_none() {
-        c.columns_unknown = true;
+        c.without_on(schemas);
     }
     c.take_counters();
     let watched = c.take_watches(&clauses.watches);
     let augments = c.augments(&clauses.augments);
+    if let (None, Some((names, _)), false) = (&clauses.on, clauses.augments.first(), c.columns_unknown) {
+        c.rowless(names[0].span, "so there is no column to augment", "add a line such as `on digits.train, batch 64`");
+    }
     let players = c.players(&clauses.players);
     let using = c.rules(&clauses.using);
     let keeps: Vec<_> = clauses.keeps.iter().map(|(e, sets, span)| c.keep(e, sets, *span)).collect();
     let average = clauses.average.map(|(e, span)| c.average(e, span));
     let measures = c.measures(&clauses.measure, players.as_deref().unwrap_or_default());
-    let duration = clauses.duration.map(|(e, epochs, _)| {
+    let duration = clauses.duration.map(|(e, epochs, span)| {
+        // A column that is read has told already that the data is missing.
+        if epochs && clauses.on.is_none() && !c.columns_unknown {
+            let help = "say for how many steps, as in `steps 1000`, or add a line such as `on digits.train, batch 64`";
+            c.rowless(span, "an epoch is one pass through the rows of `on`", help);
+            return (None, epochs);
+        }
         let what = if epochs { "the number of epochs" } else { "the number of steps" };
         (c.positive(e, what), epochs)
     });
@@ -69,7 +81,15 @@ pub fn check(
         (Some(n), false) => Duration::Steps(n),
         (None, _) => return None,
     };
-    let (on, batch, second) = on?;
+    let (on, batch, second) = match clauses.on {
+        Some(_) => on.map(|(rows, batch, second)| (Some(rows), batch, second))?,
+        None => (None, None, None),
+    };
+    let evaluate_every = match (evaluate_every, duration) {
+        (None, Duration::Steps(n)) if on.is_none() => Some(Some(n.div_ceil(LOOKS))),
+        (None, _) => None,
+        (given, _) => given,
+    };
     let column = |local, name: String| match &beside {
         Some((set, locals)) if locals.contains(&local) => {
             Column { local, input: format!("{set}.{name}"), name, beside: true }
@@ -135,7 +155,7 @@ impl Checker<'_> {
                     None => out.evaluate = Some((steps, span)),
                 },
                 ClauseKind::Watch { name, data, metric, patience } => {
-                    out.watches.push(Watched { name, data, metric, patience });
+                    out.watches.push(Watched { name, data: data.as_ref(), metric, patience });
                 }
                 ClauseKind::Stop(stop) => match out.stop {
                     Some((.., first)) => twice.push(("stop", span, first)),
@@ -154,15 +174,16 @@ impl Checker<'_> {
         let ruled = !out.using.is_empty() || (out.players.iter().all(|(p, _)| p.using.is_some()));
         let missing = [
             (out.players.is_empty(), "minimize", "minimize cross_entropy(classifier(x), label)"),
-            (out.on.is_none(), "on", "on digits.train, batch 64"),
             (!ruled || (out.players.is_empty() && out.using.is_empty()), "using", "using adam(lr: 1e-3)"),
-            (out.duration.is_none(), "epochs", "epochs 20"),
+            match out.on {
+                Some(_) => (out.duration.is_none(), "epochs", "epochs 20"),
+                None => (out.duration.is_none(), "steps", "steps 1000"),
+            },
         ];
         for (missing, word, example) in missing {
             if missing {
                 let what = match word {
                     "minimize" => "what to minimize",
-                    "on" => "which data to train on",
                     "using" => "which optimizer to use",
                     _ => "how long to train",
                 };

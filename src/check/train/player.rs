@@ -3,6 +3,7 @@
 use super::super::expression::article;
 use super::super::globals::Global;
 use super::super::scope::Checker;
+use super::super::shape::Substitution;
 use super::super::typed::{DefId, Expr, Kind, Player, Rule, RuleCall};
 use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
@@ -57,15 +58,22 @@ impl Checker<'_> {
 
     /// A definition of this kind by name, with options or without.
     pub(super) fn rule_call(&mut self, e: &ast::Expr, span: Span, kind: Kind) -> Option<RuleCall> {
-        let (name, place, args): (&str, Span, &[ast::Arg]) = match &e.kind {
-            ast::ExprKind::Name(name) => (name, e.span, &[]),
-            ast::ExprKind::Call { callee, args, over: None } => match callee.as_name() {
-                Some(name) => (name, callee.span, args),
-                None => return self.no_rule(kind, e.span, "an expression"),
-            },
+        let (callee, args): (&ast::Expr, &[ast::Arg]) = match &e.kind {
+            ast::ExprKind::Name(_) | ast::ExprKind::Field { .. } => (e, &[]),
+            ast::ExprKind::Call { callee, args, over: None } => (callee, args),
             _ => return self.no_rule(kind, e.span, "an expression"),
         };
-        let def: DefId = match self.global(name) {
+        let place = callee.span;
+        let (found, name) = match &callee.kind {
+            ast::ExprKind::Name(name) => (self.global(name), name.as_str()),
+            // `b.rule`, b being the name under which a file is used.
+            ast::ExprKind::Field { name, .. } => match self.qualified(callee) {
+                Some(found) => (Some(found), name.text.as_str()),
+                None => return self.no_rule(kind, place, "an expression"),
+            },
+            _ => return self.no_rule(kind, place, "an expression"),
+        };
+        let def: DefId = match found {
             Some(Global::Definition(def)) if self.globals.kind(def) == kind => def,
             Some(Global::Definition(def)) => {
                 let other = self.globals.kind(def);
@@ -100,6 +108,10 @@ impl Checker<'_> {
         }
         let options = self.option_values(def, options);
         if options.iter().flatten().any(|o| o.ty.is_error()) {
+            return None;
+        }
+        let callee = &self.definitions[def.0 as usize];
+        if self.breaks(callee, &Substitution::default(), &options, place) {
             return None;
         }
         Some(RuleCall { def, options, span })

@@ -6,9 +6,9 @@ use super::super::scope::{Binding, Checker};
 use super::super::shape::implied_label;
 use super::super::typed::{Axis, Beside, Counter, DataId, Element, Expr, Kind, Origin, Rows, TensorType, Train, Type};
 use crate::ir::{Size, Symbol};
-use crate::source::{Diagnostic, closest, codes};
+use crate::source::{Diagnostic, Span, closest, codes};
 use crate::syntax::ast;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Checker<'_> {
     /// `on a.train, batch 20 with b, batch 80`: the rows of a step, and the columns into scope.
@@ -47,6 +47,41 @@ impl Checker<'_> {
             }
         };
         Some((first?, batch, beside))
+    }
+
+    /// No data: no rows, no columns and no epochs.
+    pub(super) fn without_on(&mut self, schemas: &Schemas) {
+        let mut columns = BTreeMap::new();
+        for set in &self.globals.data {
+            match schemas.get(&set.name) {
+                Some(schema) => columns.extend(schema.columns.iter().map(|c| (c.name.clone(), set.name.clone()))),
+                None => self.columns_unknown = true,
+            }
+        }
+        self.without_data = Some(columns);
+    }
+
+    /// The error for a name that would be known if the phase had data.
+    pub fn wants_data(&mut self, name: &str, span: Span) -> Option<Diagnostic> {
+        let columns = self.without_data.as_ref()?;
+        if let Some(set) = columns.get(name) {
+            let help = format!("add a line such as `on {set}, batch 64`");
+            // Once is enough.
+            self.columns_unknown = true;
+            let error = Diagnostic::new(codes::MISSING_CLAUSE, "this phase has no `on` clause, but reads a column");
+            return Some(error.at(span, format!("`{name}` is a column of `{set}`")).help(help));
+        }
+        (name == "epoch").then(|| {
+            Diagnostic::new(codes::NOT_ALLOWED_HERE, "there are no epochs without data")
+                .at(span, "an epoch is one pass through the rows of `on`")
+                .help("count by `step`")
+        })
+    }
+
+    /// Refuses a clause that speaks of rows where there are none.
+    pub(super) fn rowless(&mut self, span: Span, why: &str, help: &str) {
+        let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "this phase has no data");
+        self.report(error.at(span, why).help(help));
     }
 
     /// `digits` or `digits.train`
@@ -136,7 +171,7 @@ impl Checker<'_> {
     /// `step` and `epoch`, unless something else is called so.
     pub(super) fn take_counters(&mut self) {
         for (counter, name) in Counter::NAMED {
-            if self.global(name).is_some() {
+            if self.global(name).is_some() || (counter == Counter::Epoch && self.without_data.is_some()) {
                 continue;
             }
             let Some(span) = self.globals.train.map(|t| t.keyword) else { return };

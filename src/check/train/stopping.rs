@@ -10,7 +10,7 @@ use crate::syntax::ast;
 /// `watch` as written.
 pub(super) struct Watched<'a> {
     pub name: &'a ast::Name,
-    pub data: &'a ast::Path,
+    pub data: Option<&'a ast::Path>,
     pub metric: &'a ast::Name,
     pub patience: &'a ast::Expr,
 }
@@ -38,7 +38,7 @@ impl Checker<'_> {
     ) -> Option<Vec<Watch>> {
         let mut all = Some(Vec::new());
         for (watched, local) in watches.iter().zip(locals) {
-            let rows = self.rows_of(watched.data, on);
+            let rows = self.looked_at(watched.data, watched.metric, on);
             let metric = self.metric(watched.metric, measures);
             let patience = self.positive(watched.patience, "the patience");
             match (rows, metric, patience, &mut all) {
@@ -52,16 +52,26 @@ impl Checker<'_> {
     }
 
     pub(super) fn stop(&mut self, stop: &ast::Stop, measures: &[Measure], on: Option<Rows>) -> Option<Stop> {
-        let rows = self.rows_of(&stop.data, on);
+        let rows = self.looked_at(stop.data.as_ref(), &stop.metric, on);
         let metric = self.metric(&stop.metric, measures);
         let when = match &stop.when {
             ast::StopWhen::NotImproved { patience, unit } => {
                 let evaluations = *unit == ast::StopUnit::Evaluations;
+                if !evaluations && self.without_data.is_some() {
+                    self.rowless(patience.span, "so it has no epochs", "count the evaluations: `for 10 evaluations`");
+                    return None;
+                }
                 self.positive(patience, "the patience").map(|patience| StopWhen::NotImproved { patience, evaluations })
             }
             ast::StopWhen::Below(bound) => self.globals.number(bound, self.errors).map(StopWhen::Below),
             ast::StopWhen::Above(bound) => self.globals.number(bound, self.errors).map(StopWhen::Above),
         };
+        if let (Some(_), Some(ast::Then::Retrain { data, .. } | ast::Then::Continue { data, .. })) =
+            (&self.without_data, &stop.then)
+        {
+            self.rowless(data.span, "there are no rows to go on with", "end the clause before `then`");
+            return None;
+        }
         let then = match &stop.then {
             None => Some(None),
             Some(ast::Then::Retrain { data, epochs }) => {
@@ -73,6 +83,27 @@ impl Checker<'_> {
             }
         };
         Some(Stop { rows: rows?, metric: metric?, when: when?, then: then? })
+    }
+
+    /// What a clause looks at: rows, or in a phase without data none.
+    fn looked_at(&mut self, path: Option<&ast::Path>, metric: &ast::Name, on: Option<Rows>) -> Option<Option<Rows>> {
+        match (path, self.without_data.is_some()) {
+            (Some(path), false) => self.rows_of(path, on).map(Some),
+            (None, true) => Some(None),
+            (Some(path), true) => {
+                let help = format!("leave the data out: `{}` alone", metric.text);
+                self.rowless(path.span, "there are no rows to look at", &help);
+                None
+            }
+            (None, false) => {
+                let set = on.map_or("digits", |on| &self.globals.data[on.data.0 as usize].name);
+                let error = Diagnostic::new(codes::NOT_ALLOWED_HERE, "this does not say on which rows")
+                    .at(metric.span, "evaluated on what?")
+                    .help(format!("name the data or a part of it: `{set}.valid {}`", metric.text));
+                self.report(error);
+                None
+            }
+        }
     }
 
     /// Rows of the data that the phase trains on: its expressions know the columns of no other.

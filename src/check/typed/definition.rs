@@ -1,6 +1,6 @@
 //! Definitions, their inputs, options and locals, and the statements of their bodies.
 
-use super::{DefId, Expr, Kind, LocalId, Type};
+use super::{DefId, Expr, Kind, LocalId, Require, Requirement, Rows, Type};
 use crate::ir::Symbol;
 use crate::source::Span;
 
@@ -21,6 +21,7 @@ pub struct Definition {
     pub pack_names: Vec<String>,
     pub inputs: Vec<Input>,
     pub options: Vec<OptionInput>,
+    pub requires: Vec<Require>,
     /// Every name bound anywhere in it; temporaries included.
     pub locals: Vec<Local>,
     /// The type of the value. [`Type::Nothing`] for an optimizer.
@@ -32,6 +33,20 @@ pub struct Definition {
     pub optimizer: Option<OptimizerRoles>,
     /// Its parameters and the applications that own parameters or state, by path segment, in order of application.
     pub members: Vec<Member>,
+    /// What a computed constant reads.
+    pub columns: Vec<WholeColumn>,
+    /// What must hold of these columns for the indices taken from them.
+    pub requirements: Vec<Requirement>,
+}
+
+/// Every row of a column of a part, or of all of a data set: a local whose first axis are these rows.
+#[derive(Clone, Debug)]
+pub struct WholeColumn {
+    pub local: LocalId,
+    pub rows: Rows,
+    pub name: String,
+    /// The graph's input that holds it, `digits.train.label`. The symbol of its rows is the part of it before the column.
+    pub input: String,
 }
 
 impl Definition {

@@ -30,6 +30,7 @@ impl Expr {
             | ExprKind::Local(_)
             | ExprKind::Selection(_)
             | ExprKind::Positions
+            | ExprKind::Computed(_)
             | ExprKind::Parameter(_) => {}
             ExprKind::Tuple(values)
             | ExprKind::Elementwise { operands: values, .. }
@@ -39,6 +40,7 @@ impl Expr {
             ExprKind::CallLocal { args, .. } => args.iter().for_each(visit),
             ExprKind::Block(block) => block.for_each_expression(visit),
             ExprKind::Convert(value)
+            | ExprKind::Start(value)
             | ExprKind::ToIndex(value)
             | ExprKind::OneHot(value)
             | ExprKind::SetOf(value)
@@ -54,6 +56,7 @@ impl Expr {
             | ExprKind::Permute { value, .. }
             | ExprKind::Reduce { value, .. }
             | ExprKind::ArgMax { value, .. }
+            | ExprKind::Order { value, .. }
             | ExprKind::ReduceSet { value, .. }
             | ExprKind::Grad { of: value, .. }
             | ExprKind::Evaluate { at: value, .. }
@@ -156,6 +159,12 @@ pub enum ExprKind {
     },
     /// The position of the first largest element along `axis`; the type's element is an index.
     ArgMax {
+        value: Box<Expr>,
+        axis: usize,
+    },
+    /// The positions along `axis` at which its elements stand in ascending order, equal ones as they stood; the type's element is an
+    /// index.
+    Order {
         value: Box<Expr>,
         axis: usize,
     },
@@ -300,6 +309,10 @@ pub enum ExprKind {
     Selection(Selection),
     /// One parameter, a tensor.
     Parameter(ParameterPath),
+    /// A constant that is computed before training.
+    Computed(DefId),
+    /// A tensor as an init: the parameter starts with it, or with it everywhere if it is a number.
+    Start(Box<Expr>),
 }
 
 /// A definition of one float tensor, bound anew to each tensor of a set, see `match_axes`.

@@ -15,6 +15,7 @@
 mod clause;
 mod definition;
 mod expression;
+mod require;
 mod stopping;
 mod train;
 mod ty;
@@ -23,6 +24,7 @@ pub use crate::syntax::ast::Kind;
 pub use clause::*;
 pub use definition::*;
 pub use expression::*;
+pub use require::*;
 pub use stopping::*;
 pub use train::*;
 pub use ty::*;
@@ -56,6 +58,8 @@ pub struct Program {
     /// The prelude's definitions, then the user's; a user's definition hides the prelude's of the same name.
     pub definitions: Vec<Definition>,
     pub constants: Vec<Constant>,
+    /// The constants that are computed, in the order of their names: definitions without inputs.
+    pub computed: Vec<DefId>,
     pub data: Vec<DataSet>,
     pub train: Option<Training>,
     pub search: Option<Search>,

@@ -6,7 +6,8 @@ use crate::source::Span;
 /// `stop when ROWS METRIC …`
 #[derive(Clone, Debug)]
 pub struct Stop {
-    pub rows: Rows,
+    /// `None` in a phase without data.
+    pub rows: Option<Rows>,
     pub metric: StopMetric,
     pub when: StopWhen,
     pub then: Option<Then>,
@@ -45,7 +46,8 @@ pub enum Then {
 pub struct Watch {
     pub local: LocalId,
     pub name: String,
-    pub rows: Rows,
+    /// As in [`Stop`].
+    pub rows: Option<Rows>,
     pub metric: StopMetric,
     pub patience: u64,
 }
@@ -80,6 +82,9 @@ pub enum Choices {
     /// Between two numbers; `log`: their logarithms are.
     Between { low: f64, high: f64, log: bool },
 }
+
+/// The part that a run of a cross-validation does not train on.
+pub const HELD_OUT: &str = "fold";
 
 /// Why a program is run more than once.
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -99,7 +99,8 @@ pub struct Train {
     pub augments: Vec<Augment>,
     /// At least one.
     pub players: Vec<Player>,
-    pub on: Rows,
+    /// `None`: no data, and so no columns, batches, epochs or parts.
+    pub on: Option<Rows>,
     /// Rows in a batch; `None`: all.
     pub batch: Option<u64>,
     pub in_order: bool,
@@ -113,13 +114,16 @@ pub struct Train {
     /// Scalars, or tensors of known size that metrics give, reported for every part.
     pub measures: Vec<Measure>,
     pub duration: Duration,
-    /// Steps between evaluations; `None`: each epoch ends with one.
+    /// Steps between evaluations; `None`: each epoch ends with one. Never `None` without data.
     pub evaluate_every: Option<u64>,
     pub watches: Vec<Watch>,
     pub stop: Option<Stop>,
 }
 
 impl Train {
+    /// What stands for the part in the figures of a phase without data.
+    pub const VALUE: &str = "value";
+
     /// The rows of a batch.
     pub fn batch_symbol() -> Symbol {
         Symbol::new("N")

@@ -92,17 +92,20 @@ impl Fixture {
     }
 
     pub fn program(&self, capacity: &Bindings) -> Program {
+        let step = Step {
+            name: "kernel".into(),
+            origin: Origin::default(),
+            fused: Vec::new(),
+            work: Work::Kernel(self.kernel.clone()),
+        };
+        let (steps, waves) = crate::schedule::waves::waves(vec![step], &self.buffers);
         Program {
             dtype: self.dtype,
             symbols: capacity.keys().cloned().collect(),
             capacity: capacity.clone(),
             buffers: self.buffers.clone(),
-            steps: vec![Step {
-                name: "kernel".into(),
-                origin: Origin::default(),
-                fused: Vec::new(),
-                work: Work::Kernel(self.kernel.clone()),
-            }],
+            steps,
+            waves,
             outputs: Vec::new(),
             arena: 0,
         }
@@ -138,7 +141,7 @@ pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 fn run_on(program: &Program, contents: &[Vec<u8>], cpu: Cpu, threads: usize) -> Vec<Vec<u8>> {
     let compiled =
-        compile(program, &Options { verify: true, cpu, threads, wide_from: 0, shared_from: 0, ..Options::default() })
+        compile(program, &Options { verify: true, cpu, threads, wide_from: 0, fork_ns: 0, ..Options::default() })
             .unwrap();
     let mut out = Vec::new();
     for front in [false, true] {

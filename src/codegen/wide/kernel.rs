@@ -10,11 +10,11 @@ use super::code::{Code, Condition, Inst, Number, V};
 use super::lanes::Lanes;
 use super::writer::{Address, Binary};
 use crate::codegen::kernel::visit_sizes;
-use crate::codegen::share::shared_loop;
 use crate::codegen::{CodegenError, TableLayout};
 use crate::ir::{Atom, DType, Size};
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Loop, Stmt, Store, ValueId};
 use crate::schedule::program::{BufferId, Program};
+use crate::schedule::waves::shared_loop;
 use iced_x86::Register;
 use std::collections::BTreeMap;
 

@@ -14,6 +14,7 @@ mod pack;
 pub(super) mod peak;
 pub(super) mod product;
 mod reduce;
+mod turn;
 mod writer;
 
 /// The width of vectors.

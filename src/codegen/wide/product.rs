@@ -2,11 +2,12 @@
 //!
 //! Input: a [`Shape`] with addresses. Output: `out = lhs · rhs`, or added to it. Invariant: every element is summed over
 //! `k` in pieces of [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its bits depend on
-//! `k` alone, not on blocks, threads or the width of vectors.
+//! `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
 use super::micro::{self, Block, MicroKernel};
 use super::pack::{Matrix, pack};
+use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
@@ -20,13 +21,21 @@ use std::sync::OnceLock;
 const DEPTH: usize = 256;
 /// Columns of the right operand packed at a time: with [`DEPTH`] rows they fill half of a small second-level cache.
 const PACKED_COLUMNS: usize = 512;
+/// Bytes of the right operand that rows of blocks go through at a time, where it is not packed: they stay in a second-level
+/// cache, and every row of the left operand is read in long runs.
+const RUN_BYTES: usize = 256 << 10;
+/// Blocks of rows from which packing costs less than it saves.
+const PACKED_FROM: usize = 8;
+/// Floats from the first to the last row of a right operand beyond which it is not sure to stay in a second-level cache:
+/// reading it once, in long runs, saves more.
+const FAR: usize = 256 << 10;
 /// Multiply-adds from which a product is shared among threads.
 const SHARED_FROM: usize = 1 << 20;
 
 /// The micro-kernels of one width: by rows, then by vectors.
 pub struct Kernels {
-    simd: Simd,
-    rows: usize,
+    pub simd: Simd,
+    pub rows: usize,
     vectors: usize,
     functions: Vec<MicroKernel>,
     /// Keeps the code alive.
@@ -118,6 +127,9 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
     if shape.m == 0 || shape.n == 0 {
         return;
     }
+    let turned = is_less(kernels, shape);
+    let other = turn(shape);
+    let (shape, lhs, rhs) = if turned { (&other, rhs, lhs) } else { (shape, lhs, rhs) };
     let work = shape.m.saturating_mul(shape.n).saturating_mul(shape.k);
     let threads = if work < SHARED_FROM { 1 } else { shape.threads };
     for batch in 0..shape.batch as isize {
@@ -133,6 +145,13 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
         };
         job.share(threads);
     }
+}
+
+/// The transposed product: rows are columns, and left is right.
+fn turn(shape: &Shape) -> Shape {
+    let turned = |s: &[isize; 3]| [s[0], s[2], s[1]];
+    let (out, lhs, rhs) = (turned(&shape.out), turned(&shape.rhs), turned(&shape.lhs));
+    Shape { m: shape.n, n: shape.m, out, lhs, rhs, ..*shape }
 }
 
 impl Job<'_> {
@@ -159,8 +178,13 @@ impl Job<'_> {
     /// Whether the right operand is packed for this many rows: where its columns do not lie side by side, and where
     /// enough rows use it again.
     fn packs(&self, rows: usize) -> bool {
-        self.shape.rhs[2] != 1 && self.shape.n > 1
-            || rows > 2 * self.kernels.rows && self.shape.n > self.kernels.width()
+        let blocks = rows / self.kernels.rows;
+        let from = match self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) {
+            floats if floats > 2 * FAR => 0,
+            floats if floats > FAR => PACKED_FROM / 2,
+            _ => PACKED_FROM,
+        };
+        self.shape.rhs[2] != 1 && self.shape.n > 1 || blocks >= from && self.shape.n > self.kernels.width()
     }
 
     /// # Safety
@@ -170,9 +194,10 @@ impl Job<'_> {
         let packs = self.packs(rows.len());
         for start in columns.clone().step_by(PACKED_COLUMNS) {
             let columns = start..columns.end.min(start + PACKED_COLUMNS);
+            let run = if packs { DEPTH } else { (RUN_BYTES / (4 * columns.len()) / DEPTH).max(1) * DEPTH };
             let mut at = 0;
             loop {
-                let depth = DEPTH.min(k - at);
+                let depth = at..k.min(at + run);
                 // SAFETY: the elements are within the operand.
                 let right = unsafe {
                     let start =
@@ -182,18 +207,18 @@ impl Job<'_> {
                 if packs {
                     team::with_workspace(|buffer| {
                         // SAFETY: the buffer holds `DEPTH` rows of all panels of so many columns.
-                        unsafe { pack(right, depth, columns.len(), width, buffer.as_mut_ptr()) };
-                        let panel = |number: usize| (buffer[number * depth * width..].as_ptr(), width as isize);
+                        unsafe { pack(right, depth.len(), columns.len(), width, buffer.as_mut_ptr()) };
+                        let panel = |number: usize| (buffer[number * depth.len() * width..].as_ptr(), width as isize);
                         // SAFETY: passed on.
-                        unsafe { self.panels(&rows, &columns, at, depth, &panel) }
+                        unsafe { self.panels(&rows, &columns, &depth, &panel) }
                     });
                 } else {
                     // SAFETY: panel starts are elements of the operand.
                     let panel = |number: usize| (unsafe { right.start.add(number * width) }, right.row);
                     // SAFETY: passed on.
-                    unsafe { self.panels(&rows, &columns, at, depth, &panel) }
+                    unsafe { self.panels(&rows, &columns, &depth, &panel) }
                 }
-                at += depth;
+                at = depth.end;
                 if at >= k {
                     break;
                 }
@@ -201,7 +226,7 @@ impl Job<'_> {
         }
     }
 
-    /// All blocks of these rows and columns, for `depth` positions of `k` from `at`.
+    /// All blocks of these rows and columns, for some positions of `k`.
     ///
     /// # Safety
     /// As for `part`; `panel` gives the address and the row stride of each panel of the right operand.
@@ -209,12 +234,13 @@ impl Job<'_> {
         &self,
         rows: &Range<usize>,
         columns: &Range<usize>,
-        at: usize,
-        depth: usize,
+        depth: &Range<usize>,
         panel: &dyn Fn(usize) -> (*const f32, isize),
     ) {
         let (width, lanes) = (self.kernels.width(), self.kernels.simd.lanes());
         let (lhs, out) = (&self.shape.lhs, &self.shape.out);
+        // Where columns of `out` do not lie side by side, a block goes through a tile.
+        let mut tile = (out[2] != 1).then(Tile::new);
         for (number, column) in columns.clone().step_by(width).enumerate() {
             let here = width.min(columns.end - column);
             let vectors = here.div_ceil(lanes);
@@ -225,23 +251,43 @@ impl Job<'_> {
             for block in 0..blocks {
                 let cut = |b: usize| rows.start + rows.len() * b / blocks;
                 let (row, end) = (cut(block), cut(block + 1));
-                // SAFETY: the first element of the block and of its operands are within the matrices, and the micro-kernel
-                // reaches no others than those of the block; the mask words cover every count of columns.
-                unsafe {
-                    let call = Block {
-                        lhs: self.lhs.offset(row as isize * lhs[1] + at as isize * lhs[2]).cast(),
-                        lhs_row: lhs[1] * 4,
-                        lhs_column: lhs[2] * 4,
-                        rhs: rhs.cast(),
-                        rhs_row: rhs_row * 4,
-                        out: self.out.offset(row as isize * out[1] + column as isize).cast(),
-                        out_row: out[1] * 4,
-                        k: depth,
-                        accumulate: usize::from(at > 0 || self.shape.accumulate != 0),
-                        mask: (1 << last) - 1,
-                        mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
+                // SAFETY: the first element of the block is within the matrix.
+                let place = unsafe { self.out.offset(row as isize * out[1] + column as isize * out[2]) };
+                let mut at = depth.start;
+                loop {
+                    let piece = DEPTH.min(depth.end - at);
+                    let adds = at > 0 || self.shape.accumulate != 0;
+                    let (to, to_row, accumulate) = match &mut tile {
+                        Some(tile) => (tile.start(), Tile::ROW as isize, false),
+                        None => (place, out[1], adds),
                     };
-                    self.kernels.get(end - row, vectors)(&call);
+                    // SAFETY: the first element of the block and of its operands are within the matrices, and the
+                    // micro-kernel reaches no others than those of the block, which a tile has room for; the mask words
+                    // cover every count of columns.
+                    unsafe {
+                        let call = Block {
+                            lhs: self.lhs.offset(row as isize * lhs[1] + at as isize * lhs[2]).cast(),
+                            lhs_row: lhs[1] * 4,
+                            lhs_column: lhs[2] * 4,
+                            rhs: rhs.offset((at - depth.start) as isize * rhs_row).cast(),
+                            rhs_row: rhs_row * 4,
+                            out: to.cast(),
+                            out_row: to_row * 4,
+                            k: piece,
+                            accumulate: usize::from(accumulate),
+                            mask: (1 << last) - 1,
+                            mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
+                        };
+                        self.kernels.get(end - row, vectors)(&call);
+                    }
+                    at += piece;
+                    if let Some(tile) = &mut tile {
+                        // SAFETY: the block is within `out`, whose rows lie side by side.
+                        unsafe { tile.put(end - row, here, place, out[2], adds) };
+                    }
+                    if at >= depth.end {
+                        break;
+                    }
                 }
             }
         }

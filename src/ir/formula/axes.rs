@@ -207,6 +207,7 @@ fn join_operands(graph: &Graph, id: NodeId, merge: &mut Merge) {
         Op::ArgMax(r) => {
             aligned(operands[0], &mut kept(rank(operands[0]), &[r.axis]).into_iter().enumerate().map(|(k, a)| (a, k)))
         }
+        Op::Order(_) => aligned(operands[0], &mut (0..rank(operands[0])).map(|k| (k, k))),
         Op::Contraction(c) => {
             let (l, r) = (operands[0], operands[1]);
             let (lf, rf) = c.free(rank(l), rank(r));

@@ -300,6 +300,7 @@ impl<'g> Listing<'g> {
                 Form::new(Kind::MatMul(Box::new(left), Box::new(updates)), &axes)
             }
             Op::Random(_) => Form::call("uniform", vec![self.like(id)], &axes),
+            Op::Order(_) => Form::call("order", vec![self.whole(operands[0])], &axes),
             Op::ArgMax(r) => {
                 let axis = r.axis;
                 self.reduction(id, "argmax", operands[0], &[axis])

@@ -35,6 +35,7 @@ mod identity;
 mod sum;
 mod max;
 mod argmax;
+mod order;
 mod contraction;
 mod broadcast;
 mod permute;
@@ -75,6 +76,7 @@ pub use logic::{And, Not, Or};
 pub use max::ReduceMax;
 pub use mul::Mul;
 pub use neg::Neg;
+pub use order::{Order, ascending};
 pub use permute::Permute;
 pub use pow::Pow;
 pub use random::Random;
@@ -105,6 +107,8 @@ pub enum Lowering {
     /// The same scalar operation for every element.
     Elementwise(ScalarOp),
     Reduction(Reduction),
+    /// The positions of the elements of each row in ascending order.
+    Order,
     Contraction,
     /// The same elements, or zeros, in another arrangement.
     Movement,
@@ -216,7 +220,7 @@ primitives! {
     Input, Constant, SizeOf, Iota,
     Neg, Abs, Sign, Floor, Sqrt, Exp, Log, Log1p, Expm1, Tanh, Sigmoid, Softplus, Erf, Sin, Cos, Not, Convert,
     Add, Sub, Mul, Div, Pow, Maximum, Minimum, Less, LessEqual, Equal, And, Or, Select,
-    ReduceSum, ReduceMax, ArgMax, Contraction,
+    ReduceSum, ReduceMax, ArgMax, Order, Contraction,
     Broadcast, Permute, Reshape, Slice, Pad, Concat, Gather, ScatterAdd, Random, Stop, Tag,
     Scan, While, Call, Project, Gradient, Tangent, Custom,
 }

@@ -2,6 +2,7 @@
 
 mod random;
 mod structure;
+mod waves;
 
 use super::execute::execute;
 use super::{Options, Program, schedule};

@@ -10,7 +10,8 @@ pub struct Search {
     /// How many settings are drawn; all there are without it.
     pub random: Option<Expr>,
     pub ranges: Vec<Range>,
-    pub data: Path,
+    /// `None` where the program has no data.
+    pub data: Option<Path>,
     pub metric: Name,
 }
 
@@ -55,8 +56,8 @@ pub enum ClauseKind {
     Steps { count: Expr },
     /// `stop when digits.valid loss has not improved for 10 epochs`
     Stop(Stop),
-    /// `watch plateau = digits.valid loss, patience 5`
-    Watch { name: Name, data: Path, metric: Name, patience: Expr },
+    /// `watch plateau = digits.valid loss, patience 5`; the data may be left out, as in [`Stop`].
+    Watch { name: Name, data: Option<Path>, metric: Name, patience: Expr },
     /// `evaluate every 50 steps`
     Evaluate { steps: Expr },
     /// `folds 5`
@@ -72,7 +73,8 @@ pub enum ClauseKind {
 /// `digits.valid loss has not improved for 10 epochs, then retrain on digits for as many steps`
 #[derive(Clone, PartialEq, Debug)]
 pub struct Stop {
-    pub data: Path,
+    /// `None` in a phase without data.
+    pub data: Option<Path>,
     pub metric: Name,
     pub when: StopWhen,
     pub then: Option<Then>,

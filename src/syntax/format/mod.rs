@@ -145,7 +145,8 @@ fn lines(text: &str, spelling: Spelling) -> Vec<Line<'_>> {
                 if line.code.is_empty() {
                     first = column;
                 }
-                let text = spelling::spelled(kind, written, tokens.get(k + 1).map(|t| t.kind), spelling);
+                let next = tokens[k + 1..].iter().map(|t| t.kind).find(|kind| !kind.is_trivia());
+                let text = spelling::spelled(kind, written, next, spelling);
                 line.code.push(Piece { kind, text, blank, column: column - first, gap: 0 });
                 blank = false;
             }

@@ -124,6 +124,8 @@ fn blank(
         _ if before == Before::Prefix || before == Before::Tight => false,
         (_, Caret) => false,
         _ if is == Role::Binary || before == Before::Loose => true,
+        // `A.T (b)`, as after `Aᵀ`
+        (Ident, LeftParen) if line.code[k - 1].text == "T" && k > 1 && line.code[k - 2].kind == Dot => piece.blank,
         (Ident, LeftParen) => piece.blank && (context.after_clause_word || detached(line, k)),
         (RightParen | RightBracket | Prime | TransposeMark | Superscript, LeftParen) => piece.blank,
         (Ident, LeftBracket) => piece.blank && context.after_clause_word,

@@ -4,7 +4,7 @@ use super::Spelling;
 use crate::syntax::token::{TokenKind, normalise, with_greek};
 use std::borrow::Cow;
 
-/// The token as it comes out; `next` is the token that touches it.
+/// The token as it comes out; `next` is the one after it, blanks and line ends aside.
 pub(super) fn spelled(kind: TokenKind, text: &str, next: Option<TokenKind>, spelling: Spelling) -> Cow<'_, str> {
     if spelling == Spelling::Kept {
         return match text.strip_prefix('\\') {

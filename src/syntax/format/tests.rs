@@ -92,6 +92,9 @@ fn letters_are_spelled_as_asked() {
         ascii("fn f(θ, Δw) = ∇(J)(θ)ᵀ · θ² ≤ λ²[i]\n"),
         "fn f(theta, Deltaw) = grad(J)(theta).T * theta^2 <= lambda²[i]\n"
     );
+    assert_eq!(ascii("fn f(x) = x² (x)\n"), "fn f(x) = x² (x)\n");
+    assert_eq!(ascii("fn f(x) = xᵀ (x)\n"), "fn f(x) = x.T (x)\n");
+    assert_eq!(ascii("fn f(x) = x.T (x)\n"), "fn f(x) = x.T (x)\n");
 }
 
 #[test]

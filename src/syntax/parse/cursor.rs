@@ -90,6 +90,14 @@ impl<'a> Parser<'a> {
         self.tokens[self.at.saturating_sub(1)].span
     }
 
+    pub(super) fn previous_kind(&self) -> Option<TokenKind> {
+        self.at.checked_sub(1).map(|at| self.tokens[at].kind)
+    }
+
+    pub(super) fn previous_is_word(&self, word: &str) -> bool {
+        self.previous_kind() == Some(TokenKind::Ident) && self.source(self.previous_span()) == word
+    }
+
     pub(super) fn text(&self) -> &'a str {
         self.text_at(0)
     }
@@ -277,7 +285,8 @@ impl<'a> Parser<'a> {
         }
         let mut error = Diagnostic::new(codes::UNEXPECTED_TOKEN, format!("expected {expected}, found {found}"))
             .at(span, format!("expected {expected}"));
-        if !help.is_empty() {
+        let foreign = if span == self.span() { self.foreign() } else { None };
+        if let Some(help) = foreign.or((!help.is_empty()).then_some(help)) {
             error = error.help(help);
         }
         self.report(error)

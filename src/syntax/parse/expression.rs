@@ -131,7 +131,7 @@ impl Parser<'_> {
         let start = self.advance();
         let condition = Box::new(self.expression()?);
         let height = self.height;
-        self.expect(TokenKind::Then, "a choice is written `if c then a else b`")?;
+        self.expect(TokenKind::Then, self.foreign_then())?;
         let (then, otherwise) = self.cases(start, height)?;
         let span = start.to(otherwise.span);
         Ok(Expr { kind: ExprKind::If { condition, then, otherwise }, span })
@@ -160,7 +160,7 @@ impl Parser<'_> {
             let error = crate::source::Diagnostic::new(codes::MISSING_ELSE, message)
                 .at(self.gap(), "`else` and the value otherwise belong here")
                 .at(start, "this is an expression, so both cases need a value")
-                .help("a choice is written `if c then a else b` or `when training a else b`");
+                .help(self.foreign().unwrap_or("a choice is written `if c then a else b` or `when training a else b`"));
             return Err(self.report(error));
         }
         self.advance();
@@ -245,7 +245,10 @@ impl Parser<'_> {
         };
         let value = self.expression()?;
         if self.is(TokenKind::Assign) {
-            let help = "arguments are named with `:`, as in `lr: 1e-3`";
+            let help = match value.as_name() {
+                Some("axis" | "dim" | "axes") => "axes are named after `over`, as in `sum(x over D)`",
+                _ => "arguments are named with `:`, as in `lr: 1e-3`",
+            };
             return Err(self.unexpected("`,` or `)`", help));
         }
         let span = start.to(value.span);
@@ -295,7 +298,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        let close = self.close(&open, "`,`", "")?;
+        let close = self.close(&open, "`,`", self.foreign_slice())?;
         let span = base.span.to(close);
         self.grow(height)?;
         Ok(Expr { kind: ExprKind::Index { base: Box::new(base), indices }, span })
@@ -398,7 +401,7 @@ impl Parser<'_> {
             TokenKind::Plus if self.starts_line() => {
                 self.unexpected_here(what, "to go on from the line before, end that line with `+`")
             }
-            TokenKind::Star if self.touches_at(0) => self.unexpected(what, "powers are written `x^2`"),
+            TokenKind::Colon if self.slices() => self.unexpected(what, self.foreign_slice()),
             TokenKind::LeftBrace => self.unexpected(what, "parts of an expression are grouped with `( )`"),
             TokenKind::LeftBracket => self.unexpected(what, "`[ ]` follows a value, to index it, or stands in types"),
             _ => self.unexpected(what, ""),

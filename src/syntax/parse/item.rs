@@ -5,8 +5,8 @@ use super::expression::unescape;
 use super::{Failed, Parsed};
 use crate::source::codes;
 use crate::syntax::ast::{
-    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Split,
-    Standardize, Use,
+    Block, Constant, Data, Definition, Derivative, ExprKind, Input, Item, ItemKind, Kind, OptionInput, Part, Require,
+    Split, Standardize, Use,
 };
 use crate::syntax::token::TokenKind;
 
@@ -101,18 +101,7 @@ impl Parser<'_> {
             "use" => self.used().map(ItemKind::Use),
             _ => {
                 let message = format!("expected an item, found {}", self.found());
-                let help = match word {
-                    "def" | "function" | "func" | "let" => "functions are written `fn name(x) = …`",
-                    "model" | "network" | "class" => "networks are written `net name(x: [N, 64]) -> [N, 10] { … }`",
-                    "import" | "include" | "from" => {
-                        "the library's definitions are there without an import; those of another file by \
-                         `use \"file.dl\"`"
-                    }
-                    _ => {
-                        "an item is a definition (`fn`, `layer`, `net`, `loss`, …), `data`, `split`, `standardize`, `train` or a \
-                         constant `name = …`"
-                    }
-                };
+                let help = self.foreign_item(word);
                 Err(self.error(codes::UNKNOWN_ITEM, &message, self.span(), "not the start of an item", help))
             }
         }
@@ -133,13 +122,34 @@ impl Parser<'_> {
         let options = self.options()?;
         self.close_signature(&open)?;
         let result = if self.accept(TokenKind::Arrow).is_some() { Some(self.type_()?) } else { None };
+        let requires = self.requires()?;
         let body = self.body("the body follows: `= expression` or `{ … }`")?;
         let derivative = if self.is_word("derivative") && self.kind_at(1) == TokenKind::LeftParen {
             Some(self.derivative()?)
         } else {
             None
         };
-        Ok(Definition { kind, kind_span, name, inputs, options, result, body, derivative })
+        Ok(Definition { kind, kind_span, name, inputs, options, result, requires, body, derivative })
+    }
+
+    /// `requires G divides C, drop < 1`
+    fn requires(&mut self) -> Parsed<Vec<Require>> {
+        let mut requires = Vec::new();
+        if self.accept_word("requires").is_none() {
+            return Ok(requires);
+        }
+        loop {
+            let value = self.expression()?;
+            let divides = match self.accept_word("divides") {
+                Some(_) => Some(self.expression()?),
+                None => None,
+            };
+            let span = value.span.to(self.previous_span());
+            requires.push(Require { value, divides, span });
+            if self.accept(TokenKind::Comma).is_none() {
+                return Ok(requires);
+            }
+        }
     }
 
     /// `= expression` or `{ … }`.

@@ -8,6 +8,7 @@
 
 mod cursor;
 mod expression;
+mod foreign;
 mod item;
 mod repeat;
 mod search;

@@ -32,8 +32,7 @@ impl Parser<'_> {
         }
         self.close(&open, "", "")?;
         self.expect_word("by", HELP)?;
-        let data = self.path("the name of the data", HELP)?;
-        let metric = self.expect_name("`loss` or the name of a metric", HELP)?;
+        let (data, metric) = self.looked_at(HELP)?;
         Ok(Search { keyword, random, ranges, data, metric })
     }
 

@@ -2,7 +2,7 @@
 
 use super::Parsed;
 use super::cursor::Parser;
-use crate::syntax::ast::{ClauseKind, Stop, StopUnit, StopWhen, Then};
+use crate::syntax::ast::{ClauseKind, Name, Path, Stop, StopUnit, StopWhen, Then};
 use crate::syntax::token::TokenKind;
 
 const STOP_HELP: &str = "write `stop when digits.valid loss has not improved for 10 epochs`";
@@ -16,8 +16,7 @@ impl Parser<'_> {
     /// After `stop`.
     pub(super) fn stop(&mut self) -> Parsed<ClauseKind> {
         self.expect(TokenKind::When, STOP_HELP)?;
-        let data = self.path("the name of the data", STOP_HELP)?;
-        let metric = self.expect_name("`loss` or the name of a metric", STOP_HELP)?;
+        let (data, metric) = self.looked_at(STOP_HELP)?;
         let when = match self.kind() {
             TokenKind::Less | TokenKind::LessEqual => {
                 self.advance();
@@ -67,11 +66,23 @@ impl Parser<'_> {
     pub(super) fn watch(&mut self) -> Parsed<ClauseKind> {
         let name = self.expect_name("the name of the count", WATCH_HELP)?;
         self.expect(TokenKind::Assign, WATCH_HELP)?;
-        let data = self.path("the name of the data", WATCH_HELP)?;
-        let metric = self.expect_name("`loss` or the name of a metric", WATCH_HELP)?;
+        let (data, metric) = self.looked_at(WATCH_HELP)?;
         self.expect(TokenKind::Comma, WATCH_HELP)?;
         self.expect_word("patience", WATCH_HELP)?;
         Ok(ClauseKind::Watch { name, data, metric, patience: self.expression()? })
+    }
+
+    /// `digits.valid loss`, or `loss` alone where there is no data.
+    pub(super) fn looked_at(&mut self, help: &str) -> Parsed<(Option<Path>, Name)> {
+        let mut data = self.path("the name of the data", help)?;
+        let named = self.is(TokenKind::Ident) && !self.breaks();
+        // A measure may be called `has`.
+        let has_not = self.is_word("has") && self.kind_at(1) == TokenKind::Not;
+        if data.parts.len() == 1 && (!named || has_not) {
+            return Ok((None, data.parts.remove(0)));
+        }
+        let metric = self.expect_name("`loss` or the name of a metric", help)?;
+        Ok((Some(data), metric))
     }
 
     /// After `evaluate`.

@@ -69,6 +69,10 @@ impl Parser<'_> {
             let help = format!("what belongs to `{word}` stands on the same line");
             return Err(self.unexpected("the rest of the clause", &help));
         }
+        if matches!(self.kind(), TokenKind::Colon | TokenKind::Assign) {
+            let help = format!("a clause is its word and what belongs to it, without {}: `{word} …`", self.kind());
+            return Err(self.unexpected("the rest of the clause", &help));
+        }
         match word {
             "minimize" | "maximize" => self.player(word == "maximize"),
             "on" => self.on(),
@@ -158,6 +162,9 @@ impl Parser<'_> {
             let comma = self.accept(TokenKind::Comma).is_some();
             if self.is_word("batch") && batch.is_none() && comma {
                 self.advance();
+                if matches!(self.kind(), TokenKind::Colon | TokenKind::Assign) {
+                    return Err(self.unexpected("the number of rows", help));
+                }
                 batch = Some(self.expression()?);
             } else if self.is_word("in") && !in_order {
                 self.advance();

@@ -52,8 +52,9 @@ impl Parser<'_> {
         }
         if !known.contains(&self.text()) {
             let (message, span) = (format!("`{}` is not a type", self.text()), self.span());
-            let help = "types are `[N, 64]` (`[]` for a scalar), `index(K)[N]`, `bool[N]`, `int[N]`, `params`, \
+            let types = "types are `[N, 64]` (`[]` for a scalar), `index(K)[N]`, `bool[N]`, `int[N]`, `params`, \
                         `objective` and functions `[N, D] -> [N, K]`";
+            let help = self.foreign_type().unwrap_or(types);
             return Err(self.error(codes::UNKNOWN_TYPE, &message, span, "not a type", help));
         }
         let word = self.text();

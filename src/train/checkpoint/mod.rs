@@ -6,9 +6,12 @@
 
 mod seal;
 
+#[cfg(test)]
+mod faults;
+
 pub use seal::{Damage, open, seal};
 
-use crate::data;
+use crate::data::{self, Disk};
 use crate::ir::Tensor;
 use crate::source::{Diagnostic, codes};
 use serde::Serialize;
@@ -17,13 +20,23 @@ use std::path::Path;
 
 /// Writes a checkpoint beside the old one and puts it in its place.
 pub fn save<T: Serialize>(path: &Path, about: &T, tensors: &[(String, Tensor)]) -> Result<(), Diagnostic> {
+    save_on(&data::Machine, path, about, tensors)
+}
+
+fn save_on<D: Disk, T: Serialize>(
+    disk: &D,
+    path: &Path,
+    about: &T,
+    tensors: &[(String, Tensor)],
+) -> Result<(), Diagnostic> {
     let unwritable = |reason: String| {
         let message = format!("{} cannot be written: {reason}", path.display());
-        Diagnostic::new(codes::UNWRITABLE_FILE, message).help("what was saved there before is still there")
+        Diagnostic::new(codes::UNWRITABLE_FILE, message)
+            .help("what was saved there before stays until all of the new is there")
     };
     let about = serde_json::to_string(about).map_err(|e| unwritable(e.to_string()))?;
     let bytes = seal(&about, tensors).map_err(|e| unwritable(e.to_string()))?;
-    data::replace(path, |out| out.write_all(&bytes)).map_err(|e| match *e.problem {
+    data::replace_on(disk, path, |out| out.write_all(&bytes)).map_err(|e| match *e.problem {
         data::Problem::Unwritable { reason } => unwritable(reason),
         _ => unwritable(e.message()),
     })
@@ -32,7 +45,12 @@ pub fn save<T: Serialize>(path: &Path, about: &T, tensors: &[(String, Tensor)]) 
 /// Reads a checkpoint; fails unless it is exactly what was saved.
 pub fn load<T: DeserializeOwned>(path: &Path) -> Result<(T, Vec<(String, Tensor)>), Diagnostic> {
     let bytes = data::read(path).map_err(|e| {
-        let diagnostic = Diagnostic::new(e.code(), format!("cannot read {}: {}", path.display(), e.message()));
+        let reason = match &*e.problem {
+            data::Problem::Unreadable { reason, .. } => reason.clone(),
+            data::Problem::NotAFile => "it is not a regular file".to_owned(),
+            _ => e.message(),
+        };
+        let diagnostic = Diagnostic::new(e.code(), format!("cannot read {}: {reason}", path.display()));
         match e.help() {
             Some(help) if matches!(&*e.problem, data::Problem::Unreadable { similar: Some(_), .. }) => {
                 diagnostic.help(help)

@@ -12,13 +12,12 @@
 //! is near a kink, and skipped and counted, if they converge at none (a perturbation crosses a corner of `relu`,
 //! `abs` or `max` however small it is). The point is the same before and after.
 
-mod differences;
 mod report;
 
 pub use report::{Checked, ParameterReport, Report};
 
+use crate::autodiff::differences::slope;
 use crate::scalar::random::Key;
-use differences::slope;
 use std::collections::BTreeSet;
 
 /// A tensor that the gradient is taken by.

@@ -54,6 +54,9 @@ pub struct Config {
     /// The file of the starting values, if they were given.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub init: Option<String>,
+    /// Which run of a search it is, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trial: Option<u64>,
     /// Every constant of the program with its value.
     pub constants: BTreeMap<String, serde_json::Value>,
     #[serde(flatten)]
@@ -278,6 +281,7 @@ mod tests {
             directory: "../..".into(),
             threads: 2,
             init: None,
+            trial: Some(3),
             constants: BTreeMap::new(),
             identity: identity(),
         };

@@ -4,9 +4,14 @@
 //! runs/digits/model.dl            the program as it was, and the modules it uses
 //!             config.json         settings, constants, versions, the data's sizes and checksums
 //!             metrics.csv, .jsonl a row for each evaluation
+//!             init.safetensors    the tensors it starts from, if they are given
 //!             last.safetensors    everything needed to go on
 //!             best.safetensors    the parameters to use
+//!             fold-1.safetensors, member-1.safetensors, …
+//!                                 of several runs, each: everything needed to go on, and at its end the parameters
 //!             summary.json        how the run ended
+//! runs/search/trials.csv          of a search: a row for each setting, with what it has come to
+//!             trial-1/, …         its runs
 //! ```
 //! Invariant: a folder that exists is never taken for another run unless that is asked for, and then only what a run writes
 //! is removed from it.
@@ -14,6 +19,9 @@
 use super::config::Config;
 use crate::data::describe;
 use crate::source::{Diagnostic, closest, codes};
+use crate::train::division::Part;
+use crate::train::event::RunKind;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,10 +41,20 @@ pub enum Naming {
     New(String),
     /// This name, removing the run that has it.
     Replace(String),
+    /// This name in the folder of a run that no other works in.
+    Within(String),
 }
 
-const WRITTEN: [&str; 6] =
-    ["config.json", "metrics.csv", "metrics.jsonl", "last.safetensors", "best.safetensors", "summary.json"];
+const WRITTEN: [&str; 8] = [
+    "config.json",
+    "metrics.csv",
+    "metrics.jsonl",
+    "trials.csv",
+    "init.safetensors",
+    "last.safetensors",
+    "best.safetensors",
+    "summary.json",
+];
 
 impl Folder {
     /// Makes the folder of a new run.
@@ -67,6 +85,13 @@ impl Folder {
                     Err(e) => Err(unwritable(&path, &e)),
                 }
             }
+            Naming::Within(name) => {
+                let path = runs.join(name);
+                fs::create_dir_all(&path).map_err(|e| unwritable(&path, &e))?;
+                let folder = Folder { path };
+                folder.sweep();
+                Ok(folder)
+            }
             Naming::Replace(name) => {
                 let path = runs.join(checked(name)?);
                 match fs::create_dir(&path) {
@@ -95,10 +120,21 @@ impl Folder {
         let known = names(runs);
         let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         Err(match closest(wanted, known.iter().map(String::as_str)) {
-            Some(near) => error.help(format!("did you mean `{}`?", runs.join(near).display())),
-            None if path.exists() => error.help("a run's folder holds `config.json`"),
-            None => error.help("there is no such folder; `dlc run FILE` makes one in `runs`"),
+            Some(near) if near != wanted => error.help(format!("did you mean `{}`?", runs.join(near).display())),
+            _ if path.extension().is_some_and(|e| e == "dl") && path.is_file() => {
+                error.help(format!("this is a program; `dlc run {}` trains it and names the folder", path.display()))
+            }
+            _ if let Some(run) = Folder::some_run(path) => {
+                error.help(format!("it holds runs; name one of them, such as `{}`", run.display()))
+            }
+            _ if path.exists() => error.help("a run's folder holds `config.json`"),
+            _ => error.help("there is no such folder; `dlc run FILE` makes one in `runs`"),
         })
+    }
+
+    /// The last of the runs that a folder holds.
+    fn some_run(runs: &Path) -> Option<PathBuf> {
+        names(runs).into_iter().rev().map(|name| runs.join(name)).find(|run| run.join("config.json").is_file())
     }
 
     /// The run of a program that began last.
@@ -131,6 +167,51 @@ impl Folder {
 
     pub fn best(&self) -> PathBuf {
         self.path.join("best.safetensors")
+    }
+
+    pub fn init(&self) -> PathBuf {
+        self.path.join("init.safetensors")
+    }
+
+    pub fn trials(&self) -> PathBuf {
+        self.path.join("trials.csv")
+    }
+
+    /// The folder of one run of a search.
+    pub fn trial(&self, number: u64) -> Folder {
+        Folder { path: self.path.join(trial_name(number)) }
+    }
+
+    /// The checkpoint of a fold or of a member.
+    pub fn part(&self, part: Part) -> PathBuf {
+        self.path.join(format!("{}-{}.safetensors", part.kind().name(), part.number + 1))
+    }
+
+    /// The checkpoints of folds or members that there are, by number.
+    pub fn parts(&self) -> BTreeMap<u64, PathBuf> {
+        let kinds = [RunKind::Fold, RunKind::Member].map(RunKind::name);
+        let number = |name: &String| {
+            let (kind, number) = name.strip_suffix(".safetensors")?.split_once('-')?;
+            if kinds.contains(&kind) { number.parse::<u64>().ok() } else { None }
+        };
+        let all = names(&self.path).into_iter();
+        all.filter_map(|name| Some((number(&name)?, self.path.join(&name)))).collect()
+    }
+
+    /// Whether a run stands here that can go on; one that was never saved begins anew.
+    pub fn is_saved(&self) -> bool {
+        self.last().exists() || !self.parts().is_empty()
+    }
+
+    /// The numbers of the runs of a search that there are.
+    fn trial_numbers(&self) -> impl Iterator<Item = u64> {
+        let all = names(&self.path).into_iter();
+        all.filter_map(|name| name.strip_prefix(TRIAL).and_then(|number| number.parse::<u64>().ok()))
+    }
+
+    /// The checkpoint whose parameters another run can start from, if there is one.
+    pub fn start(&self) -> Option<PathBuf> {
+        [self.best(), self.last()].into_iter().find(|path| path.is_file())
     }
 
     pub fn metrics(&self, extension: &str) -> PathBuf {
@@ -172,6 +253,17 @@ impl Folder {
             return Err(Diagnostic::new(codes::RUN_EXISTS, message).help("take another name"));
         };
         let _lock = self.lock()?;
+        for number in self.trial_numbers() {
+            let trial = self.trial(number);
+            if trial.config_path().exists() {
+                trial.clear()?;
+            }
+            // It stays if others have put something there.
+            let _ = fs::remove_dir(trial.path());
+        }
+        for path in self.parts().values() {
+            fs::remove_file(path).map_err(|e| unwritable(path, &e))?;
+        }
         let sources = config.identity.sources.iter().map(|s| s.path.as_str()).filter(|path| is_inside(path));
         // The configuration goes last: what is left by an interruption is still known as a run.
         for file in sources.chain(WRITTEN.into_iter().rev()) {
@@ -183,6 +275,14 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Before the number of a run of a search.
+const TRIAL: &str = "trial-";
+
+/// The name of the folder of one run of a search.
+pub(super) fn trial_name(number: u64) -> String {
+    format!("{TRIAL}{number}")
 }
 
 /// Whether a relative path stays in the folder it is relative to.

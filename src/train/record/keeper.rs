@@ -2,21 +2,22 @@
 //!
 //! Input: the session after each step and the rows of its evaluations. Output: the files of the run's folder. Invariants: the
 //! figures on disk reach at least as far as the checkpoint; a checkpoint that cannot be written does not end the run, but the
-//! last one of a run is written or it is an error.
+//! last one of a run is written or it is an error. `best.safetensors` is never behind a checkpoint that says the run has ended.
 
 use super::config::{Config, Identity};
 use super::folder::Folder;
 use super::log::{Log, Row};
 use super::pace::Pace;
 use super::plan::{Plan, write};
-use crate::data::{Encoding, Table};
+use super::standing::{About, BEST, Encoded, Reached};
+use crate::data::Table;
+use crate::ir::Tensor;
 use crate::source::Diagnostic;
 use crate::train::checkpoint;
+use crate::train::division::Part;
 use crate::train::state::{Progress, Snapshot};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What becomes of a run's results.
@@ -30,63 +31,11 @@ pub enum Keeping {
     Resumed { folder: Folder, config: Box<Config>, every: Duration },
 }
 
-/// What a checkpoint says besides its tensors.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct About {
-    pub identity: Identity,
-    pub progress: Progress,
-    /// How the columns of each data set became numbers.
-    pub data: BTreeMap<String, Encoded>,
-    /// Whether the run has come to its end.
-    pub finished: bool,
-}
-
-/// A data set without its rows.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Encoded {
-    pub rows: usize,
-    pub encoding: Encoding,
-}
-
-/// Where a run stood.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Standing {
-    pub about: About,
-    /// Every tensor that outlives a step.
-    pub tensors: Snapshot,
-    /// Those of the best evaluation, if the run keeps them.
-    pub best: Option<Snapshot>,
-}
-
-/// Before the name of a tensor of the best evaluation.
-const BEST: &str = "best/";
-
-impl Standing {
-    /// Reads `last.safetensors`; `None` if the run ended before it was first written.
-    pub fn read(folder: &Folder) -> Result<Option<Standing>, Diagnostic> {
-        if !folder.last().exists() {
-            return Ok(None);
-        }
-        Standing::read_file(&folder.last()).map(Some)
-    }
-
-    /// Reads a checkpoint.
-    pub fn read_file(path: &Path) -> Result<Standing, Diagnostic> {
-        let (about, all) = checkpoint::load::<About>(path)?;
-        let (mut tensors, mut best) = (Snapshot::new(), Snapshot::new());
-        for (name, tensor) in all {
-            match name.strip_prefix(BEST) {
-                Some(name) => best.push((name.to_owned(), tensor)),
-                None => tensors.push((name, tensor)),
-            }
-        }
-        Ok(Standing { about, tensors, best: (!best.is_empty()).then_some(best) })
-    }
-}
-
 /// What the keeper needs to see of a session.
 pub struct Sight<'s> {
     pub progress: &'s Progress,
+    /// Which of several runs it is.
+    pub part: Option<Part>,
     pub tensors: Snapshot,
     pub best: Option<&'s Snapshot>,
     /// The tensors that stand for the trained model: parameters, layer state, averages.
@@ -115,19 +64,20 @@ impl Keeper {
         Keeper { open: None, keeping }
     }
 
-    /// Makes the folder of a new run, or opens that of a resumed one, which has done so many steps.
-    pub fn begin(&mut self, steps: u64) -> Result<(), Diagnostic> {
+    /// Makes the folder of a new run that starts from given tensors, or opens that of a resumed one, which has come so far.
+    pub fn begin(&mut self, reached: &Reached, init: &[(String, Tensor)]) -> Result<(), Diagnostic> {
         let (folder, identity, log, every, lock) = match &self.keeping {
             Keeping::Nothing => return Ok(()),
             Keeping::New(plan) => {
                 let (folder, identity) = plan.begin()?;
                 let (lock, log) = (folder.lock()?, Log::create(&folder)?);
+                keep_init(&folder, &identity, init)?;
                 (folder, identity, log, plan.every, lock)
             }
             Keeping::Resumed { folder, config, every } => {
                 let lock = folder.lock()?;
                 folder.sweep();
-                (folder.clone(), config.identity.clone(), Log::resume(folder, steps)?, *every, lock)
+                (folder.clone(), config.identity.clone(), Log::resume(folder, reached)?, *every, lock)
             }
         };
         self.open = Some(Open { folder, identity, log, pace: Pace::new(every), warned: false, _lock: lock });
@@ -192,18 +142,34 @@ impl Open {
             let encoded = Encoded { rows: table.rows(), encoding: table.encoding().clone() };
             (name.clone(), encoded)
         });
-        let (identity, progress) = (self.identity.clone(), sight.progress.clone());
-        let about = About { identity, progress, data: data.collect(), finished };
+        let about = About {
+            identity: self.identity.clone(),
+            progress: sight.progress.clone(),
+            part: sight.part.map(|part| part.number + 1),
+            data: data.collect(),
+            finished,
+        };
+        let weights = |of: &Snapshot| -> Snapshot {
+            of.iter().filter(|(name, _)| sight.weights.contains(name)).cloned().collect()
+        };
+        if let (Some(part), true) = (sight.part, finished) {
+            return checkpoint::save(&self.folder.part(part), &about, &weights(&sight.tensors));
+        }
         let named = |(name, tensor): &(String, _)| (format!("{BEST}{name}"), Clone::clone(tensor));
         let mut all = sight.tensors.clone();
         all.extend(sight.best.into_iter().flatten().map(named));
-        checkpoint::save(&self.folder.last(), &about, &all)?;
-        // At the end the tensors are those that are kept, whatever came before.
-        let weights = if finished { Some(&sight.tensors) } else { sight.best };
-        if let Some(weights) = weights {
-            let weights: Snapshot = weights.iter().filter(|(name, _)| sight.weights.contains(name)).cloned().collect();
-            checkpoint::save(&self.folder.best(), &about, &weights)?;
+        if let Some(part) = sight.part {
+            return checkpoint::save(&self.folder.part(part), &about, &all);
         }
-        Ok(())
+        // At the end the tensors are those that are kept, whatever came before.
+        if let Some(best) = if finished { Some(&sight.tensors) } else { sight.best } {
+            checkpoint::save(&self.folder.best(), &about, &weights(best))?;
+        }
+        checkpoint::save(&self.folder.last(), &about, &all)
     }
+}
+
+/// Keeps the tensors that a run starts from, which the program does not say.
+pub(super) fn keep_init(folder: &Folder, identity: &Identity, init: &[(String, Tensor)]) -> Result<(), Diagnostic> {
+    if init.is_empty() { Ok(()) } else { checkpoint::save(&folder.init(), identity, init) }
 }

@@ -1,11 +1,14 @@
 //! The figures of a run, a row for each evaluation: `metrics.jsonl` as they are told by `--json`, `metrics.csv` for tables.
 //!
 //! Invariant: a row is written whole and in both files; a run that goes on from an earlier step begins with the rows up to
-//! that step, as they were. Columns are only ever added, on the right.
+//! that step, as they were. Columns are only ever added, on the right. Where there are several runs, the first column, `fold`,
+//! `member` or `trial`, tells them apart.
 
 use super::folder::{Folder, unwritable};
 use super::plan::write;
+use super::standing::Reached;
 use crate::source::Diagnostic;
+use crate::train::division::Part;
 use crate::train::event::Event;
 use crate::train::metrics::{Measured, Metrics};
 use serde_json::json;
@@ -32,6 +35,10 @@ pub struct Row {
 }
 
 const STEPS: &str = "steps";
+const TRIAL: &str = "trial";
+
+/// The columns that tell several runs apart which one process keeps.
+const PARTS: [&str; 2] = ["fold", "member"];
 
 impl Log {
     /// Empty files.
@@ -39,35 +46,33 @@ impl Log {
         Log::write(folder, "", "", Vec::new(), 0.0)
     }
 
-    /// The files with the rows of up to `steps` steps.
-    pub fn resume(folder: &Folder, steps: u64) -> Result<Log, Diagnostic> {
-        let read = |extension| std::fs::read_to_string(folder.metrics(extension)).unwrap_or_default();
-        // A line that is cut or does not parse was never finished.
-        let whole = |text: String| -> Vec<String> {
-            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+    /// The files with the rows of up to so many steps.
+    pub fn resume(folder: &Folder, reached: &Reached) -> Result<Log, Diagnostic> {
+        let Rows { columns, csv, jsonl } = Rows::read(folder);
+        let within = |part: Option<u64>, steps: Option<u64>| match (reached.get(&part), steps) {
+            (Some(reached), Some(steps)) => steps <= *reached,
+            _ => false,
         };
-        let (mut jsonl, mut seconds) = (String::new(), 0.0);
-        for line in whole(read("jsonl")) {
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-            if value[STEPS].as_u64().is_some_and(|at| at <= steps) {
-                jsonl += &line;
-                jsonl.push('\n');
-                seconds = value["seconds"].as_f64().unwrap_or(seconds);
+        let (mut lines, mut seconds) = (String::new(), 0.0_f64);
+        for (line, value) in jsonl {
+            let part = PARTS.iter().find_map(|column| value[column].as_u64());
+            if within(part, value[STEPS].as_u64()) {
+                lines += &line;
+                lines.push('\n');
+                seconds = seconds.max(value["seconds"].as_f64().unwrap_or(0.0));
             }
         }
-        let mut lines = whole(read("csv")).into_iter();
-        let columns = lines.next().map_or(Vec::new(), |header| cells(&header));
-        let at = columns.iter().position(|column| column == STEPS);
-        let mut csv = String::new();
-        for line in lines {
-            let cells = cells(&line);
-            let done = at.and_then(|at| cells.get(at)?.parse::<u64>().ok());
-            if cells.len() == columns.len() && done.is_some_and(|done| done <= steps) {
-                csv += &line;
-                csv.push('\n');
+        let at = |wanted: &str| columns.iter().position(|column| column == wanted);
+        let (steps_at, part_at) = (at(STEPS), PARTS.iter().find_map(|column| at(column)));
+        let mut table = String::new();
+        for (line, cells) in csv {
+            let number = |at: Option<usize>| at.and_then(|at| cells.get(at)?.parse::<u64>().ok());
+            if within(number(part_at), number(steps_at)) {
+                table += &line;
+                table.push('\n');
             }
         }
-        Log::write(folder, &jsonl, &csv, columns, seconds)
+        Log::write(folder, &lines, &table, columns, seconds)
     }
 
     fn write(folder: &Folder, jsonl: &str, csv: &str, columns: Vec<String>, seconds: f64) -> Result<Log, Diagnostic> {
@@ -125,8 +130,9 @@ impl Log {
 }
 
 impl Row {
-    /// The row of the end of an epoch or of an evaluation, after so many steps since the start of the run; `None` of any other event.
-    pub fn of(event: &Event, steps: u64) -> Option<Row> {
+    /// The row of the end of an epoch or of an evaluation, after so many steps since the start of the run or of one of several;
+    /// `None` of any other event.
+    pub fn of(event: &Event, steps: u64, part: Option<Part>) -> Option<Row> {
         let (phase, epoch, seconds, parts): (_, _, _, Vec<(&str, &Metrics)>) = match event {
             Event::Epoch { phase, epoch, seconds, train, valid, .. } => {
                 let valid = valid.as_ref().map(|metrics| ("valid", metrics));
@@ -139,6 +145,11 @@ impl Row {
         };
         let mut object = json!({ "epoch": epoch, STEPS: steps, "seconds": seconds });
         let mut cells = Vec::new();
+        if let Some(part) = part {
+            let (kind, number) = (part.kind().name(), part.number + 1);
+            object[kind] = json!(number);
+            cells.push((kind.to_owned(), number.to_string()));
+        }
         if let Some(phase) = phase {
             object["phase"] = json!(phase);
             cells.push(("phase".to_owned(), phase.clone()));
@@ -156,6 +167,44 @@ impl Row {
         }
         Some(Row { json: object.to_string(), cells })
     }
+
+    /// The rows of a run of a search, with its number.
+    pub fn of_trial(folder: &Folder, number: u64) -> Vec<Row> {
+        let Rows { columns, csv, jsonl } = Rows::read(folder);
+        let rows = csv.into_iter().zip(jsonl).map(|((_, cells), (_, mut value))| {
+            value[TRIAL] = json!(number);
+            let numbered = (TRIAL.to_owned(), number.to_string());
+            let cells = std::iter::once(numbered).chain(columns.iter().cloned().zip(cells)).collect();
+            Row { json: value.to_string(), cells }
+        });
+        rows.collect()
+    }
+}
+
+/// The rows that are in a folder, with their texts; lines that are cut or do not parse were never finished.
+struct Rows {
+    columns: Vec<String>,
+    csv: Vec<(String, Vec<String>)>,
+    jsonl: Vec<(String, serde_json::Value)>,
+}
+
+impl Rows {
+    fn read(folder: &Folder) -> Rows {
+        let whole = |extension: &str| -> Vec<String> {
+            let text = std::fs::read_to_string(folder.metrics(extension)).unwrap_or_default();
+            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+        };
+        let parsed = whole("jsonl").into_iter().filter_map(|line| Some((serde_json::from_str(&line).ok()?, line)));
+        let jsonl = parsed.map(|(value, line)| (line, value)).collect();
+        let mut lines = whole("csv").into_iter();
+        let columns = lines.next().map_or(Vec::new(), |header| cells(&header));
+        let split = lines.map(|line| {
+            let cells = cells(&line);
+            (line, cells)
+        });
+        let csv = split.filter(|(_, cells)| cells.len() == columns.len()).collect();
+        Rows { columns, csv, jsonl }
+    }
 }
 
 /// A number in a cell.
@@ -163,7 +212,7 @@ pub fn cell(value: f64) -> String {
     if value.is_finite() { format!("{value:?}") } else { "nan".to_owned() }
 }
 
-fn line<T: AsRef<str>>(cells: &[T]) -> String {
+pub(super) fn line<T: AsRef<str>>(cells: &[T]) -> String {
     let quoted = |cell: &T| match cell.as_ref() {
         text if text.contains([',', '"', '\n']) => format!("\"{}\"", text.replace('"', "\"\"")),
         text => text.to_owned(),
@@ -235,12 +284,28 @@ mod tests {
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(&path, &text[..text.len() - 2]).unwrap();
         }
-        let mut log = Log::resume(&folder, 3).unwrap();
+        let mut log = Log::resume(&folder, &Reached::from([(None, 3)])).unwrap();
         for steps in 4..=5 {
             log.add(&row(steps, &[("a, b", steps as f64)])).unwrap();
         }
         assert_eq!(texts(&folder), before);
-        Log::resume(&folder, 0).unwrap();
+        Log::resume(&folder, &Reached::from([(None, 0)])).unwrap();
         assert_eq!(texts(&folder), ["steps,\"a, b\"\n", ""]);
+    }
+
+    #[test]
+    fn each_of_several_runs_goes_on_from_where_it_stood() {
+        let (_home, folder) = folder();
+        let mut log = Log::create(&folder).unwrap();
+        for (member, steps) in [(1, 4), (1, 8), (2, 4), (2, 8), (3, 4)] {
+            let cells = vec![("member".to_owned(), format!("{member}")), (STEPS.to_owned(), format!("{steps}"))];
+            log.add(&Row { json: format!(r#"{{"member":{member},"steps":{steps}}}"#), cells }).unwrap();
+        }
+        Log::resume(&folder, &Reached::from([(Some(1), 8), (Some(2), 5)])).unwrap();
+        assert_eq!(texts(&folder)[0], "member,steps\n1,4\n1,8\n2,4\n");
+        assert_eq!(texts(&folder)[1].lines().count(), 3);
+        let rows = Row::of_trial(&folder, 7);
+        assert_eq!(rows[2].cells.iter().map(|c| &*c.1).collect::<Vec<_>>(), ["7", "2", "4"]);
+        assert_eq!(rows[2].json, r#"{"member":2,"steps":4,"trial":7}"#);
     }
 }

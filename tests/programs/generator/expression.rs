@@ -3,6 +3,7 @@
 //! Values stay moderate: what could grow or has a pole is applied to something bounded.
 
 use super::choices::Choices;
+use super::functions::PLAIN;
 use std::collections::BTreeSet;
 
 /// The axes of a value.
@@ -13,145 +14,6 @@ pub enum Axes {
     Rows,
     Matrix,
 }
-
-/// Functions of a generated file that are not in the library: name, definition, and the same defined otherwise.
-pub const FUNCTIONS: &[(&str, &str, &str)] = &[
-    (
-        "mix",
-        "fn mix(x: [N, C], M: [C, P: C]) -> [N, C] = x @ M",
-        "fn mix(x: [N, C], M: [C, P: C]) -> [N, C] {
-    y[n, o] = sum(i) x[n, i] * M[i, o]
-    y
-}",
-    ),
-    (
-        "unmixed",
-        "fn unmixed(x: [N, C], M: [C, P: C]) -> [N, C] = x @ M.T",
-        "fn unmixed(x: [N, C], M: [C, P: C]) -> [N, C] = (M @ x.T).T",
-    ),
-    (
-        "gram",
-        "fn gram(x: [N, C]) -> [A: C, B: C] = x.T @ x / N",
-        "fn gram(x: [N, C]) -> [A: C, B: C] {
-    y[a, b] = mean(n) x[n, a] * x[n, b]
-    y
-}",
-    ),
-    (
-        "columnwise",
-        "fn columnwise(x: [N, C], r: [N], b: [C]) -> [N, C] {
-    y[n, c] = x[n, c] * r[n] + b[c]
-    y
-}",
-        "fn columnwise(x: [N, C], r: [N], b: [C]) -> [N, C] = b + r * x",
-    ),
-    (
-        "outer",
-        "fn outer(r: [N], b: [C]) -> [N, C] {
-    y[n, c] = r[n] * tanh(b[c])
-    y
-}",
-        "fn outer(r: [N], b: [C]) -> [N, C] {
-    y[n, c] = tanh(b[c]) + 0 * r[n]
-    r * y
-}",
-    ),
-    (
-        "attend",
-        "fn attend(x: [N, C]) -> [N, C] {
-    s[n, m] = sum(k) x[n, k] * x[m, k] / C
-    p = softmax(s)
-    y[n, c] = sum(m) p[n, m] * x[m, c]
-    y
-}",
-        "fn attend(x: [N, C]) -> [N, C] {
-    s = x @ x.T / C
-    e[n, m] = exp(s[n, m])
-    z[n] = sum(m) e[n, m]
-    y[n, c] = sum(m) e[n, m] * x[m, c] / z[n]
-    y
-}",
-    ),
-    (
-        "neighbours",
-        "fn neighbours(x: [N, C]) -> [N] {
-    d[n, m] = sum(k) (x[n, k] - x[m, k])^2
-    e[n] = mean(m) exp(-d[n, m])
-    e
-}",
-        "fn neighbours(x: [N, C]) -> [N] {
-    e[n] = mean(m) exp(-(sum(k) (x[n, k] - x[m, k])^2))
-    e
-}",
-    ),
-    (
-        "spread",
-        "fn spread(x: [N, C]) -> [C] {
-    m = mean(x over N)
-    mean((x - m)^2 over N)
-}",
-        "fn spread(x: [N, C]) -> [C] {
-    m[c] = sum(n) x[n, c] / N
-    v[c] = mean(n) (x[n, c] - m[c])^2
-    v
-}",
-    ),
-    (
-        "normalized",
-        "fn normalized(x: [N, C]) -> [N, C] = (x - mean(x over C)) / sqrt(mean((x - mean(x over C))^2 over C) + 0.1)",
-        "fn normalized(x: [N, C]) -> [N, C] {
-    y[n, c] = (x[n, c] - (mean(k) x[n, k])) / sqrt(0.1 + (mean(j) (x[n, j] - (mean(k) x[n, k]))^2))
-    y
-}",
-    ),
-    (
-        "two_moments",
-        "fn two_moments(x: [N, C]) {
-    m = mean(x over C)
-    (m, mean((x - m)^2 over C))
-}",
-        "fn two_moments(x: [N, C]) {
-    d = x - sum(x over C) / C
-    (m, v) = (mean(x over C), mean(d * d over C))
-    (m, v)
-}",
-    ),
-    (
-        "whitened",
-        "fn whitened(x: [N, C]) -> [N, C] {
-    (m, v) = two_moments(x)
-    (x - m) / (1 + v)
-}",
-        "fn whitened(x: [N, C]) -> [N, C] {
-    s = 1 / (v + 1)
-    (m, v) = two_moments(x)
-    s * x - m * s
-}",
-    ),
-    ("bent", "fn bent(x: [N, C]) -> [N, C] = sin(x) + 0.5 * x", "fn bent(x) = x / 2 + sin(x)"),
-    (
-        "twice",
-        "fn twice(f: [N, C] -> [N, C], x: [N, C]) -> [N, C] = f(f(x))",
-        "fn twice(f: [N, C] -> [N, C], x: [N, C]) -> [N, C] = x |> f |> f",
-    ),
-    (
-        "slope",
-        "fn slope(x: [N, C]) -> [N, C] = grad(sum(tanh(x) * x^2), x)",
-        "fn slope(x: [N, C]) -> [N, C] = (1 - tanh(x)^2) * x^2 + 2 * x * tanh(x)",
-    ),
-    (
-        "curvature",
-        "fn curvature(x: [N, C]) -> [N, C] {
-    d = grad(sum(x^3 * mean(x over C)), x)
-    grad(sum(d), x)
-}",
-        "fn curvature(x: [N, C]) -> [N, C] {
-    m = mean(x over C)
-    q = mean(x^2 over C)
-    6 * x * m + 3 * x^2 + 3 * q
-}",
-    ),
-];
 
 const SMOOTH: &[&str] = &[
     "tanh(#)",
@@ -333,7 +195,7 @@ impl Scope<'_, '_> {
     /// What only matrices have.
     fn matrix(&mut self, depth: usize) -> String {
         let inner = self.expression(Axes::Matrix, depth - 1);
-        let (name, call) = match self.choices.below(13) {
+        let (name, call) = match self.choices.below(13 + PLAIN.len()) {
             0 => return format!("softmax({inner})"),
             1 => return format!("log_softmax({inner})"),
             2 => return format!("log(softmax({inner}))"),
@@ -368,10 +230,15 @@ impl Scope<'_, '_> {
             }
             10 => ("slope", format!("slope({inner})")),
             11 => ("curvature", format!("tanh(curvature({inner}))")),
-            _ => {
+            12 => {
                 return format!(
                     "(exp({inner} - max({inner} over C)) / sum(exp({inner} - max({inner} over C)) over C))"
                 );
+            }
+            k => {
+                let (name, helper) = PLAIN[k - 13];
+                self.used.extend(helper);
+                (name, format!("{name}({inner})"))
             }
         };
         self.used.insert(name);

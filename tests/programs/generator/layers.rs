@@ -19,7 +19,7 @@ impl Writer<'_> {
         let steps = self.choices.below(4);
         for k in 0..steps {
             let (step, after) = self.step(width);
-            let form = self.choices.below(6);
+            let form = self.choices.below(9);
             let name = format!("h{k}");
             match form {
                 0 | 1 => {
@@ -34,6 +34,29 @@ impl Writer<'_> {
                 2 if after == width => {
                     lines.push(format!("    {name} = {value}"));
                     value = format!("({name} + ({name} |> {step}))");
+                }
+                6 => {
+                    // The step is left out: one instance stands in two places.
+                    self.matrices = true;
+                    let between = self.choices.pick(&["tanh", "sin", "gelu"]);
+                    lines.push(format!("    shared d{k} = dense({width})"));
+                    lines.push(format!("    {name} = {value} |> d{k} |> {between} |> d{k}"));
+                    value = self.choices.pick(&["#", "(# @ D.W)"]).replace('#', &name).replace('D', &format!("d{k}"));
+                    continue;
+                }
+                7 if after == width => {
+                    let next = self.choices.pick(&["tanh(#)", "# + h / k", "# * 0.5 ^ k"]);
+                    let next = next.replace('#', &format!("(h |> {step})"));
+                    lines.push(format!("    {name} = for k in 1..2 (h = {value}) {{ h' = {next} }}"));
+                    value = name;
+                    continue;
+                }
+                8 => {
+                    lines.push(format!(
+                        "    {name} = for k in 1..3 (h = {value}) {{\n        param gain: [] = 0.5\n        h' = h + tanh(gain * h) / k\n    }}"
+                    ));
+                    value = name;
+                    continue;
                 }
                 3 => {
                     lines.push(format!("    {name} = {value}"));
@@ -79,7 +102,8 @@ impl Writer<'_> {
 
     /// Whether a net applies something with parameters.
     fn owns(&self, lines: &[String], value: &str) -> bool {
-        let owner = |text: &str| ["dense", "layer_", "param", "prelu", "maxout"].iter().any(|w| text.contains(w));
+        let owner =
+            |text: &str| ["dense", "layer_", "param", "prelu", "maxout", "_norm"].iter().any(|w| text.contains(w));
         lines.iter().any(|l| owner(l)) || owner(value)
     }
 
@@ -102,6 +126,12 @@ impl Writer<'_> {
                 self.matrices = true;
                 let name = self.product_layer();
                 (format!("{name}({to})"), to)
+            }
+            7 if self.choices.once_in(3) => {
+                let names = ["batch_norm(delta: 0.1)", "layer_norm(delta: 0.1)", "rms_norm(delta: 0.1)"];
+                let name = self.choices.pick(&names);
+                self.state |= name.starts_with("batch");
+                (name.into(), width)
             }
             7 => (self.batch_norm(), width),
             8 => (self.function(), width),

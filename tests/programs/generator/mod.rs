@@ -6,12 +6,14 @@
 
 mod choices;
 mod expression;
+mod functions;
 mod layers;
 mod rule;
 
 pub use choices::Choices;
 
-use expression::{Axes, FUNCTIONS, Scope};
+use expression::{Axes, Scope};
+use functions::FUNCTIONS;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -58,6 +60,7 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
         Writer { choices, smooth, used: BTreeSet::new(), items: Vec::new(), layers: 0, matrices: false, state: false };
     let (columns, minimize, measures) = writer.model();
     let using = writer.rule();
+    let clauses = writer.clauses(minimize.contains(" over "));
     let spelled = |otherwise: bool| {
         let mut text = String::from("data d = safetensors(\"d.safetensors\")\n\n");
         for (_, plain, other) in FUNCTIONS.iter().filter(|f| writer.used.contains(f.0)) {
@@ -67,6 +70,9 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
             let _ = writeln!(text, "{item}\n");
         }
         let _ = writeln!(text, "train {{\n    minimize {minimize}\n    on       d, batch {rows}\n    using    {using}");
+        for clause in &clauses {
+            let _ = writeln!(text, "    {clause}");
+        }
         if !measures.is_empty() {
             let _ = writeln!(text, "    measure  {}", measures.join(", "));
         }

@@ -1,0 +1,356 @@
+//! Runs a step wave by wave: chains of functions over tiles of rows, shared among threads.
+//!
+//! Input: a program's waves, and for each of its steps a function of all rows and, where there is one, of a span of rows.
+//! Output: what runs in place of all functions one after the other. Invariants: a tile's rows are computed by one thread,
+//! function after function, in scratch of its own for what only the chain touches; tiles depend on sizes and on the number
+//! of threads, results on neither.
+
+use super::table::TableLayout;
+use super::{Options, team};
+use crate::ir::{Atom, Size};
+use crate::schedule::program::{Program, Work, element_bytes};
+use crate::schedule::waves::Chain;
+use std::sync::{Mutex, PoisonError};
+
+/// The rows that a call computes, in positions of the function's own loop.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Span {
+    pub start: u64,
+    pub end: u64,
+}
+
+/// A function of the table and a span.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Part = unsafe extern "sysv64" fn(*const u64, *const Span);
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) type Part = unsafe extern "C" fn(*const u64, *const Span);
+
+/// A function of the table.
+pub(super) type Whole = unsafe extern "C" fn(*const u64);
+
+/// The functions of a step.
+#[derive(Clone, Copy)]
+pub(super) struct Functions {
+    pub whole: Whole,
+    pub part: Option<Part>,
+}
+
+/// Bytes of a tile that stay in a second-level cache beside what the tiles share.
+const TILE_BYTES: u64 = 512 << 10;
+/// Bytes that a thread moves in a nanosecond, about.
+const BYTES_A_NS: f64 = 20.0;
+/// How many times longer a tile takes than reading what all tiles read, at least.
+const MOST_REREAD: f64 = 4.0;
+/// Tiles of vectors over rows begin at multiples of this: the lanes of the widest vector.
+const LANES: u64 = 16;
+
+/// The value of a size, from the symbols in the table.
+#[derive(Clone, Debug)]
+struct Count(Vec<(i64, Vec<usize>)>);
+
+impl Count {
+    fn new(size: &Size, layout: &TableLayout) -> Option<Count> {
+        let mut terms = Vec::new();
+        for (coefficient, atoms) in size.terms() {
+            let mut words = Vec::new();
+            for (atom, power) in atoms {
+                let Atom::Symbol(symbol) = atom else { return None };
+                let word = layout.symbol(symbol)?;
+                words.extend((0..*power).map(|_| word));
+            }
+            terms.push((i64::try_from(coefficient).ok()?, words));
+        }
+        Some(Count(terms))
+    }
+
+    fn eval(&self, table: &[u64]) -> u64 {
+        let term = |(c, words): &(i64, Vec<usize>)| words.iter().fold(*c, |n, w| n.wrapping_mul(table[*w] as i64));
+        self.0.iter().map(term).fold(0i64, i64::wrapping_add).max(0) as u64
+    }
+}
+
+/// A buffer of which a tile has rows of its own.
+struct Private {
+    word: usize,
+    /// Where its rows begin in a thread's scratch.
+    at: usize,
+    row: Count,
+    bytes: u64,
+}
+
+enum Task {
+    /// One after the other, over all rows.
+    Whole(Vec<Whole>),
+    Tiles {
+        parts: Vec<(Part, u64)>,
+        rows: Count,
+        tile: u64,
+        private: Vec<Private>,
+    },
+}
+
+impl Task {
+    fn tiles(&self, table: &[u64]) -> u64 {
+        match self {
+            Task::Whole(_) => 1,
+            Task::Tiles { rows, tile, .. } => rows.eval(table).div_ceil(*tile),
+        }
+    }
+}
+
+/// Tasks between two meetings of all threads.
+struct Stage {
+    tasks: Vec<Task>,
+    threads: usize,
+}
+
+/// What a thread has of its own.
+struct Slot {
+    table: Vec<u64>,
+    scratch: Vec<Line>,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+pub(super) struct Crew {
+    stages: Vec<Stage>,
+    slots: Mutex<Vec<Slot>>,
+}
+
+/// Nanoseconds that a step takes, about, at capacity.
+fn time(program: &Program, step: usize) -> f64 {
+    let step = &program.steps[step];
+    let cost = program.cost(step);
+    let rate = if matches!(step.work, Work::Product(_)) { 100.0 } else { 16.0 };
+    20.0 + cost.flops as f64 / rate + (cost.read.saturating_add(cost.written)) as f64 / BYTES_A_NS
+}
+
+/// Whether a step is worth a function of spans.
+pub(super) fn is_worth_parts(program: &Program, step: usize, fork_ns: u64) -> bool {
+    let wave = program.waves.iter().find(|w| w.steps().contains(&step));
+    wave.is_some_and(|w| w.steps().map(|s| time(program, s)).sum::<f64>() > fork_ns as f64)
+}
+
+impl Crew {
+    /// `None` if the functions may as well run one after the other.
+    pub fn new(program: &Program, layout: &TableLayout, functions: &[Functions], options: &Options) -> Option<Crew> {
+        let (threads, fork) = (options.threads.max(1), options.fork_ns as f64);
+        let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
+        for wave in &program.waves {
+            let spent: f64 = wave.steps().map(|s| time(program, s)).sum();
+            let saves = threads > 1 && spent * (1.0 - 1.0 / threads as f64) > 2.0 * fork;
+            let threads = if saves { threads } else { 1 };
+            let mut planner = Planner { program, layout, functions, threads, fork, spent, apart: false };
+            // A step without a function of spans cuts its chain: each piece has a stage.
+            let mut chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
+            if saves && chains.iter().flatten().any(|piece| planner.is_bound(piece)) {
+                planner.apart = true;
+                chains = wave.chains.iter().map(|c| planner.pieces(c)).collect();
+            }
+            for k in 0..chains.iter().map(Vec::len).max().unwrap_or(0) {
+                let mut tasks: Vec<(f64, Task)> = Vec::new();
+                let mut needed = 0;
+                for piece in chains.iter().filter_map(|pieces| pieces.get(k)) {
+                    let (task, bytes) = planner.task(piece);
+                    needed = needed.max(bytes);
+                    let tiled = matches!(&task, Task::Tiles { .. });
+                    worth |= tiled;
+                    tasks.push((piece.steps().map(|s| time(program, s)).sum(), task));
+                }
+                room = room.max(needed);
+                // The longest first.
+                tasks.sort_by(|a, b| b.0.total_cmp(&a.0));
+                stages.push(Stage { tasks: tasks.into_iter().map(|(_, t)| t).collect(), threads: planner.threads });
+            }
+            worth |= saves && wave.chains.len() > 1;
+        }
+        if !worth {
+            return None;
+        }
+        let lines = room.div_ceil(size_of::<Line>());
+        let slot = || Slot { table: vec![0; layout.words()], scratch: vec![Line([0; 64]); lines] };
+        Some(Crew { stages, slots: Mutex::new((0..threads).map(|_| slot()).collect()) })
+    }
+
+    /// Runs the whole step.
+    ///
+    /// # Safety
+    /// As for the functions: the table must be laid out for them, and nothing else may touch its memory meanwhile.
+    pub unsafe fn run(&self, table: &[u64]) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.iter_mut() {
+            slot.table.copy_from_slice(table);
+        }
+        let slots = Slots(slots.as_mut_ptr());
+        for stage in &self.stages {
+            let run = |part: usize, worker: usize| {
+                // SAFETY: there are as many slots as threads, and a worker's number is its own during a run.
+                let slot = unsafe { &mut *slots.get(worker) };
+                // SAFETY: passed on from the caller.
+                unsafe { stage.run(part as u64, table, slot) }
+            };
+            let parts = stage.tasks.iter().map(|t| t.tiles(table)).sum::<u64>() as usize;
+            if stage.threads > 1 {
+                team::run_numbered(stage.threads, parts, &run);
+            } else {
+                (0..parts).for_each(|part| run(part, 0));
+            }
+        }
+    }
+}
+
+struct Slots(*mut Slot);
+
+impl Slots {
+    fn get(&self, k: usize) -> *mut Slot {
+        self.0.wrapping_add(k)
+    }
+}
+
+// SAFETY: every thread takes only the slot of its own number.
+unsafe impl Sync for Slots {}
+
+impl Stage {
+    /// Runs one part: a tile, or a task that is not cut.
+    ///
+    /// # Safety
+    /// As for [`Crew::run`].
+    unsafe fn run(&self, mut part: u64, table: &[u64], slot: &mut Slot) {
+        for task in &self.tasks {
+            let tiles = task.tiles(table);
+            if part >= tiles {
+                part -= tiles;
+                continue;
+            }
+            match task {
+                Task::Whole(functions) => {
+                    for function in functions {
+                        // SAFETY: passed on from the caller.
+                        unsafe { function(table.as_ptr()) }
+                    }
+                }
+                Task::Tiles { parts, rows, tile, private } => {
+                    let (start, end) = (part * tile, rows.eval(table).min((part + 1) * tile));
+                    for p in private {
+                        // Rows before the tile's lie, in number, before the scratch; no function touches them.
+                        let base = slot.scratch.as_ptr() as u64 + p.at as u64;
+                        slot.table[p.word] = base.wrapping_sub(start * p.row.eval(table) * p.bytes);
+                    }
+                    for (function, scale) in parts {
+                        let span = Span { start: start * scale, end: end * scale };
+                        // SAFETY: the span is within the function's positions; tiles are apart, and what is private to
+                        // a tile is in this thread's scratch, which has room for as many rows.
+                        unsafe { function(slot.table.as_ptr(), &span) }
+                    }
+                }
+            }
+            return;
+        }
+    }
+}
+
+struct Planner<'a> {
+    program: &'a Program,
+    layout: &'a TableLayout,
+    functions: &'a [Functions],
+    threads: usize,
+    /// Nanoseconds of a fork and a join of the team.
+    fork: f64,
+    /// Nanoseconds of the wave.
+    spent: f64,
+    /// Whether every step is shared by itself, since tiles of a chain would read the same weights too often.
+    apart: bool,
+}
+
+impl Planner<'_> {
+    /// A chain cut where a step has only a function of all rows.
+    fn pieces(&self, chain: &Chain) -> Vec<Chain> {
+        let whole = |s: usize| chain.rows.is_none() || self.functions[s].part.is_none();
+        let mut pieces: Vec<Chain> = Vec::new();
+        for (s, scale) in chain.steps().zip(&chain.scales) {
+            let rows = chain.rows.clone().filter(|_| !whole(s));
+            match pieces.last_mut() {
+                Some(piece) if piece.rows == rows && !self.apart => piece.scales.push(*scale),
+                _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new() }),
+            }
+        }
+        for piece in pieces.iter_mut().filter(|p| p.rows.is_some()) {
+            let outside = chain.steps().filter(|s| !piece.steps().contains(s));
+            let touched: Vec<_> = outside.flat_map(|s| self.program.touches(&self.program.steps[s])).collect();
+            let own: Vec<_> = piece.steps().flat_map(|s| self.program.touches(&self.program.steps[s])).collect();
+            let kept = chain.private.iter().filter(|(b, _)| own.contains(b) && !touched.contains(b));
+            piece.private = kept.cloned().collect();
+        }
+        pieces
+    }
+
+    fn spent(&self, chain: &Chain) -> f64 {
+        chain.steps().map(|s| time(self.program, s)).sum()
+    }
+
+    /// Whether a piece of a chain is most of its wave and is not worth a tile for every thread.
+    fn is_bound(&self, chain: &Chain) -> bool {
+        let shared = self.program.footprint(chain).shared;
+        chain.rows.is_some() && self.spent(chain) > 0.5 * self.spent && self.wanted(chain, shared) < self.threads as u64
+    }
+
+    /// Into how many tiles a piece of a chain is cut for the threads: enough to share evenly, each worth more than its
+    /// start and than reading what all tiles read.
+    fn wanted(&self, chain: &Chain, shared: u64) -> u64 {
+        let spent = self.spent(chain);
+        let fewest = (self.fork / 2.0).max(MOST_REREAD * shared as f64 / BYTES_A_NS).max(1.0);
+        let even = (spent / self.spent * 8.0 * self.threads as f64).ceil();
+        let wanted = even.min(spent / fewest).max(1.0) as u64;
+        let threads = self.threads as u64;
+        // With little else to fill up with, as many for each thread.
+        if wanted > threads && spent > 0.75 * self.spent { wanted / threads * threads } else { wanted }
+    }
+
+    /// The task of a piece of a chain, and the bytes of scratch it needs.
+    fn task(&self, chain: &Chain) -> (Task, usize) {
+        self.tiles(chain).unwrap_or_else(|| {
+            let functions = chain.steps().map(|s| self.functions[s].whole).collect();
+            (Task::Whole(functions), 0)
+        })
+    }
+
+    fn tiles(&self, chain: &Chain) -> Option<(Task, usize)> {
+        let product = |s: usize| matches!(self.program.steps[s].work, Work::Product(_));
+        if self.apart && chain.steps().any(product) {
+            // It calls the team itself.
+            return None;
+        }
+        let capacity = &self.program.capacity;
+        let most = chain.rows.as_ref()?.eval(capacity).ok()?.max(1);
+        let rows = Count::new(chain.rows.as_ref()?, self.layout)?;
+        // A tile is as large as the caches allow, and larger where it reads many weights.
+        let footprint = self.program.footprint(chain);
+        let fits = TILE_BYTES.max(footprint.shared) / footprint.row.max(1);
+        let cached = if chain.scales.len() > 1 { most.div_ceil(fits.max(1)) } else { 1 };
+        let wanted = if self.threads > 1 { self.wanted(chain, footprint.shared) } else { 1 };
+        let parts = cached.max(wanted).min(most);
+        if parts == 1 {
+            return None;
+        }
+        let tile = most.div_ceil(parts);
+        let tile = if tile >= 4 * LANES { tile.next_multiple_of(LANES) } else { tile };
+        let (mut private, mut room) = (Vec::new(), 0usize);
+        for (buffer, row) in &chain.private {
+            let bytes = element_bytes(self.program.buffer(*buffer).elem);
+            let needed = match row.as_constant() {
+                Some(0) => self.program.buffer(*buffer).elements().eval(capacity).ok()?,
+                _ => row.eval(capacity).ok()?.checked_mul(tile)?,
+            };
+            let needed = usize::try_from(needed.checked_mul(bytes)?).ok()?.next_multiple_of(64);
+            let word = self.layout.buffer(*buffer);
+            private.push(Private { word, at: room, row: Count::new(row, self.layout)?, bytes });
+            room += needed;
+        }
+        let parts = chain.steps().zip(&chain.scales).map(|(s, k)| Some((self.functions[s].part?, *k)));
+        let parts = parts.collect::<Option<Vec<_>>>()?;
+        Some((Task::Tiles { parts, rows, tile, private }, room))
+    }
+}
