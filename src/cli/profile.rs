@@ -142,8 +142,9 @@ impl Told<'_> {
         let other =
             |seconds: f64, what: &str| Line { number: None, seconds, flops: 0, bytes: 0, what: what.to_owned() };
         let gather = other(self.profile.gather, "gathering the rows of the batch");
-        let driver = other(self.profile.driver, "around the kernels: numbering steps, calls, looking at losses");
-        kernels.chain([gather, driver]).collect()
+        let waiting = other(self.profile.waiting, "forking and joining threads, and their waiting for each other");
+        let driver = other(self.profile.driver, "around the step: numbering it, looking at its losses");
+        kernels.chain([gather, waiting, driver]).collect()
     }
 
     fn table(&self) -> String {
@@ -244,7 +245,7 @@ impl Told<'_> {
                 "fork_join_us": peaks.fork_join * 1e6,
             },
             "kernels": kernels,
-            "other": [other("gather", profile.gather), other("driver", profile.driver)],
+            "other": [other("gather", profile.gather), other("waiting", profile.waiting), other("driver", profile.driver)],
         })
     }
 }

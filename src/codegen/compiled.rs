@@ -154,14 +154,25 @@ impl Compiled {
         }
     }
 
-    /// Runs one part of the step.
+    /// As [`Compiled::run`]; adds to `spent`, which has an entry for each part, the ticks it took by the clock `now`. A part
+    /// that several threads share counts the ticks of all, divided by their number.
     ///
     /// # Safety
-    /// As for [`Compiled::run`]; besides, parts must run in order for the results to mean anything.
-    pub unsafe fn run_part(&self, part: usize, table: &[u64]) {
-        debug_assert_eq!(table.len(), self.layout.words());
-        // SAFETY: as in `run`.
-        unsafe { (self.parts[part])(table.as_ptr()) }
+    /// As for [`Compiled::run`].
+    pub unsafe fn profile(&self, table: &[u64], now: fn() -> u64, spent: &mut [u64]) {
+        debug_assert_eq!((table.len(), spent.len()), (self.layout.words(), self.parts.len()));
+        if let Some(crew) = &self.crew {
+            // SAFETY: as in `run`.
+            return unsafe { crew.profile(table, now, spent) };
+        }
+        let mut before = now();
+        for (part, spent) in self.parts.iter().zip(spent) {
+            // SAFETY: as in `run`; parts run in order.
+            unsafe { part(table.as_ptr()) }
+            let after = now();
+            *spent += after.saturating_sub(before);
+            before = after;
+        }
     }
 }
 

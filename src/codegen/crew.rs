@@ -10,6 +10,8 @@ use super::{Options, team};
 use crate::ir::{Atom, Size};
 use crate::schedule::program::{Program, Work, element_bytes};
 use crate::schedule::waves::Chain;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// The rows that a call computes, in positions of the function's own loop.
@@ -80,9 +82,10 @@ struct Private {
 }
 
 enum Task {
-    /// One after the other, over all rows.
-    Whole(Vec<Whole>),
+    /// One after the other, over all rows, from the step of this number on.
+    Whole(usize, Vec<Whole>),
     Tiles {
+        first: usize,
         parts: Vec<(Part, u64)>,
         rows: Count,
         tile: u64,
@@ -93,9 +96,53 @@ enum Task {
 impl Task {
     fn tiles(&self, table: &[u64]) -> u64 {
         match self {
-            Task::Whole(_) => 1,
+            Task::Whole(..) => 1,
             Task::Tiles { rows, tile, .. } => rows.eval(table).div_ceil(*tile),
         }
+    }
+
+    /// The numbers of its steps.
+    fn steps(&self) -> Range<usize> {
+        match self {
+            Task::Whole(first, functions) => *first..first + functions.len(),
+            Task::Tiles { first, parts, .. } => *first..first + parts.len(),
+        }
+    }
+}
+
+/// What becomes of the time that functions take: nothing is noted unless a step is profiled, at no cost then.
+trait Watch: Sync {
+    type Moment: Copy;
+    fn now(&self) -> Self::Moment;
+    /// Counts the time since a moment to a step; gives the present.
+    fn count(&self, step: usize, since: Self::Moment) -> Self::Moment;
+}
+
+struct Unwatched;
+
+impl Watch for Unwatched {
+    type Moment = ();
+    fn now(&self) {}
+    fn count(&self, _: usize, (): ()) {}
+}
+
+/// Adds up the ticks of every step over all threads.
+struct Ticks {
+    now: fn() -> u64,
+    spent: Vec<AtomicU64>,
+}
+
+impl Watch for Ticks {
+    type Moment = u64;
+
+    fn now(&self) -> u64 {
+        (self.now)()
+    }
+
+    fn count(&self, step: usize, since: u64) -> u64 {
+        let now = (self.now)();
+        self.spent[step].fetch_add(now.saturating_sub(since), Ordering::Relaxed);
+        now
     }
 }
 
@@ -180,6 +227,28 @@ impl Crew {
     /// # Safety
     /// As for the functions: the table must be laid out for them, and nothing else may touch its memory meanwhile.
     pub unsafe fn run(&self, table: &[u64]) {
+        // SAFETY: passed on from the caller.
+        unsafe { self.run_watched(table, &Unwatched) }
+    }
+
+    /// As [`Crew::run`]; adds to `spent` the ticks of each step, those of a shared one divided by the threads that share it.
+    ///
+    /// # Safety
+    /// As for [`Crew::run`].
+    pub unsafe fn profile(&self, table: &[u64], now: fn() -> u64, spent: &mut [u64]) {
+        let watch = Ticks { now, spent: spent.iter().map(|_| AtomicU64::new(0)).collect() };
+        // SAFETY: passed on from the caller.
+        unsafe { self.run_watched(table, &watch) }
+        for stage in &self.stages {
+            for step in stage.tasks.iter().flat_map(Task::steps) {
+                spent[step] += watch.spent[step].load(Ordering::Relaxed) / stage.threads as u64;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`Crew::run`].
+    unsafe fn run_watched<W: Watch>(&self, table: &[u64], watch: &W) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         for slot in slots.iter_mut() {
             slot.table.copy_from_slice(table);
@@ -190,7 +259,7 @@ impl Crew {
                 // SAFETY: there are as many slots as threads, and a worker's number is its own during a run.
                 let slot = unsafe { &mut *slots.get(worker) };
                 // SAFETY: passed on from the caller.
-                unsafe { stage.run(part as u64, table, slot) }
+                unsafe { stage.run(part as u64, table, slot, watch) }
             };
             let parts = stage.tasks.iter().map(|t| t.tiles(table)).sum::<u64>() as usize;
             if stage.threads > 1 {
@@ -218,7 +287,7 @@ impl Stage {
     ///
     /// # Safety
     /// As for [`Crew::run`].
-    unsafe fn run(&self, mut part: u64, table: &[u64], slot: &mut Slot) {
+    unsafe fn run<W: Watch>(&self, mut part: u64, table: &[u64], slot: &mut Slot, watch: &W) {
         for task in &self.tasks {
             let tiles = task.tiles(table);
             if part >= tiles {
@@ -226,24 +295,28 @@ impl Stage {
                 continue;
             }
             match task {
-                Task::Whole(functions) => {
-                    for function in functions {
+                Task::Whole(first, functions) => {
+                    let mut since = watch.now();
+                    for (step, function) in (*first..).zip(functions) {
                         // SAFETY: passed on from the caller.
                         unsafe { function(table.as_ptr()) }
+                        since = watch.count(step, since);
                     }
                 }
-                Task::Tiles { parts, rows, tile, private } => {
+                Task::Tiles { first, parts, rows, tile, private } => {
                     let (start, end) = (part * tile, rows.eval(table).min((part + 1) * tile));
                     for p in private {
                         // Rows before the tile's lie, in number, before the scratch; no function touches them.
                         let base = slot.scratch.as_ptr() as u64 + p.at as u64;
                         slot.table[p.word] = base.wrapping_sub(start * p.row.eval(table) * p.bytes);
                     }
-                    for (function, scale) in parts {
+                    let mut since = watch.now();
+                    for (step, (function, scale)) in (*first..).zip(parts) {
                         let span = Span { start: start * scale, end: end * scale };
                         // SAFETY: the span is within the function's positions; tiles are apart, and what is private to
                         // a tile is in this thread's scratch, which has room for as many rows.
                         unsafe { function(slot.table.as_ptr(), &span) }
+                        since = watch.count(step, since);
                     }
                 }
             }
@@ -313,7 +386,7 @@ impl Planner<'_> {
     fn task(&self, chain: &Chain) -> (Task, usize) {
         self.tiles(chain).unwrap_or_else(|| {
             let functions = chain.steps().map(|s| self.functions[s].whole).collect();
-            (Task::Whole(functions), 0)
+            (Task::Whole(chain.first, functions), 0)
         })
     }
 
@@ -351,6 +424,6 @@ impl Planner<'_> {
         }
         let parts = chain.steps().zip(&chain.scales).map(|(s, k)| Some((self.functions[s].part?, *k)));
         let parts = parts.collect::<Option<Vec<_>>>()?;
-        Some((Task::Tiles { parts, rows, tile, private }, room))
+        Some((Task::Tiles { first: chain.first, parts, rows, tile, private }, room))
     }
 }

@@ -149,26 +149,22 @@ impl Machine {
         Ok(())
     }
 
-    /// As [`Machine::run_on`], part by part; adds the ticks each took to `spent`, which has one entry per part.
+    /// As [`Machine::run_on`]; adds the ticks that each part took to `spent`, which gets one entry per part.
     pub fn profile(
         &mut self,
         memory: &mut Memory,
         values: &[u64],
         lent: &[Lent],
-        spent: &mut [u64],
+        spent: &mut Vec<u64>,
     ) -> Result<(), RuntimeError> {
         self.admit(memory, values)?;
         self.lend(lent)?;
-        let mode = Guard::new(self.subnormals);
-        let mut before = clock::now();
-        for (part, spent) in spent.iter_mut().enumerate().take(self.compiled.interface().parts.len()) {
-            // SAFETY: as in `run_on`; parts run in order.
-            unsafe { self.compiled.run_part(part, &self.table) }
-            let after = clock::now();
-            *spent += after.saturating_sub(before);
-            before = after;
+        spent.resize(self.compiled.interface().parts.len(), 0);
+        {
+            let _mode = Guard::new(self.subnormals);
+            // SAFETY: as in `run_on`.
+            unsafe { self.compiled.profile(&self.table, clock::now, spent) }
         }
-        drop(mode);
         self.take_back(lent);
         Ok(())
     }

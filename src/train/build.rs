@@ -250,7 +250,7 @@ impl Batched {
         memory: &mut Memory,
         sizes: Sizes,
         lent: &[Lent],
-        spent: &mut [u64],
+        spent: &mut Vec<u64>,
     ) -> Result<(), RuntimeError> {
         let (values, count) = self.values(sizes);
         self.machine.profile(memory, &values[..count], lent, spent)

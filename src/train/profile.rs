@@ -14,7 +14,9 @@ pub struct Spent {
     pub whole: u64,
     /// Choosing the rows of the batch and copying them.
     pub gather: u64,
-    /// Each part of the compiled step.
+    /// The compiled step.
+    pub machine: u64,
+    /// Each part of it.
     pub parts: Vec<u64>,
 }
 
@@ -27,8 +29,10 @@ pub struct Profile {
     pub plain: f64,
     pub gather: f64,
     pub parts: Vec<f64>,
-    /// What is neither gathering nor a part: numbering the step, calling its parts, looking at its losses, keeping copies of
-    /// parameters now and then.
+    /// The compiled step less its parts: forking and joining threads, and threads waiting for each other.
+    pub waiting: f64,
+    /// What is neither gathering nor the compiled step: numbering it, looking at its losses, keeping copies of parameters now
+    /// and then.
     pub driver: f64,
     /// How many times a step shares work among threads.
     pub forks: f64,
@@ -37,7 +41,7 @@ pub struct Profile {
 impl Profile {
     /// A step with its parts timed; what the clock itself takes is left out.
     pub fn whole(&self) -> f64 {
-        self.gather + self.parts.iter().sum::<f64>() + self.driver
+        self.gather + self.parts.iter().sum::<f64>() + self.waiting + self.driver
     }
 }
 
@@ -49,7 +53,7 @@ const FEWEST: u64 = 10;
 const SECONDS: f64 = 0.5;
 /// Seconds of stepping before anything is timed.
 const WARM: f64 = 0.05;
-/// Readings of the clock in a step that are counted neither to gathering nor to a part.
+/// Readings of the clock in a step that are counted neither to gathering nor to the compiled step.
 const READINGS: u64 = 3;
 
 /// Times steps of a session, in rounds of plain steps and steps with clocks in turn.
@@ -67,8 +71,9 @@ pub fn profile(session: &mut Session, steps: Option<u64>) -> Result<Profile, Run
     let steps = steps.unwrap_or(((SECONDS / 2.0 / quickest.max(1e-9)) as u64).clamp(FEWEST, 10_000_000));
     let each = steps.div_ceil(ROUNDS);
     let parts = session.engine.step.machine.compiled().interface().parts.len();
-    // The whole of these is what is around gathering and the parts.
-    let mut least = Spent { whole: u64::MAX, gather: u64::MAX, parts: vec![u64::MAX; parts] };
+    // The whole of these is what is around gathering and the compiled step, the machine what is in this around its parts.
+    let most = u64::MAX;
+    let mut least = Spent { whole: most, gather: most, machine: most, parts: vec![most; parts] };
     let (mut plain, mut done, mut forks) = (u64::MAX, 0, 0);
     while done < steps {
         let before = clock::now();
@@ -83,8 +88,8 @@ pub fn profile(session: &mut Session, steps: Option<u64>) -> Result<Profile, Run
         }
         forks += codegen::forks() - before;
         done += each;
-        let around = spent.whole.saturating_sub(spent.gather + spent.parts.iter().sum::<u64>());
-        least.whole = least.whole.min(around);
+        least.whole = least.whole.min(spent.whole.saturating_sub(spent.gather + spent.machine));
+        least.machine = least.machine.min(spent.machine.saturating_sub(spent.parts.iter().sum()));
         least.gather = least.gather.min(spent.gather);
         least.parts.iter_mut().zip(spent.parts).for_each(|(least, spent)| *least = (*least).min(spent));
     }
@@ -95,6 +100,7 @@ pub fn profile(session: &mut Session, steps: Option<u64>) -> Result<Profile, Run
         plain: seconds(plain, 0),
         gather: seconds(least.gather, 1),
         parts: least.parts.iter().map(|ticks| seconds(*ticks, 1)).collect(),
+        waiting: seconds(least.machine, 1),
         driver: seconds(least.whole, READINGS),
         forks: forks as f64 / done as f64,
     })

@@ -327,7 +327,9 @@ impl<'t> Session<'t> {
         let sizes = self.feed_next(self.progress.step)?;
         spent.gather += clock::now().saturating_sub(gathers);
         self.number(self.progress.step, self.progress.global_step)?;
+        let machine = clock::now();
         self.engine.step.profile(&mut self.engine.memory, sizes, &self.lent, &mut spent.parts)?;
+        spent.machine += clock::now().saturating_sub(machine);
         self.done(sizes)?;
         spent.whole += clock::now().saturating_sub(start);
         Ok(())

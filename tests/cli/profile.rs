@@ -29,7 +29,7 @@ fn the_shares_of_a_profile_add_up_and_its_kernels_have_places() {
     assert!((times / number(profile, "timed_step_us") - 1.0).abs() < 1e-6, "{profile}");
     assert!(number(profile, "step_us") > 0.0);
     let names: Vec<&str> = other.iter().map(|o| o["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["gather", "driver"]);
+    assert_eq!(names, ["gather", "waiting", "driver"]);
     // The first product of the perceptron: 64 rows of 64 pixels to 128 units.
     let product = kernels.iter().find(|k| k["kind"] == "product").unwrap();
     assert_eq!(product["flops"], 2 * 64 * 64 * 128);
