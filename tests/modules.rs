@@ -49,6 +49,38 @@ fn an_alias_keeps_names_apart() {
 }
 
 #[test]
+fn an_alias_leads_to_nets_and_rules_in_train() {
+    let blocks = "net f(x: [N, 2]) -> [N] = x |> dense(4) |> tanh |> affine
+        optimizer half(J, θ; lr = 0.1) requires lr > 0 { θ' = θ - lr/2*grad(J)(θ) }
+        constraint tame(w: [fan_out: O, fan_in: I]; bound = 1) -> [O, I] = w * min(1, bound / norm(w over fan_in))
+        average recent(θ) { state a = θ; a' = 0.9*a + 0.1*θ; a' }";
+    let main = |clauses: &str| {
+        format!(
+            "use \"blocks.dl\" as b
+            data moons(x, y) = two_moons(20) seed 1
+            train {{
+                minimize mse(b.f(x), y) + sum(b.f.dense.W^2) + l2(b.f.affine) over b.f
+                on       moons
+                {clauses}
+                keep     b.tame(bound: 2)
+                average  b.recent
+                measure  largest = max(norm(b.f.dense.W over fan_in))
+                steps    2
+            }}"
+        )
+    };
+    let rules = "using b.half(lr: 0.2) for b.f.dense\nusing sgd";
+    let (fine, said) = checked(&[("blocks.dl", blocks), ("main.dl", &main(rules))]);
+    assert!(fine, "{said}");
+    let (fine, said) = checked(&[("blocks.dl", blocks), ("main.dl", &main("using b.halve"))]);
+    assert!(!fine && said.contains("`b` has no `halve`"), "{said}");
+    let (fine, said) = checked(&[("blocks.dl", blocks), ("main.dl", &main("using sgd for b.g\nusing sgd"))]);
+    assert!(!fine && said.contains("no net is called `g`"), "{said}");
+    let (fine, said) = checked(&[("blocks.dl", blocks), ("main.dl", &main("using b.half(lr: -1)"))]);
+    assert!(!fine && said.contains("E0251") && said.contains("blocks.dl:2"), "{said}");
+}
+
+#[test]
 fn a_file_sees_what_it_uses_and_no_more() {
     let lower = "fn cube(x) = x^3";
     let upper = "use \"lower.dl\"\nfn ninth(x) = cube(cube(x))";

@@ -6,11 +6,38 @@ use super::typed::{Axis, Element, Expr, ExprKind, Label, TensorType, Type, same_
 use crate::ir::{Op, primitive as p};
 use crate::source::{Diagnostic, Span, codes};
 
+/// Whether an axis is labelled by what it is to its parameter.
+fn is_role(axis: &Axis) -> bool {
+    matches!(axis, Axis::Sized { label: Some(label), .. } if matches!(&**label, "fan_in" | "fan_out"))
+}
+
+/// The axes of a parameter with the roles that they have: those that are written, else `fan_out` is the last axis and `fan_in` the
+/// one before, unless these have other labels.
+pub fn with_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
+    if axes.iter().any(is_role) {
+        return axes;
+    }
+    for (axis, role) in axes.iter_mut().rev().zip(["fan_out", "fan_in"]) {
+        if let Axis::Sized { label: label @ None, .. } = axis {
+            *label = Some(role.into());
+        }
+    }
+    axes
+}
+
+/// Axes of which roles are no labels.
+pub fn without_roles(mut axes: Vec<Axis>) -> Vec<Axis> {
+    for axis in axes.iter_mut().filter(|axis| is_role(axis)) {
+        if let Axis::Sized { label, .. } = axis {
+            *label = None;
+        }
+    }
+    axes
+}
+
 /// Roles say what an axis is to its parameter, not which axes of two parameters go together: `a.W - b.W.T`. Where those of two
 /// operands stand differently, they are no labels.
 fn forget_roles(operands: &mut [Expr]) {
-    let is_role =
-        |axis: &Axis| matches!(axis, Axis::Sized { label: Some(l), .. } if matches!(&**l, "fan_in" | "fan_out"));
     let labels = |e: &Expr| -> Vec<Option<Label>> {
         let label = |axis: &Axis| match axis {
             Axis::Sized { label, .. } => label.clone().filter(|_| is_role(axis)),
@@ -25,11 +52,7 @@ fn forget_roles(operands: &mut [Expr]) {
     }
     for e in operands {
         if let Type::Tensor(t) = &mut e.ty {
-            t.axes.iter_mut().filter(|axis| is_role(axis)).for_each(|axis| {
-                if let Axis::Sized { label, .. } = axis {
-                    *label = None;
-                }
-            });
+            t.axes = without_roles(std::mem::take(&mut t.axes));
         }
     }
 }

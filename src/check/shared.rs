@@ -110,7 +110,8 @@ impl Checker<'_> {
             Some(Found::Tensor(t)) => {
                 let instance = Some((shared.name, shared.loops));
                 let path = ParameterPath { instance, rest: parts.iter().map(|p| p.to_string()).collect() };
-                tensor(ExprKind::Parameter(path), Element::Float, t.axes, e.span)
+                // Within a definition, an axis is known by what it is there.
+                tensor(ExprKind::Parameter(path), Element::Float, super::elementwise::without_roles(t.axes), e.span)
             }
             found => {
                 let names: Vec<String> = d.members.iter().map(Member::shown).collect();
@@ -145,7 +146,7 @@ impl Checker<'_> {
         };
         let Found::Tensor(t) = found else { return None };
         let path = ParameterPath { instance: None, rest: path.to_vec() };
-        Some(tensor(ExprKind::Parameter(path), Element::Float, t.axes, span))
+        Some(tensor(ExprKind::Parameter(path), Element::Float, super::elementwise::with_roles(t.axes), span))
     }
 
     /// The sizes with which `train` applies a net, found by looking at its applications without keeping their errors.

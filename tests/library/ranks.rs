@@ -87,12 +87,13 @@ fn the_derivative_of_sorted_elements_goes_where_they_were() {
         "{NET}fn weights_of(x: [N, D]) -> [D] {{ r = range(D); {written} }}
         fn total(x: [N, D]) = sum(weights_of(x) * sort(x over D)^2)
         fn slope(x: [N, D]) = sum(range(D) * grad(total(x), x))
+        fn places(x: [N, D]) = sum(order(x over D) * x)
         fn down(x: [N, D]) = sum(weights_of(x) * sort(x over N)[index(2, N)])
         train {{
             minimize mse(line(a), a)
             on       d
             using    sgd(lr: 0)
-            measure  total = total(x), slope = slope(x), down = down(x), places = sum(order(x over D) * x)
+            measure  total = total(x), slope = slope(x), down = down(x), places = places(x)
             steps    1
         }}"
     );

@@ -43,6 +43,26 @@ const P: &str = "net p() -> [] { param a: [] = 1; a }\n";
 const Q: &str = "net q() -> [] { param a: [] = 1; a }\n";
 
 #[test]
+fn definitions_get_the_axes_of_a_parameter_by_their_roles() {
+    let found = measures(
+        "net a() -> [A: 3, B: 4] { param W: [fan_out: 3, fan_in: 4] = normal(std: 3); W }
+         train {
+             minimize sum(a()^2) + group_lasso(a) + mean(y) * 0 over a
+             on       d
+             using    sgd(lr: 0)
+             keep     unit_norm for a
+             measure  kept = max(abs(norm(a() over B) - 1)), by_role = max(abs(norm(a.W over fan_in) - 1)),
+                      lasso = group_lasso(a), rows = sum(norm(a.W over fan_in))
+             steps    1
+         }",
+    );
+    close(&found["kept"], 0.0, "the weights into each unit");
+    close(&found["by_role"], 0.0, "the same by the path");
+    close(&found["lasso"], 3.0, "norms of three units");
+    close(&found["rows"], 3.0, "the same written out");
+}
+
+#[test]
 fn constraints_hold_after_every_step_whatever_the_rule() {
     for rule in ["momentum(lr: 0.5)", "adam(lr: 0.3)", "sgd(lr: 2)"] {
         let told = events(

@@ -88,11 +88,25 @@ impl Walk {
             };
             inner
         };
-        match depth.checked_sub(1) {
-            Some(k) => self.open[k].current = line.indent,
-            None => self.top = line.indent,
+        if self.requires(line) {
+            // What follows in braces stands below the definition.
+            line.place = Place::Within;
+            line.indent = STEP;
+        } else {
+            match depth.checked_sub(1) {
+                Some(k) => self.open[k].current = line.indent,
+                None => self.top = line.indent,
+            }
         }
         self.tokens(line, joined);
+    }
+
+    /// Whether a line says what the definition begun before it requires.
+    fn requires(&self, line: &Line) -> bool {
+        let word = &line.code[0];
+        let constant = line.code.get(1).is_some_and(|next| next.kind == Assign);
+        let signature = matches!(self.last, Some(RightParen | RightBracket | Ident));
+        word.kind == Ident && word.text == "requires" && self.open.is_empty() && signature && !constant
     }
 
     /// Whether a line that begins so goes on with the line before it.
