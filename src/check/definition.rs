@@ -353,6 +353,9 @@ impl Checker<'_> {
                     self.report(error);
                 }
             }
+            (Some((wanted @ Type::Tuple(parts), _)), Type::Tuple(found)) if same_parts(parts, found) => {
+                value.ty = wanted.clone();
+            }
             (Some((wanted, place)), found) => {
                 if wanted != found {
                     let error = Diagnostic::new(
@@ -490,4 +493,18 @@ impl Checker<'_> {
         let error = self.trace(error, &value);
         self.fail(value.span, error)
     }
+}
+
+/// Whether tuples differ in labels alone, which are then those of the annotation.
+fn same_parts(wanted: &[Type], found: &[Type]) -> bool {
+    let same = |(a, b): (&Type, &Type)| match (a, b) {
+        (Type::Tensor(a), Type::Tensor(b)) => {
+            a.element == b.element
+                && a.axes.len() == b.axes.len()
+                && a.axes.iter().zip(&b.axes).all(|(a, b)| same_extent(a, b))
+        }
+        (Type::Tuple(a), Type::Tuple(b)) => same_parts(a, b),
+        _ => a == b,
+    };
+    wanted.len() == found.len() && wanted.iter().zip(found).all(same)
 }

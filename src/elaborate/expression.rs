@@ -78,10 +78,11 @@ impl<'p> Elaborator<'p> {
                 let then = self.block(frame, then)?.expect("the checker gives both branches a result");
                 let otherwise = self.block(frame, otherwise)?.expect("the checker gives both branches a result");
                 self.at(frame, expr.span);
-                if let (Value::Set(a), Value::Set(b)) = (&then, &otherwise) {
-                    self.alike(a, b, expr.span)?;
-                }
-                return Ok(self.choose(condition, then, otherwise));
+                let alike = match (&then, &otherwise) {
+                    (Value::Set(a), Value::Set(b)) => self.alike(a, b, expr.span)?,
+                    _ => true,
+                };
+                return Ok(if alike { self.choose(condition, then, otherwise) } else { then });
             }
             ExprKind::Evaluating(value) => return self.in_mode(true, |e| e.expression(frame, value)),
             ExprKind::Members { value, count } => {
@@ -375,8 +376,10 @@ impl<'p> Elaborator<'p> {
             return Ok(Value::Tensor(self.builder.push(op.clone(), &nodes)));
         };
         for value in &values {
-            if let Value::Set(other) = value {
-                self.alike(&shape, other, expr.span)?;
+            if let Value::Set(other) = value
+                && !self.alike(&shape, other, expr.span)?
+            {
+                return Ok(Value::Set(shape));
             }
         }
         let members = shape.iter().enumerate().map(|(k, like)| {
@@ -392,12 +395,16 @@ impl<'p> Elaborator<'p> {
         Ok(Value::Set(members.collect()))
     }
 
-    /// Sets go together tensor by tensor: they have as many, of the same shapes.
-    fn alike(&self, a: &[NodeId], b: &[NodeId], span: Span) -> Result<(), Diagnostic> {
+    /// Whether sets go together parameter by parameter: they have as many, of the same shapes. Else an error, but for the time in
+    /// which nets are instantiated, when some have no parameters yet and values do not matter.
+    fn alike(&self, a: &[NodeId], b: &[NodeId], span: Span) -> Result<bool, Diagnostic> {
         let dims = |node: &NodeId| self.builder.dims(*node);
         let Some(k) = (0..a.len().max(b.len())).find(|k| a.get(*k).map(dims) != b.get(*k).map(dims)) else {
-            return Ok(());
+            return Ok(true);
         };
+        if self.players.is_empty() {
+            return Ok(false);
+        }
         let shown = |set: &[NodeId]| match set.get(k) {
             Some(node) => {
                 let sizes: Vec<String> = dims(node).iter().map(Size::to_string).collect();

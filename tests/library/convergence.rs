@@ -57,7 +57,7 @@ const VALLEY: [Case; 21] = [
     ("amsgrad(lr: 0.1)", EXACT),
     ("adamax(lr: 0.02)", 1e-3),
     ("nadam(lr: 0.01)", 1e-2),
-    ("adahessian(lr: 0.02)", 1e-2),
+    ("adahessian(lr: 0.5)", 1e-2),
     ("lion(lr: 5e-4)", 1e-2),
     ("momentum_clip_norm(lr: 1e-3)", EXACT),
     ("momentum_clip_value(lr: 1e-3)", EXACT),
