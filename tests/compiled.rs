@@ -40,7 +40,7 @@ fn fill(machine: &mut Machine, memory: &mut Memory, inputs: &Inputs) {
 
 /// Every width of vectors this CPU has, also on several threads that share the smallest steps.
 fn emitters() -> Vec<codegen::Options> {
-    let all = [(Cpu::Portable, 1), (Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::Avx2, 2), (Cpu::native(), 3)];
+    let all = [(Cpu::Portable, 1), (Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::native(), 3)];
     let some = |(cpu, threads)| codegen::Options {
         cpu,
         threads,

@@ -53,6 +53,10 @@ fn all(check: impl Fn(&Path) -> Result<(), String> + Sync) {
 #[test]
 fn every_example_trains_for_a_few_steps() {
     all(|path| {
+        // Others run to their end below.
+        if FIGURES.iter().any(|f| f.0 == stem(path) && f.6) {
+            return Ok(());
+        }
         let told = events(&dlc(&["run", "--json", "--no-save", "--max-steps", "3"], path)?);
         let done = told.last().is_some_and(|e| e["event"] == "done");
         if done { Ok(()) } else { Err(format!("{} does not end: {:?}\n", stem(path), told.last())) }
@@ -61,7 +65,12 @@ fn every_example_trains_for_a_few_steps() {
 
 #[test]
 fn every_gradient_of_every_example_agrees_with_differences() {
+    let full = std::env::var_os("DLC_FULL").is_some();
     all(|path| {
+        // Seven times the same net.
+        if stem(path) == "regularizers" && !full {
+            return Ok(());
+        }
         let text = dlc(&["test"], path)?;
         let agrees = text.lines().any(|line| line.contains("the gradient agrees with differences"));
         if agrees { Ok(()) } else { Err(format!("{}: {text}\n", stem(path))) }
@@ -95,8 +104,8 @@ const FIGURES: [Figure; 48] = [
     ("initialization", "large", "train", "binary_accuracy", 0.45, 0.7, true),
     ("initialization", "he", "train", "binary_accuracy", 0.99, 1.0, true),
     ("initialization", "xavier", "train", "binary_accuracy", 0.99, 1.0, true),
-    ("kkt", "", "train", "square", 999.9, 1000.1, true),
-    ("kkt", "", "train", "multiplier", 0.193, 0.195, true),
+    ("kkt", "", "train", "square", 999.9, 1000.1, false),
+    ("kkt", "", "train", "multiplier", 0.193, 0.195, false),
     ("lasso_path", "", "train", "zeros", 19.0, 21.0, true),
     ("multi_task", "", "test", "accuracy", 0.95, 1.0, true),
     ("multi_task", "", "test", "odd", 0.94, 1.0, true),

@@ -401,6 +401,20 @@ fn a_search_names_the_best_setting() {
     assert_eq!(alone["metrics"], best["metrics"]);
 }
 
+/// Cross-validation decides: the mean over the rows that each run is kept from.
+#[test]
+fn a_search_is_decided_by_folds() {
+    let program = SEARCHED.replace("d.train", "d").replace("epochs", "folds 3\n epochs");
+    let events = events(&format!("{program}search {{ rate in 0.0001, 0.3 }} by d.fold loss"), &[]);
+    let trials = of(&events, "trial");
+    assert_eq!(trials.len(), 2);
+    let loss = |e: &Value| e["metrics"]["fold"]["loss"].as_f64().unwrap();
+    assert!(loss(trials[1]) < loss(trials[0]));
+    let found = events.last().unwrap();
+    assert_eq!((&found["part"], &found["set"]["rate"]), (&"fold".into(), &0.3.into()));
+    assert_eq!(found["value"].as_f64().unwrap(), loss(trials[1]));
+}
+
 fn run_with_setting(trial: &Value) -> Value {
     let set = |name: &str| format!("{name}={}", trial["set"][name]);
     last(&events(SEARCHED, &["--set", &set("rate"), "--set", &set("width")])).clone()

@@ -250,6 +250,82 @@ fn the_library_section_lists_the_library() {
     assert_eq!(listed, library());
 }
 
+/// The anchor that a heading of Markdown has.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-'].contains(c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+#[test]
+fn the_index_has_every_word_and_every_link_leads_somewhere() {
+    let text = fs::read_to_string(at_root("lang/reference.md")).unwrap();
+    let index = text.split("\n## ").find(|s| s.starts_with("Index\n")).expect("an index");
+    let words: BTreeSet<&str> = index.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for kind in Kind::ALL.iter().filter(|k| ![Kind::Net, Kind::Layer].contains(k)) {
+        assert!(words.contains(kind.keyword()), "{kind} is not in the index");
+    }
+    let constructs = [
+        "minimize",
+        "maximize",
+        "on",
+        "using",
+        "keep",
+        "augment",
+        "average",
+        "measure",
+        "evaluate",
+        "watch",
+        "epochs",
+        "steps",
+        "stop",
+        "folds",
+        "ensemble",
+        "phase",
+        "search",
+        "data",
+        "split",
+        "standardize",
+        "use",
+        "param",
+        "state",
+        "shared",
+        "peek",
+        "commit",
+        "if",
+        "when",
+        "for",
+        "grad",
+        "jvp",
+        "vjp",
+        "hvp",
+        "jacobian",
+        "hessian",
+        "derivative",
+        "members",
+        "draws",
+        "evaluating",
+        "where",
+        "one_hot",
+        "index",
+        "concat",
+        "reshape",
+        "flatten",
+        "stack",
+        "reverse",
+        "range",
+        "argmax",
+        "norm",
+    ];
+    for word in constructs {
+        assert!(words.contains(word), "{word} is not in the index");
+    }
+    let anchors: BTreeSet<String> =
+        text.lines().filter(|l| l.starts_with("##")).map(|l| anchor(l.trim_start_matches('#').trim())).collect();
+    for link in text.split("](#").skip(1).filter_map(|rest| rest.split(')').next()) {
+        assert!(anchors.contains(link), "there is no section {link}");
+    }
+}
+
 #[test]
 fn the_editor_grammar_knows_the_words() {
     let text = fs::read_to_string(at_root("lang/editor/dl.tmLanguage.json")).unwrap();

@@ -142,7 +142,7 @@ impl Told<'_> {
         let other =
             |seconds: f64, what: &str| Line { number: None, seconds, flops: 0, bytes: 0, what: what.to_owned() };
         let gather = other(self.profile.gather, "gathering the rows of the batch");
-        let driver = other(self.profile.driver(), "around the kernels: numbering steps, calls, looking at losses");
+        let driver = other(self.profile.driver, "around the kernels: numbering steps, calls, looking at losses");
         kernels.chain([gather, driver]).collect()
     }
 
@@ -161,7 +161,7 @@ impl Told<'_> {
             self.settings.threads,
             self.settings.cpu,
             profile.plain * 1e6,
-            profile.whole * 1e6,
+            profile.whole() * 1e6,
             profile.forks,
             peaks.thread_flops / 1e9,
             peaks.flops / 1e9,
@@ -172,7 +172,7 @@ impl Told<'_> {
         );
         text += "    kernel    us/step   share  GFLOP/s  of peak     GB/s  of memory  expression\n";
         lines.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
-        let whole = Line { number: None, seconds: profile.whole, flops, bytes, what: "the step".into() };
+        let whole = Line { number: None, seconds: profile.whole(), flops, bytes, what: "the step".into() };
         for line in lines.iter().chain([&whole]) {
             let number = line.number.map_or(String::new(), |n| n.to_string());
             let rate = |amount: u64, peak: f64| match (amount, line.seconds > 0.0) {
@@ -188,7 +188,7 @@ impl Told<'_> {
                 text,
                 "    {number:>6} {:>10.3} {:>5.1} % {operations:>8} {of_peak:>8} {traffic:>8} {of_memory:>10}  {}",
                 line.seconds * 1e6,
-                100.0 * share(line.seconds, profile.whole),
+                100.0 * share(line.seconds, profile.whole()),
                 line.what
             );
         }
@@ -198,7 +198,7 @@ impl Told<'_> {
 
     fn json(&self) -> Value {
         let (profile, peaks) = (&self.profile, &self.peaks);
-        let share = |seconds: f64| if profile.whole > 0.0 { seconds / profile.whole } else { 0.0 };
+        let share = |seconds: f64| if profile.whole() > 0.0 { seconds / profile.whole() } else { 0.0 };
         let rate =
             |amount: u64, seconds: f64| if seconds > 0.0 { json!(amount as f64 / seconds / 1e9) } else { json!(0.0) };
         let steps = self.program.steps.iter().zip(&profile.parts);
@@ -234,7 +234,7 @@ impl Told<'_> {
             "cpu": format!("{:?}", self.settings.cpu).to_lowercase(),
             "steps": profile.steps,
             "step_us": profile.plain * 1e6,
-            "timed_step_us": profile.whole * 1e6,
+            "timed_step_us": profile.whole() * 1e6,
             "forks": profile.forks,
             "machine": {
                 "thread_gflop_per_s": peaks.thread_flops / 1e9,
@@ -244,7 +244,7 @@ impl Told<'_> {
                 "fork_join_us": peaks.fork_join * 1e6,
             },
             "kernels": kernels,
-            "other": [other("gather", profile.gather), other("driver", profile.driver())],
+            "other": [other("gather", profile.gather), other("driver", profile.driver)],
         })
     }
 }

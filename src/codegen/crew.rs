@@ -38,6 +38,10 @@ pub(super) struct Functions {
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
+/// Bytes that a thread moves in a nanosecond, about.
+const BYTES_A_NS: f64 = 20.0;
+/// How many times longer a tile takes than reading what all tiles read, at least.
+const MOST_REREAD: f64 = 4.0;
 /// Tiles of vectors over rows begin at multiples of this: the lanes of the widest vector.
 const LANES: u64 = 16;
 
@@ -121,7 +125,7 @@ fn time(program: &Program, step: usize) -> f64 {
     let step = &program.steps[step];
     let cost = program.cost(step);
     let rate = if matches!(step.work, Work::Product(_)) { 100.0 } else { 16.0 };
-    20.0 + cost.flops as f64 / rate + (cost.read.saturating_add(cost.written)) as f64 / 20.0
+    20.0 + cost.flops as f64 / rate + (cost.read.saturating_add(cost.written)) as f64 / BYTES_A_NS
 }
 
 /// Whether a step is worth a function of spans.
@@ -137,11 +141,15 @@ impl Crew {
         let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
         for wave in &program.waves {
             let spent: f64 = wave.steps().map(|s| time(program, s)).sum();
-            let shared = threads > 1 && spent * (1.0 - 1.0 / threads as f64) > 2.0 * fork;
-            let planner =
-                Planner { program, layout, functions, threads: if shared { threads } else { 1 }, fork, spent };
+            let saves = threads > 1 && spent * (1.0 - 1.0 / threads as f64) > 2.0 * fork;
+            let threads = if saves { threads } else { 1 };
+            let mut planner = Planner { program, layout, functions, threads, fork, spent, apart: false };
             // A step without a function of spans cuts its chain: each piece has a stage.
-            let chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
+            let mut chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
+            if saves && chains.iter().flatten().any(|piece| planner.is_bound(piece)) {
+                planner.apart = true;
+                chains = wave.chains.iter().map(|c| planner.pieces(c)).collect();
+            }
             for k in 0..chains.iter().map(Vec::len).max().unwrap_or(0) {
                 let mut tasks: Vec<(f64, Task)> = Vec::new();
                 let mut needed = 0;
@@ -157,7 +165,7 @@ impl Crew {
                 tasks.sort_by(|a, b| b.0.total_cmp(&a.0));
                 stages.push(Stage { tasks: tasks.into_iter().map(|(_, t)| t).collect(), threads: planner.threads });
             }
-            worth |= shared && wave.chains.len() > 1;
+            worth |= saves && wave.chains.len() > 1;
         }
         if !worth {
             return None;
@@ -253,6 +261,8 @@ struct Planner<'a> {
     fork: f64,
     /// Nanoseconds of the wave.
     spent: f64,
+    /// Whether every step is shared by itself, since tiles of a chain would read the same weights too often.
+    apart: bool,
 }
 
 impl Planner<'_> {
@@ -263,7 +273,7 @@ impl Planner<'_> {
         for (s, scale) in chain.steps().zip(&chain.scales) {
             let rows = chain.rows.clone().filter(|_| !whole(s));
             match pieces.last_mut() {
-                Some(piece) if piece.rows == rows => piece.scales.push(*scale),
+                Some(piece) if piece.rows == rows && !self.apart => piece.scales.push(*scale),
                 _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new() }),
             }
         }
@@ -277,6 +287,28 @@ impl Planner<'_> {
         pieces
     }
 
+    fn spent(&self, chain: &Chain) -> f64 {
+        chain.steps().map(|s| time(self.program, s)).sum()
+    }
+
+    /// Whether a piece of a chain is most of its wave and is not worth a tile for every thread.
+    fn is_bound(&self, chain: &Chain) -> bool {
+        let shared = self.program.footprint(chain).shared;
+        chain.rows.is_some() && self.spent(chain) > 0.5 * self.spent && self.wanted(chain, shared) < self.threads as u64
+    }
+
+    /// Into how many tiles a piece of a chain is cut for the threads: enough to share evenly, each worth more than its
+    /// start and than reading what all tiles read.
+    fn wanted(&self, chain: &Chain, shared: u64) -> u64 {
+        let spent = self.spent(chain);
+        let fewest = (self.fork / 2.0).max(MOST_REREAD * shared as f64 / BYTES_A_NS).max(1.0);
+        let even = (spent / self.spent * 8.0 * self.threads as f64).ceil();
+        let wanted = even.min(spent / fewest).max(1.0) as u64;
+        let threads = self.threads as u64;
+        // With little else to fill up with, as many for each thread.
+        if wanted > threads && spent > 0.75 * self.spent { wanted / threads * threads } else { wanted }
+    }
+
     /// The task of a piece of a chain, and the bytes of scratch it needs.
     fn task(&self, chain: &Chain) -> (Task, usize) {
         self.tiles(chain).unwrap_or_else(|| {
@@ -286,23 +318,20 @@ impl Planner<'_> {
     }
 
     fn tiles(&self, chain: &Chain) -> Option<(Task, usize)> {
+        let product = |s: usize| matches!(self.program.steps[s].work, Work::Product(_));
+        if self.apart && chain.steps().any(product) {
+            // It calls the team itself.
+            return None;
+        }
         let capacity = &self.program.capacity;
         let most = chain.rows.as_ref()?.eval(capacity).ok()?.max(1);
         let rows = Count::new(chain.rows.as_ref()?, self.layout)?;
-        let spent: f64 = chain.steps().map(|s| time(self.program, s)).sum();
         // A tile is as large as the caches allow, and larger where it reads many weights.
         let footprint = self.program.footprint(chain);
         let fits = TILE_BYTES.max(footprint.shared) / footprint.row.max(1);
         let cached = if chain.scales.len() > 1 { most.div_ceil(fits.max(1)) } else { 1 };
-        let share = spent / self.spent;
-        let wanted = match self.threads {
-            1 => 1.0,
-            // Little else is there to fill up with.
-            threads if share > 0.75 => threads as f64,
-            threads => (share * 2.0 * threads as f64).ceil(),
-        };
-        let fewest = (2.0 * spent / self.fork).max(1.0);
-        let parts = cached.max(wanted.min(fewest) as u64).min(most);
+        let wanted = if self.threads > 1 { self.wanted(chain, footprint.shared) } else { 1 };
+        let parts = cached.max(wanted).min(most);
         if parts == 1 {
             return None;
         }

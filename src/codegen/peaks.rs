@@ -25,8 +25,8 @@ pub struct Peaks {
     pub fork_join: f64,
 }
 
-/// Words of each of the two blocks of memory: 64 MB, beyond most caches.
-const WORDS: usize = 8 << 20;
+/// Words of each of the two blocks of memory: 64 MB, beyond most caches; less where the loops themselves are slow.
+const WORDS: usize = if cfg!(debug_assertions) { 1 << 20 } else { 8 << 20 };
 /// Trials of each rate.
 const TRIALS: usize = 6;
 /// Seconds of a trial of multiply-adds.

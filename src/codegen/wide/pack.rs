@@ -25,23 +25,35 @@ impl Matrix {
 /// # Safety
 /// The elements must be readable, and there must be room for `rows · width` floats per panel at `to`.
 pub unsafe fn pack(from: Matrix, rows: usize, columns: usize, width: usize, to: *mut f32) {
+    if from.column == 1 {
+        // SAFETY: passed on.
+        return unsafe { pack_rows(from, rows, columns, width, to) };
+    }
     for (number, start) in (0..columns).step_by(width).enumerate() {
         let here = width.min(columns - start);
         // SAFETY: the panel's first element is within the matrix, and its place within the room.
         let (panel, to) = unsafe { (Matrix { start: from.at(0, start), ..from }, to.add(number * rows * width)) };
         // SAFETY: as above, for the panel's rows and columns.
         unsafe {
-            match (panel.row, panel.column) {
-                (_, 1) => pack_rows(panel, rows, here, width, to),
-                (1, _) => pack_columns(panel, rows, here, width, to),
+            match panel.row {
+                1 => pack_columns(panel, rows, here, width, to),
                 _ => pack_any(panel, 0..rows, 0..here, width, to),
             }
-            if here < width {
-                for row in 0..rows {
-                    std::slice::from_raw_parts_mut(to.add(row * width + here), width - here).fill(0.0);
-                }
+            for row in 0..rows {
+                fill(to.add(row * width), here, width);
             }
         }
+    }
+}
+
+/// Zeros behind the columns there are in a row of a panel.
+///
+/// # Safety
+/// There must be room for `width` floats.
+unsafe fn fill(row: *mut f32, columns: usize, width: usize) {
+    if columns < width {
+        // SAFETY: passed on.
+        unsafe { std::slice::from_raw_parts_mut(row.add(columns), width - columns).fill(0.0) }
     }
 }
 
@@ -62,22 +74,26 @@ unsafe fn pack_any(
     }
 }
 
-/// Rows lie in one piece.
+/// Rows lie in one piece each: every one is read from its beginning to its end.
 ///
 /// # Safety
-/// As for [`pack`], for one panel.
+/// As for [`pack`].
 unsafe fn pack_rows(from: Matrix, rows: usize, columns: usize, width: usize, to: *mut f32) {
     for row in 0..rows {
-        // SAFETY: a row of the panel is one piece in both places, which do not overlap.
-        unsafe {
-            let (from, to) = (from.at(row, 0), to.add(row * width));
-            // Of a known length the copy is a few vector moves.
-            match columns {
-                32 => std::ptr::copy_nonoverlapping(from, to, 32),
-                16 => std::ptr::copy_nonoverlapping(from, to, 16),
-                columns => std::ptr::copy_nonoverlapping(from, to, columns),
+        for (number, start) in (0..columns).step_by(width).enumerate() {
+            let here = width.min(columns - start);
+            // SAFETY: a panel's part of a row is one piece in both places, which do not overlap.
+            unsafe {
+                let (from, to) = (from.at(row, start), to.add((number * rows + row) * width));
+                // Of a known length the copy is a few vector moves.
+                match here {
+                    32 => std::ptr::copy_nonoverlapping(from, to, 32),
+                    16 => std::ptr::copy_nonoverlapping(from, to, 16),
+                    here => std::ptr::copy_nonoverlapping(from, to, here),
+                }
+                fill(to, here, width);
             }
-        };
+        }
     }
 }
 

@@ -26,6 +26,9 @@ const PACKED_COLUMNS: usize = 512;
 const RUN_BYTES: usize = 256 << 10;
 /// Blocks of rows from which packing costs less than it saves.
 const PACKED_FROM: usize = 8;
+/// Floats from the first to the last row of a right operand beyond which it is not sure to stay in a second-level cache:
+/// reading it once, in long runs, saves more.
+const FAR: usize = 256 << 10;
 /// Multiply-adds from which a product is shared among threads.
 const SHARED_FROM: usize = 1 << 20;
 
@@ -175,8 +178,13 @@ impl Job<'_> {
     /// Whether the right operand is packed for this many rows: where its columns do not lie side by side, and where
     /// enough rows use it again.
     fn packs(&self, rows: usize) -> bool {
-        self.shape.rhs[2] != 1 && self.shape.n > 1
-            || rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.width()
+        let blocks = rows / self.kernels.rows;
+        let from = match self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) {
+            floats if floats > 2 * FAR => 0,
+            floats if floats > FAR => PACKED_FROM / 2,
+            _ => PACKED_FROM,
+        };
+        self.shape.rhs[2] != 1 && self.shape.n > 1 || blocks >= from && self.shape.n > self.kernels.width()
     }
 
     /// # Safety

@@ -115,6 +115,18 @@ def adahessian(p, grad, diagonal, lr, rho1=0.9, rho2=0.999, delta=1e-4):
         yield p
 
 
+def adahessian(p, grad, diagonal, lr, rho1=0.9, rho2=0.999, delta=1e-4):
+    """For a Hessian that is diagonal: z * (H z) is its diagonal whatever the signs z."""
+    s, r, t = np.zeros_like(p), np.zeros_like(p), 0
+    while True:
+        g, h = grad(p), diagonal
+        t += 1
+        s = rho1 * s + (1 - rho1) * g
+        r = rho2 * r + (1 - rho2) * h**2
+        p = p - lr * (s / (1 - rho1**t)) / (np.sqrt(r / (1 - rho2**t)) + delta)
+        yield p
+
+
 def lion(p, grad, lr, rho1=0.9, rho2=0.99, decay=0.0):
     m = np.zeros_like(p)
     while True:
