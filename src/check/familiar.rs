@@ -19,7 +19,7 @@ pub fn familiar(name: &str) -> Option<&'static str> {
         "ln" => "write `log(x)`, the natural logarithm",
         "log2" | "log10" => "write `log(x) / log(2)`: `log` is the natural logarithm",
         "e" => "write `exp(x)` for e^x",
-        "pi" | "PI" => "define it: `pi = 3.141592653589793`",
+        "PI" => "write `pi`",
         "inf" | "infinity" | "nan" | "NaN" => "write a large number, as in `1e30`",
         "sigma" | "logistic" | "expit" => "the logistic function is `sigmoid`",
         "Sigma" => "write `sum(x over N)`, or `sum(i) x[i]`",
