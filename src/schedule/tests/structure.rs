@@ -280,8 +280,8 @@ fn only_what_is_read_before_and_after_its_update_is_copied() {
         b.output(name, OutputRole::Next, node);
     }
     let program = check(&b.finish(), 1, 1);
-    // What the count becomes, the point ahead with its sum, the update, and the count's copy.
-    assert_eq!(program.kernels().count(), 4, "{program}");
+    // What the count becomes, the point ahead, its sum, the update, and the count's copy.
+    assert_eq!(program.kernels().count(), 5, "{program}");
     let copied = program.kernels().filter(|(_, kernel)| kernel.values.len() == 1).count();
     assert_eq!(copied, 1, "{program}");
 }
