@@ -42,7 +42,7 @@ pub fn verify(graph: &Graph, stage: Stage) -> Result<(), String> {
             }
             Op::Project(project) => {
                 let of = operands[0];
-                if !of_results.as_ref().is_some_and(|(known, _)| *known == of) {
+                if of_results.as_ref().is_none_or(|(known, _)| *known != of) {
                     of_results = Some((of, results(graph, of)));
                 }
                 let types = of_results.as_ref().and_then(|(_, types)| types.as_deref());

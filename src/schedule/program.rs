@@ -101,7 +101,6 @@ pub struct Fused {
 }
 
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a program has few steps, and none is moved often")]
 pub enum Work {
     Kernel(Kernel),
     Product(Product),
