@@ -6,12 +6,16 @@ use super::super::typed::{Axis, Element, Expr, Kind, Measure, Player, Type};
 use super::super::uses;
 use crate::source::{Diagnostic, codes};
 use crate::syntax::ast;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Checker<'_> {
     /// Metrics, named by what they apply where no name is written.
     pub(super) fn measures(&mut self, metrics: &[&ast::Metric], players: &[Player]) -> Vec<Measure> {
         let reported: Vec<&str> = players.iter().map(|p| p.name.as_str()).chain(["loss"]).collect();
         let mut out: Vec<Measure> = Vec::new();
+        let mut names: BTreeSet<String> = reported.iter().map(|name| name.to_string()).collect();
+        // The last number given to each name.
+        let mut numbered: BTreeMap<&str, u32> = BTreeMap::new();
         for metric in metrics {
             (self.measuring, self.together) = (true, false);
             let value = self.measured(&metric.value);
@@ -19,8 +23,7 @@ impl Checker<'_> {
             self.measuring = false;
             let derived = uses::applied_name(&metric.value).map_or("measure", |(name, _)| name);
             let base = metric.name.as_ref().map_or(derived, |n| n.text.as_str());
-            let taken = |name: &str| reported.contains(&name) || out.iter().any(|m| m.name == name);
-            if let Some(written) = metric.name.as_ref().filter(|n| taken(&n.text)) {
+            if let Some(written) = metric.name.as_ref().filter(|n| names.contains(&n.text)) {
                 let minimized = reported.contains(&written.text.as_str());
                 let text = if minimized { "what is minimized is called so" } else { "a second time here" };
                 let error = Diagnostic::new(codes::DUPLICATE_NAME, format!("`{}` is measured already", written.text))
@@ -28,10 +31,10 @@ impl Checker<'_> {
                 self.report(error);
             }
             let mut name = base.to_string();
-            let mut k = 1;
-            while taken(&name) {
-                k += 1;
-                name = format!("{base}_{k}");
+            let number = numbered.entry(base).or_insert(1);
+            while !names.insert(name.clone()) {
+                *number += 1;
+                name = format!("{base}_{number}");
             }
             out.push(Measure { name, together, value });
         }
