@@ -35,7 +35,7 @@ pub fn execute(options: &Test) -> Result<(), Failure> {
             }
             print(&format!("{object}\n"))?;
         } else {
-            print(&format!("{heading}{report}"))?;
+            print(&format!("{heading}{report}\n"))?;
         }
     }
     if passed { Ok(()) } else { Err(Failure::Told) }

@@ -173,7 +173,7 @@ fn graph_leaves_nothing_in_a_folder_it_may_not_write() {
 fn test_compares_the_gradient_of_every_parameter() {
     let folder = digits();
     let out = dlc(folder.path(), &["test", "digits.dl"]).fine();
-    assert!(out.contains("the gradient agrees with differences"), "{out}");
+    assert!(out.contains("the gradient agrees with differences") && out.ends_with('\n'), "{out}");
     let report = &json_lines(&dlc(folder.path(), &["test", "digits.dl", "--json"]).fine())[0];
     assert_eq!(report["passed"], true);
     assert_eq!(report["parameters"].as_array().unwrap().len(), 4);
