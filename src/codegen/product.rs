@@ -100,7 +100,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
             _ => None,
         };
         // A shape whose result has gaps between columns stays with the library.
-        if let Some(Ok(kernels)) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
+        if let Some(kernels) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
             // SAFETY: passed on from the caller.
             return unsafe { product::product(kernels, of, out, lhs, rhs) };
         }

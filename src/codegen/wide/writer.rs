@@ -229,6 +229,12 @@ impl Writer {
         self.push(instruction)
     }
 
+    /// Asks for a cache line to be brought near.
+    pub fn prefetch(&mut self, address: Address) -> Result<(), IcedError> {
+        let instruction = Instruction::with1(Code::Prefetcht1_m8, address.operand())?;
+        self.push(instruction)
+    }
+
     /// One element of memory in every lane.
     pub fn broadcast(&mut self, dst: usize, address: Address) -> Result<(), IcedError> {
         let code = self.simd.pick(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Code::VEX_Vbroadcastss_ymm_m32);

@@ -4,7 +4,7 @@ use super::*;
 use crate::codegen::tests::{Guarded, numbers};
 
 fn widths() -> Vec<&'static Kernels> {
-    [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available()).map(|s| kernels(s).unwrap()).collect()
+    [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available()).map(kernels).collect()
 }
 
 /// How a matrix lies in memory.
@@ -12,16 +12,25 @@ fn widths() -> Vec<&'static Kernels> {
 enum Layout {
     Rows,
     Columns,
+    /// Rows of elements that are two apart.
+    Spread,
 }
 
 fn strides(layout: Layout, rows: usize, columns: usize) -> [isize; 3] {
     match layout {
         Layout::Rows => [(rows * columns) as isize, columns as isize, 1],
         Layout::Columns => [(rows * columns) as isize, 1, rows as isize],
+        Layout::Spread => [2 * (rows * columns) as isize, 2 * columns as isize, 2],
     }
 }
 
-/// The promised order: chains of `DEPTH` fused multiply-adds, their sums added in order.
+/// Elements from the first to the last of a matrix.
+fn length(strides: &[isize; 3], sizes: [usize; 3]) -> usize {
+    let last = sizes.iter().zip(strides).map(|(n, stride)| n.saturating_sub(1) * *stride as usize);
+    if sizes.contains(&0) { 0 } else { last.sum::<usize>() + 1 }
+}
+
+/// The promised order: chains of as many as a piece has fused multiply-adds, their sums added in order.
 fn expected(shape: &Shape, lhs: &[f32], rhs: &[f32], out: &mut [f32]) {
     let at = |s: &[isize; 3], b: usize, r: usize, c: usize| b * s[0] as usize + r * s[1] as usize + c * s[2] as usize;
     for b in 0..shape.batch {
@@ -29,8 +38,8 @@ fn expected(shape: &Shape, lhs: &[f32], rhs: &[f32], out: &mut [f32]) {
             for j in 0..shape.n {
                 let place = at(&shape.out, b, i, j);
                 let mut total = (shape.accumulate != 0).then(|| out[place]);
-                for start in (0..shape.k.max(1)).step_by(DEPTH) {
-                    let chain = (start..shape.k.min(start + DEPTH))
+                for start in (0..shape.k.max(1)).step_by(piece(shape.k)) {
+                    let chain = (start..shape.k.min(start + piece(shape.k)))
                         .fold(0.0f32, |sum, l| lhs[at(&shape.lhs, b, i, l)].mul_add(rhs[at(&shape.rhs, b, l, j)], sum));
                     total = Some(total.map_or(chain, |t| t + chain));
                 }
@@ -60,7 +69,7 @@ fn check(kernels: &Kernels, [batch, m, n, k]: [usize; 4], layouts: [Layout; 2], 
         threads,
         emitter: 0,
     };
-    let (lhs, rhs) = (numbers(batch * m * k, 1), numbers(batch * k * n, 2));
+    let (lhs, rhs) = (numbers(length(&shape.lhs, [batch, m, k]), 1), numbers(length(&shape.rhs, [batch, k, n]), 2));
     let mut wanted = numbers(batch * m * n, 3);
     let before = wanted.clone();
     expected(&shape, &lhs, &rhs, &mut wanted);
@@ -86,8 +95,8 @@ fn every_size_and_layout_is_the_promised_chain() {
             for n in sizes {
                 turn += 1;
                 let k = sizes[(turn * 7) % sizes.len()];
-                let layouts = [Layout::Rows, Layout::Columns];
-                let layouts = [layouts[turn % 2], layouts[turn / 2 % 2]];
+                let layouts = [Layout::Rows, Layout::Columns, Layout::Spread];
+                let layouts = [layouts[turn % 3], layouts[turn / 3 % 3]];
                 check(kernels, [1 + turn % 2, m, n, k], layouts, turn / 4 % 2, 1);
             }
         }
