@@ -109,23 +109,25 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
     unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
 }
 
-/// Some rows of the product of `f32` matrices, on this thread.
+/// Some rows and columns of the product of `f32` matrices, on this thread.
 ///
 /// # Safety
-/// As for [`product_f32`]; the span must be within the rows.
-pub(super) unsafe extern "C" fn rows_f32(
+/// As for [`product_f32`]; the span must be within the rows and begin within the columns.
+pub(super) unsafe extern "C" fn span_f32(
     shape: *const Shape,
     out: *mut f32,
     lhs: *const f32,
     rhs: *const f32,
     span: *const Span,
 ) {
-    // SAFETY: the caller vouches for the shape and the span, whose rows are within what the shape reaches.
+    // SAFETY: the caller vouches for the shape and the span, whose elements are within what the shape reaches.
     unsafe {
         let (of, span) = (&*shape, &*span);
-        let rows = Shape { m: (span.end - span.start) as usize, threads: 1, ..*of };
-        let first = span.start as isize;
-        product_f32(&rows, out.offset(first * of.out[1]), lhs.offset(first * of.lhs[1]), rhs)
+        let (rows, columns) = (span.end - span.start, span.last.min(of.n as u64) - span.first);
+        let some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*of };
+        let (row, column) = (span.start as isize, span.first as isize);
+        let out = out.offset(row * of.out[1] + column * of.out[2]);
+        product_f32(&some, out, lhs.offset(row * of.lhs[1]), rhs.offset(column * of.rhs[2]))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{CodegenError, Options};
 use crate::ir::Size;
 use crate::schedule::kernel::Kernel;
 use crate::schedule::program::{Operand, Order, Product, Program, element_bytes};
-use crate::schedule::waves::shared_loop;
+use crate::schedule::waves::{column_loop, shared_loop};
 use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
@@ -35,7 +35,7 @@ pub(super) fn emit_step(builder: &mut FunctionBuilder, functions: &[FuncRef]) {
     builder.ins().return_(&[]);
 }
 
-/// Emits the call of a kernel's wide code for all positions of its outermost loop.
+/// Emits the call of a kernel's wide code for all positions of its outermost loop, and all columns.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(super) fn emit_wide(
     mut builder: FunctionBuilder,
@@ -50,11 +50,16 @@ pub(super) fn emit_wide(
     let extent = shared_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
     sizes.prepare(&mut builder, extent)?;
     let extent = sizes.get(&mut builder, extent)?;
+    let columns = column_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
+    sizes.prepare(&mut builder, columns)?;
+    let columns = sizes.get(&mut builder, columns)?;
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Span>() as u32, 3);
     let slot = builder.create_sized_stack_slot(slot);
     let zero = builder.ins().iconst(types::I64, 0);
     builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, start) as i32);
     builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
+    builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, first) as i32);
+    builder.ins().stack_store(types::I64, columns, slot, offset_of!(Span, last) as i32);
     let span = builder.ins().stack_addr(types::I64, slot, 0);
     builder.ins().call(wide, &[table, span]);
     builder.ins().return_(&[]);
@@ -90,7 +95,7 @@ pub(super) fn emit_order(
 }
 
 /// Emits one product as loops over its outer batch axes around calls of the library; the last batch axis is the
-/// library's. A function of the table and a span hands the library its span of rows.
+/// library's. A function of the table and a span hands the library its span.
 pub(super) fn emit_product(
     mut builder: FunctionBuilder,
     program: &Program,

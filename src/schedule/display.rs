@@ -62,6 +62,9 @@ impl Display for Chain {
         for (k, (buffer, row)) in self.private.iter().enumerate() {
             write!(f, "{} {buffer}[{row}]", if k == 0 { ", of a tile alone:" } else { "," })?;
         }
+        for (k, steps) in self.columns.iter().enumerate() {
+            write!(f, "{} {}-{}", if k == 0 { ", by columns: steps" } else { "," }, steps.start, steps.end - 1)?;
+        }
         writeln!(f)
     }
 }

@@ -5,9 +5,10 @@
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`) the loops, `product` the
-//! library products, `waves` what runs at the same time and in tiles, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
+//! library products, `waves` what runs at the same time and in tiles, `columns` which tiles are of columns, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
 
 mod collapse;
+mod columns;
 mod cost;
 mod display;
 
@@ -127,7 +128,13 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
     let arena = memory::place(&mut buffers, &steps, &waves, &options.capacity, options.memory_limit)?;
     let capacity = options.capacity.clone();
     let symbols = symbols(graph);
-    Ok(Program { dtype: nodes.float, symbols, capacity, buffers, steps, waves, outputs: plan.outputs, arena })
+    let mut program =
+        Program { dtype: nodes.float, symbols, capacity, buffers, steps, waves, outputs: plan.outputs, arena };
+    let columns = |chain: &waves::Chain| program.columns(chain, options);
+    let cut: Vec<_> = program.waves.iter().flat_map(|wave| wave.chains.iter().map(columns)).collect();
+    let chains = program.waves.iter_mut().flat_map(|wave| wave.chains.iter_mut());
+    chains.zip(cut).for_each(|(chain, columns)| chain.columns = columns);
+    Ok(program)
 }
 
 /// A step named after where its last node comes from.

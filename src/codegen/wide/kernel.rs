@@ -9,14 +9,16 @@ use super::Simd;
 use super::code::{Code, Condition, Inst, Number, V};
 use super::lanes::Lanes;
 use super::writer::{Address, Binary};
+use crate::codegen::crew::Span;
 use crate::codegen::kernel::visit_sizes;
 use crate::codegen::{CodegenError, TableLayout};
 use crate::ir::{Atom, DType, Size};
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Loop, Stmt, Store, ValueId};
 use crate::schedule::program::{BufferId, Program};
-use crate::schedule::waves::shared_loop;
+use crate::schedule::waves::{column_loop, shared_loop};
 use iced_x86::Register;
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 
 /// Why there is no wide code for a kernel.
 pub enum Refusal {
@@ -71,10 +73,18 @@ pub(super) struct Emitter<'a> {
     values: Vec<Option<V>>,
     ahead: Vec<Ahead>,
     pub keys: BTreeMap<ValueId, [V; 2]>,
+    /// The axis cut by the span's columns, with the first and the last of them.
+    columns: Option<(AxisId, Number, Number)>,
 }
 
-/// Emits a kernel.
-pub fn emit(program: &Program, kernel: &Kernel, layout: &TableLayout, simd: Simd) -> Result<Vec<u8>, Refusal> {
+/// Emits a kernel. If it is cut by columns, the loop over them runs from the span's first to its last.
+pub fn emit(
+    program: &Program,
+    kernel: &Kernel,
+    layout: &TableLayout,
+    simd: Simd,
+    by_columns: bool,
+) -> Result<Vec<u8>, Refusal> {
     if program.dtype != DType::F32 {
         return Err(Refusal::NotCovered);
     }
@@ -91,14 +101,22 @@ pub fn emit(program: &Program, kernel: &Kernel, layout: &TableLayout, simd: Simd
         values: vec![None; kernel.values.len()],
         ahead: Vec::new(),
         keys: BTreeMap::new(),
+        columns: None,
     };
     emitter.prepare_sizes()?;
+    if let Some(l) = column_loop(kernel).filter(|_| by_columns) {
+        let (first, last) = (offset_of!(Span, first) as i64, offset_of!(Span, last) as i64);
+        let (first, last) = (emitter.argument(first), emitter.argument(last));
+        let extent = emitter.size(kernel.extent(l.axis))?;
+        emitter.columns = Some((l.axis, first, emitter.least(last, extent)));
+    }
     let shared = shared_loop(kernel).map(|l| l.axis);
     for stmt in &kernel.body {
         match stmt {
             Stmt::Loop(l) if Some(l.axis) == shared => {
                 emitter.prepare_keys(&l.body)?;
-                let (start, end) = (emitter.argument(0), emitter.argument(8));
+                let (start, end) = (offset_of!(Span, start) as i64, offset_of!(Span, end) as i64);
+                let (start, end) = (emitter.argument(start), emitter.argument(end));
                 emitter.run_loop(l, start, end)?;
             }
             stmt => emitter.statement(stmt)?,
@@ -164,6 +182,19 @@ impl Emitter<'_> {
 
     fn argument(&mut self, offset: i64) -> Number {
         self.code.push(Inst::LoadNumber(Register::RAX, Address::at(Register::RSI, offset)));
+        let slot = self.code.slot();
+        self.code.push(Inst::Keep(slot, Register::RAX));
+        Number::Slot(slot)
+    }
+
+    /// The lesser of two numbers.
+    fn least(&mut self, a: Number, b: Number) -> Number {
+        let done = self.code.label();
+        self.code.push(Inst::Put(Register::RAX, a));
+        self.code.push(Inst::Compare(Register::RAX, b));
+        self.code.push(Inst::Jump(Condition::LessEqual, done));
+        self.code.push(Inst::Put(Register::RAX, b));
+        self.code.push(Inst::Place(done));
         let slot = self.code.slot();
         self.code.push(Inst::Keep(slot, Register::RAX));
         Number::Slot(slot)
@@ -394,6 +425,11 @@ impl Emitter<'_> {
             }
             Stmt::Loop(l) => {
                 self.prepare_keys(&l.body)?;
+                if let Some((axis, first, last)) = self.columns
+                    && axis == l.axis
+                {
+                    return self.run_loop(l, first, last);
+                }
                 let end = self.size(self.kernel.extent(l.axis))?;
                 self.run_loop(l, Number::Constant(0), end)
             }

@@ -87,6 +87,8 @@ pub struct Form {
     /// Whether the right operand ends with the last column, so that its last vector must be loaded by the mask: that takes
     /// a port of the multiply-adds.
     pub ends: bool,
+    /// Cache lines side by side that are asked for ahead with each position of `k`.
+    pub lines: usize,
 }
 
 /// The largest block: accumulators, one register for a left element and one per vector of the right side must fit.
@@ -246,7 +248,9 @@ impl Micro {
                 self.w.load(self.right(vector), from)?;
             }
         }
-        self.w.prefetch(moved(AHEAD, AHEAD_ROW, position))?;
+        for line in 0..self.form.lines {
+            self.w.prefetch(Address { displacement: line as i64 * 64, ..moved(AHEAD, AHEAD_ROW, position) })?;
+        }
         for row in 0..self.form.rows {
             let from = match self.form.left {
                 Left::Columns => Address { displacement: row as i64 * 4, ..moved(BASES[0], LHS_COLUMN, position) },

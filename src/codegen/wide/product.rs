@@ -37,7 +37,7 @@ pub struct Kernels {
     pub simd: Simd,
     pub rows: usize,
     vectors: usize,
-    /// By how the left operand lies, by rows, by vectors, and by whether the right operand ends.
+    /// By how the left operand lies, by rows, by vectors, by whether the right operand ends, and by lines.
     functions: Vec<OnceLock<Option<Made>>>,
 }
 
@@ -88,13 +88,13 @@ impl Made {
 impl Kernels {
     fn new(simd: Simd) -> Kernels {
         let (rows, vectors) = micro::largest(simd);
-        Kernels { simd, rows, vectors, functions: (0..6 * rows * vectors).map(|_| OnceLock::new()).collect() }
+        Kernels { simd, rows, vectors, functions: (0..12 * rows * vectors).map(|_| OnceLock::new()).collect() }
     }
 
     /// The micro-kernel of a form; none if the system gives no memory for it.
-    fn get(&self, form: Form) -> Option<MicroKernel> {
+    pub fn get(&self, form: Form) -> Option<MicroKernel> {
         let number = (form.left as usize * self.rows + form.rows - 1) * self.vectors + form.vectors - 1;
-        let slot = &self.functions[2 * number + usize::from(form.ends)];
+        let slot = &self.functions[4 * number + 2 * usize::from(form.ends) + form.lines - 1];
         slot.get_or_init(|| Made::new(self.simd, form).ok()).as_ref().map(|made| made.function)
     }
 
@@ -292,7 +292,8 @@ impl Job<'_> {
         let most = piece(self.shape.k);
         let vectors = columns.len().div_ceil(lanes);
         let last = columns.len() - (vectors - 1) * lanes;
-        let form = Form { left: Left::of(lhs[1], lhs[2]), rows: 0, vectors, ends: !packed && last < lanes };
+        let lines = if rows.len() <= self.kernels.rows { 2 } else { 1 };
+        let form = Form { left: Left::of(lhs[1], lhs[2]), rows: 0, vectors, ends: !packed && last < lanes, lines };
         // Blocks of rows as equal as can be: the first ones have a row more.
         let blocks = rows.len().div_ceil(self.kernels.rows).max(1);
         let (height, higher) = (rows.len() / blocks, rows.len() % blocks);
