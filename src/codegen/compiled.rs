@@ -90,7 +90,9 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         order::function(DType::I64),
     ];
     let mut module = module(isa, &symbols)?;
-    let layout = TableLayout::new(program);
+    // Only the emitted products look rows up.
+    let scattered = if options.cpu == Cpu::Portable { Vec::new() } else { program.scattered() };
+    let layout = TableLayout::new(program, scattered);
     let emitted = emit(&mut module, program, &layout, options)?;
     let executable = Executable::new(module)?;
     // SAFETY: `emit` gives every function this type, with the machine's C calling convention.

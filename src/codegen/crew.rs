@@ -46,6 +46,8 @@ pub(super) struct Functions {
 const TILE_BYTES: u64 = 512 << 10;
 /// Bytes that a thread moves in a nanosecond, about.
 const BYTES_A_NS: f64 = 20.0;
+/// Bytes a nanosecond that a thread reads of what another has just written, about.
+const PASSED_A_NS: f64 = 10.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
 const MOST_REREAD: f64 = 4.0;
 /// Tiles of columns that each thread has: enough to share evenly.
@@ -211,7 +213,10 @@ impl Crew {
         let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
         for wave in &program.waves {
             let spent: f64 = wave.steps().map(|s| time(program, s)).sum();
-            let saves = threads > 1 && spent * (1.0 - 1.0 / threads as f64) > 2.0 * fork;
+            // What threads write others read afterwards, from caches that are not theirs.
+            let written: u64 = wave.steps().map(|s| program.cost(&program.steps[s]).written).sum();
+            let others = 1.0 - 1.0 / threads as f64;
+            let saves = threads > 1 && others * (spent - written as f64 / PASSED_A_NS) > 2.0 * fork;
             let threads = if saves { threads } else { 1 };
             let mut planner = Planner { program, layout, functions, threads, fork, spent, apart: false };
             // A step without a function of spans cuts its chain: each piece has a stage.

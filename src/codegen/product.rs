@@ -4,6 +4,7 @@
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
 
 use super::crew::Span;
+use crate::schedule::scattered::Scattered;
 use gemm::Parallelism;
 
 /// Multiply-adds from which a product is shared among threads: below, waking them costs more than they save.
@@ -27,6 +28,18 @@ pub struct Shape {
     pub threads: usize,
     /// Who multiplies: [`LIBRARY`], or the emitted kernels of a width.
     pub emitter: usize,
+    /// The numbers of the rows of an operand that lie apart, its row stride from one number to the next; null if none do. Only
+    /// emitted kernels take them.
+    pub rows: usize,
+    /// Which operand that is: 0 the left one, its rows along `m`; 1 the left one, along `k`; 2 the right one, along `k`.
+    pub scattered: usize,
+}
+
+impl Shape {
+    /// The numbers of the rows of an operand, if they are looked up.
+    pub fn looks_up(&self, operand: Scattered) -> Option<*const u32> {
+        (self.rows != 0 && self.scattered == operand as usize).then_some(self.rows as *const u32)
+    }
 }
 
 /// Values of [`Shape::emitter`].
@@ -124,10 +137,17 @@ pub(super) unsafe extern "C" fn span_f32(
     unsafe {
         let (of, span) = (&*shape, &*span);
         let (rows, columns) = (span.end - span.start, span.last.min(of.n as u64) - span.first);
-        let some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*of };
+        let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*of };
         let (row, column) = (span.start as isize, span.first as isize);
         let out = out.offset(row * of.out[1] + column * of.out[2]);
-        product_f32(&some, out, lhs.offset(row * of.lhs[1]), rhs.offset(column * of.rhs[2]))
+        let lhs = match of.looks_up(Scattered::LeftRows) {
+            Some(numbers) => {
+                some.rows = numbers.add(span.start as usize) as usize;
+                lhs
+            }
+            None => lhs.offset(row * of.lhs[1]),
+        };
+        product_f32(&some, out, lhs, rhs.offset(column * of.rhs[2]))
     }
 }
 
@@ -167,6 +187,8 @@ mod tests {
             accumulate: 0,
             threads: 1,
             emitter: LIBRARY,
+            rows: 0,
+            scattered: 0,
         }
     }
 

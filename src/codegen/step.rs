@@ -114,6 +114,7 @@ pub(super) fn emit_product(
     let slot = emitter.builder.create_sized_stack_slot(slot);
     let shape = emitter.builder.ins().stack_addr(types::I64, slot, 0);
     emitter.fill(shape, product, options)?;
+    emitter.look_up(shape, program, product, layout, table);
     let mut bases = Vec::new();
     for operand in [&product.out, &product.lhs, &product.rhs] {
         bases.push(emitter.start(program, layout, table, operand)?);
@@ -173,6 +174,22 @@ impl ProductEmitter<'_, '_, '_> {
         self.put(shape, offset_of!(Shape, accumulate), &Size::constant(u64::from(product.accumulate)))?;
         self.put(shape, offset_of!(Shape, emitter), &Size::constant(super::product::emitter(options.cpu) as u64))?;
         self.put(shape, offset_of!(Shape, threads), &Size::constant(options.threads as u64))
+    }
+
+    /// Says where the row numbers of an operand are, if its rows may lie apart.
+    fn look_up(&mut self, shape: Value, program: &Program, product: &Product, layout: &TableLayout, table: Value) {
+        let operands = [product.lhs.buffer, product.rhs.buffer];
+        let found = operands.into_iter().find_map(|b| Some((layout.rows(b)?, program.scattered_in(product, b)?)));
+        let (numbers, which) = match found {
+            Some((word, which)) => {
+                (self.builder.ins().load(types::I64, fixed(), table, (word * 8) as i32), which as i64)
+            }
+            None => (self.builder.ins().iconst(types::I64, 0), 0),
+        };
+        let which = self.builder.ins().iconst(types::I64, which);
+        for (value, at) in [(numbers, offset_of!(Shape, rows)), (which, offset_of!(Shape, scattered))] {
+            self.builder.ins().store(MemFlagsData::trusted(), value, shape, at as i32);
+        }
     }
 
     /// The address of an operand's first element.

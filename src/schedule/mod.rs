@@ -5,7 +5,8 @@
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`) the loops, `product` the
-//! library products, `waves` what runs at the same time and in tiles, `columns` which tiles are of columns, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
+//! library products, `waves` what runs at the same time and in tiles, `columns` which tiles are of columns, `scattered` which
+//! inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
 
 mod collapse;
 mod columns;
@@ -25,6 +26,7 @@ mod plan;
 mod product;
 pub mod program;
 mod reads;
+pub mod scattered;
 pub mod waves;
 
 pub use crate::ir::ScalarOp;

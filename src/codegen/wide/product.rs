@@ -12,6 +12,7 @@ use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
 use crate::codegen::{target, team};
+use crate::schedule::scattered::Scattered;
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
 use std::ops::Range;
@@ -107,7 +108,11 @@ impl Kernels {
 /// -1 for the first 8 words, then 0: eight words from `8 - n` are a mask of the first `n`.
 static MASK_WORDS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-const _: () = assert!(team::WORKSPACE >= DEPTH * 32, "a piece of a panel fits the workspace");
+/// The most columns of a panel, and rows of a block.
+const PANEL: usize = 32;
+const BLOCK: usize = 14;
+
+const _: () = assert!(team::WORKSPACE >= DEPTH * (PANEL + BLOCK), "pieces of a panel and of a block fit the workspace");
 
 /// One product with its operands.
 struct Job<'a> {
@@ -130,7 +135,10 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
     if shape.m == 0 || shape.n == 0 {
         return;
     }
-    let turned = is_less(kernels, shape);
+    let turned = match shape.rows {
+        0 => is_less(kernels, shape),
+        _ => shape.scattered == Scattered::LeftColumns as usize,
+    };
     let other = turn(shape);
     let (shape, lhs, rhs) = if turned { (&other, rhs, lhs) } else { (shape, lhs, rhs) };
     let work = shape.m.saturating_mul(shape.n).saturating_mul(shape.k);
@@ -154,7 +162,7 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
 fn turn(shape: &Shape) -> Shape {
     let turned = |s: &[isize; 3]| [s[0], s[2], s[1]];
     let (out, lhs, rhs) = (turned(&shape.out), turned(&shape.rhs), turned(&shape.lhs));
-    Shape { m: shape.n, n: shape.m, out, lhs, rhs, ..*shape }
+    Shape { m: shape.n, n: shape.m, out, lhs, rhs, scattered: Scattered::Right as usize, ..*shape }
 }
 
 /// Positions of `k` summed in registers at a time: pieces as equal as can be.
@@ -188,7 +196,9 @@ impl Job<'_> {
     fn packs(&self, rows: usize) -> bool {
         let used_again = rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.width();
         let far = self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) > SMALL;
-        self.shape.rhs[2] != 1 && self.shape.n > 1 || used_again && far
+        self.shape.rhs[2] != 1 && self.shape.n > 1
+            || used_again && far
+            || self.shape.looks_up(Scattered::Right).is_some()
     }
 
     /// Some rows by some columns: groups of rows, runs of `k` of which the left operand stays in a second-level cache, and
@@ -225,17 +235,12 @@ impl Job<'_> {
                                 Some(next) => Some((depth.start, next)),
                                 None => None,
                             };
+                            let buffer = team::workspace();
                             // SAFETY: passed on; the workspace holds a piece of a panel.
-                            team::with_workspace(|buffer| unsafe {
-                                pack(
-                                    self.right(from, panel.start),
-                                    piece.len(),
-                                    panel.len(),
-                                    width,
-                                    buffer.as_mut_ptr(),
-                                );
-                                self.panel(&rows, &panel, &piece, (buffer.as_ptr(), width as isize), true, ahead);
-                            });
+                            unsafe {
+                                pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
+                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead);
+                            }
                             from = piece.end;
                             if from >= depth.end {
                                 break;
@@ -267,8 +272,26 @@ impl Job<'_> {
     /// The right operand from a row and a column on.
     fn right(&self, row: usize, column: usize) -> Matrix {
         let strides = &self.shape.rhs;
-        let start = self.rhs.wrapping_offset(row as isize * strides[1] + column as isize * strides[2]);
-        Matrix { start, row: strides[1], column: strides[2] }
+        let start = self.rhs.wrapping_offset(column as isize * strides[2]);
+        let rows = self.shape.looks_up(Scattered::Right).map(|numbers| numbers.wrapping_add(row));
+        let start = if rows.is_some() { start } else { start.wrapping_offset(row as isize * strides[1]) };
+        Matrix { start, row: strides[1], column: strides[2], rows }
+    }
+
+    /// Puts a piece of some rows of the left operand that lie apart one after the other; gives where.
+    ///
+    /// # Safety
+    /// `numbers` must be those of so many rows, not more than a block has, of at least `depth.end` elements side by side.
+    unsafe fn gather(&self, numbers: *const u32, rows: usize, depth: Range<usize>) -> *const f32 {
+        let buffer = team::workspace().wrapping_add(DEPTH * PANEL);
+        for row in 0..rows {
+            // SAFETY: passed on; behind the panel the workspace has a place for each row of a block.
+            unsafe {
+                let from = self.lhs.offset(*numbers.add(row) as isize * self.shape.lhs[1]).add(depth.start);
+                std::ptr::copy_nonoverlapping(from, buffer.add(row * depth.len()), depth.len());
+            }
+        }
+        buffer
     }
 
     /// All blocks of rows of one panel of columns, for some positions of `k`. `ahead` is the row and the column from which the
@@ -312,10 +335,18 @@ impl Job<'_> {
                     Some(tile) => (tile.start(), Tile::ROW as isize, false),
                     None => (place, out[1], adds),
                 };
-                let lhs_start = self.lhs.wrapping_offset(row as isize * lhs[1] + at as isize * lhs[2]);
+                let (lhs_start, lhs_row) = match self.shape.looks_up(Scattered::LeftRows) {
+                    // SAFETY: the rows are those of the block, of which the workspace has room for a piece.
+                    Some(numbers) => unsafe {
+                        (self.gather(numbers.add(row), end - row, at..at + piece), piece as isize)
+                    },
+                    None => (self.lhs.wrapping_offset(row as isize * lhs[1] + at as isize * lhs[2]), lhs[1]),
+                };
                 let (ahead, ahead_row) = match ahead {
                     // Its lines one after the other, a line of each row with a block.
-                    Some((from, column)) if self.shape.rhs[2] == 1 && block * LINE < columns.len() => {
+                    Some((from, column))
+                        if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * LINE < columns.len() =>
+                    {
                         let from = self.right(from + (at - depth.start), column + block * LINE);
                         (from.start, from.row)
                     }
@@ -328,7 +359,7 @@ impl Job<'_> {
                 unsafe {
                     let call = Block {
                         lhs: lhs_start.cast(),
-                        lhs_row: lhs[1] * 4,
+                        lhs_row: lhs_row * 4,
                         lhs_column: lhs[2] * 4,
                         rhs: right.0.offset((at - depth.start) as isize * right.1).cast(),
                         rhs_row: right.1 * 4,

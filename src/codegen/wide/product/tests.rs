@@ -68,6 +68,8 @@ fn check(kernels: &Kernels, [batch, m, n, k]: [usize; 4], layouts: [Layout; 2], 
         accumulate,
         threads,
         emitter: 0,
+        rows: 0,
+        scattered: 0,
     };
     let (lhs, rhs) = (numbers(length(&shape.lhs, [batch, m, k]), 1), numbers(length(&shape.rhs, [batch, k, n]), 2));
     let mut wanted = numbers(batch * m * n, 3);
@@ -121,6 +123,62 @@ fn deep_and_wide_products_are_the_promised_chain_on_any_number_of_threads() {
     }
 }
 
+#[test]
+fn rows_that_lie_apart_are_looked_up() {
+    for kernels in widths() {
+        for (m, n, k) in [(37, 10, 70), (10, 37, 400), (5, 33, 641), (1, 1, 1), (29, 32, 20)] {
+            for operand in [Scattered::LeftRows, Scattered::LeftColumns, Scattered::Right] {
+                for threads in [1, 3] {
+                    let layouts = match operand {
+                        Scattered::LeftColumns => [Layout::Columns, Layout::Rows],
+                        _ => [Layout::Rows, Layout::Rows],
+                    };
+                    let plain = Shape {
+                        batch: 1,
+                        m,
+                        n,
+                        k,
+                        out: strides(Layout::Rows, m, n),
+                        lhs: strides(layouts[0], m, k),
+                        rhs: strides(layouts[1], k, n),
+                        accumulate: 0,
+                        threads,
+                        emitter: 0,
+                        rows: 0,
+                        scattered: 0,
+                    };
+                    let (lhs, rhs) = (numbers(m * k, 1), numbers(k * n, 2));
+                    let mut wanted = vec![0.0f32; m * n];
+                    expected(&plain, &lhs, &rhs, &mut wanted);
+                    // The rows in the opposite order, with one between each two that is never read.
+                    let (rows, width) = match operand {
+                        Scattered::LeftRows => (m, k),
+                        Scattered::LeftColumns => (k, m),
+                        Scattered::Right => (k, n),
+                    };
+                    let of = if operand == Scattered::Right { &rhs } else { &lhs };
+                    let mut apart = vec![f32::NAN; (2 * rows - 1) * width];
+                    let places: Vec<u32> = (0..rows as u32).map(|row| 2 * (rows as u32 - 1 - row)).collect();
+                    for (row, place) in places.iter().enumerate() {
+                        apart[*place as usize * width..][..width].copy_from_slice(&of[row * width..][..width]);
+                    }
+                    let apart = guarded(&apart, false);
+                    let (l, r) = match operand {
+                        Scattered::Right => (lhs.as_ptr(), apart.start.cast_const().cast()),
+                        _ => (apart.start.cast_const().cast(), rhs.as_ptr()),
+                    };
+                    let shape = Shape { rows: places.as_ptr() as usize, scattered: operand as usize, ..plain };
+                    let mut got = vec![0.0f32; m * n];
+                    // SAFETY: the memories hold what the shape reaches.
+                    unsafe { product(kernels, &shape, got.as_mut_ptr(), l, r) };
+                    let same = got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{m} {n} {k} {operand:?} on {threads} threads");
+                }
+            }
+        }
+    }
+}
+
 /// Prints GFLOP/s beside the library's; run by hand with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
@@ -154,6 +212,8 @@ fn speed() {
             accumulate: 0,
             threads: 1,
             emitter: 0,
+            rows: 0,
+            scattered: 0,
         };
         let (lhs, rhs) = (numbers(m * k, 1), numbers(k * n, 2));
         let mut out = vec![0.0f32; m * n];
