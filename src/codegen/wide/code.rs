@@ -69,12 +69,25 @@ pub enum Inst {
         to: V,
         from: Register,
     },
-    /// The elements at `base + 4 · index`.
+    /// The elements at `from + 4 · index`.
     Gather {
         to: V,
-        base: Register,
+        from: Address,
         index: V,
         masked: bool,
+    },
+    /// Stores to `to + 4 · index`; for the wider vectors only.
+    Scatter {
+        to: Address,
+        from: V,
+        index: V,
+        masked: bool,
+    },
+    /// Stores one of the first four lanes.
+    StoreLane {
+        to: Address,
+        from: V,
+        lane: usize,
     },
     Store {
         to: Address,
@@ -95,6 +108,10 @@ pub enum Inst {
     Mask {
         skip: i64,
     },
+    /// A bit for every lane of the tail mask; for the narrower vectors only.
+    MaskBits(Register),
+    /// Compares a bit with 0.
+    TestBit(Register, usize),
     Put(Register, Number),
     Keep(usize, Register),
     LoadNumber(Register, Address),
@@ -212,7 +229,10 @@ impl Code {
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
             Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
-            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } => (None, [Some(*from), None, None]),
+            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } | Inst::StoreLane { from, .. } => {
+                (None, [Some(*from), None, None])
+            }
+            Inst::Scatter { from, index, .. } => (None, [Some(*from), Some(*index), None]),
             Inst::Assign(to, a) | Inst::Merge(to, a) => (Some(*to), [Some(*to), Some(*a), None]),
             _ => (None, [None; 3]),
         }

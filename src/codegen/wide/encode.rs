@@ -102,16 +102,24 @@ impl Encoder {
                 let low = Register::EAX + (*from as u32 - Register::RAX as u32);
                 self.w.splat(self.target(*to), low)?;
             }
-            Inst::Gather { to, base, index, masked } => {
+            Inst::Gather { to, from, index, masked } => {
                 let (index, to, mask) = (self.read(*index, 0)?, self.target(*to), self.mask());
                 // The result must not share a register with the index.
                 let free = self.scratch(1);
-                self.w.gather(free, *base, index, masked.then_some(mask), self.scratch(2))?;
+                self.w.gather(free, *from, index, masked.then_some(mask), self.scratch(2))?;
                 self.w.unary(Unary::Move, to, Operand::Register(free))?;
             }
             Inst::Store { to, from, masked } => {
                 let (from, mask) = (self.read(*from, 0)?, self.mask());
                 if *masked { self.w.store_masked(*to, from, mask)? } else { self.w.store(*to, from)? }
+            }
+            Inst::Scatter { to, from, index, masked } => {
+                let (from, index) = (self.read(*from, 0)?, self.read(*index, 1)?);
+                self.w.scatter(*to, from, index, *masked)?;
+            }
+            Inst::StoreLane { to, from, lane } => {
+                let from = self.read(*from, 0)?;
+                self.w.store_lane(*to, from, *lane)?;
             }
             Inst::StoreFirst { to, from } => {
                 let from = self.read(*from, 0)?;
@@ -271,6 +279,15 @@ impl Encoder {
                 self.w.asm.nop()
             }
             Inst::Mask { skip } => self.tail(*skip),
+            Inst::MaskBits(to) => {
+                let mask = Register::YMM0 + self.mask() as u32;
+                let instruction = Instruction::with2(Op::VEX_Vmovmskps_r64_ymm, *to, mask)?;
+                self.w.push(instruction)
+            }
+            Inst::TestBit(a, bit) => {
+                let instruction = Instruction::with2(Op::Test_rm64_imm32, *a, 1 << *bit)?;
+                self.w.push(instruction)
+            }
             _ => Ok(()),
         }
     }
@@ -278,6 +295,9 @@ impl Encoder {
     /// From the number of lanes left in `rcx`; uses `rax` and `rdx`.
     fn tail(&mut self, skip: i64) -> Result<(), IcedError> {
         if self.w.simd == Simd::Avx512 {
+            self.w.asm.mov(eax, self.w.simd.lanes() as i32)?;
+            self.w.asm.cmp(rcx, rax)?;
+            self.w.asm.cmovg(rcx, rax)?;
             self.w.asm.mov(eax, -1)?;
             self.w.asm.bzhi(eax, eax, ecx)?;
             return self.w.asm.kmovw(k1, eax);

@@ -338,22 +338,18 @@ impl Writer {
         self.push(instruction)
     }
 
-    /// The elements at `base + 4 · index`, all or those of the tail mask; `free` is a register that may change.
+    /// The elements at `from + 4 · index`, all or those of the tail mask; `free` is a register that may change.
     pub fn gather(
         &mut self,
         dst: usize,
-        base: Register,
+        from: Address,
         index: usize,
         mask: Option<usize>,
         free: usize,
     ) -> Result<(), IcedError> {
-        let from = MemoryOperand::new(base, self.simd.vector(index), 4, 0, 0, false, Register::None);
+        let from = self.spread_out(from, index);
         if self.simd == Simd::Avx512 {
-            let all = match mask {
-                Some(_) => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
-                None => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
-            };
-            self.push(all)?;
+            self.lanes_wanted(mask.is_some())?;
             let vector = self.simd.vector(dst);
             self.clear(dst)?;
             let mut gather = Instruction::with2(Code::EVEX_Vgatherdps_zmm_k1_vm32z, vector, from)?;
@@ -368,6 +364,41 @@ impl Writer {
         let code = Code::VEX_Vgatherdps_ymm_vm32y_ymm;
         let gather = Instruction::with3(code, self.simd.vector(dst), from, self.simd.vector(free))?;
         self.push(gather)
+    }
+
+    /// `base + displacement` and a vector of elements from there.
+    fn spread_out(&self, from: Address, index: usize) -> MemoryOperand {
+        let size = u32::from(from.displacement != 0);
+        MemoryOperand::new(from.base, self.simd.vector(index), 4, from.displacement, size, false, Register::None)
+    }
+
+    /// Sets a mask that a gather or a scatter may clear: all lanes, or those of the tail.
+    fn lanes_wanted(&mut self, masked: bool) -> Result<(), IcedError> {
+        let wanted = match masked {
+            true => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
+            false => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
+        };
+        self.push(wanted)
+    }
+
+    /// Stores to `to + 4 · index`, all lanes or those of the tail mask; for the wider vectors only.
+    pub fn scatter(&mut self, to: Address, a: usize, index: usize, masked: bool) -> Result<(), IcedError> {
+        self.lanes_wanted(masked)?;
+        let to = self.spread_out(to, index);
+        let mut scatter = Instruction::with2(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, self.simd.vector(a))?;
+        scatter.set_op_mask(SCRATCH);
+        self.push(scatter)
+    }
+
+    /// Stores one of the first four lanes; for the narrower vectors only.
+    pub fn store_lane(&mut self, address: Address, a: usize, lane: usize) -> Result<(), IcedError> {
+        if lane == 0 {
+            return self.store_first(address, a);
+        }
+        let first = Register::XMM0 + a as u32;
+        let code = Code::VEX_Vextractps_rm32_xmm_imm8;
+        let instruction = Instruction::with3(code, address.operand(), first, lane as u32)?;
+        self.push(instruction)
     }
 
     /// `a` in the lanes of the tail mask; elsewhere `dst` stays.
