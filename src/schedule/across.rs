@@ -186,7 +186,11 @@ fn sum(emitter: &mut Emitter, leaves: &[ValueId], last: usize, dtype: DType) -> 
     if rows.len() > 1 {
         for (lane, total) in lanes.iter_mut().enumerate() {
             let column: Vec<ValueId> = rows.iter().map(|row| row[lane]).collect();
-            *total = if dtype.is_float() { compensated(emitter, zero, &column, dtype) } else { plain(emitter, &column, dtype) };
+            *total = if dtype.is_float() {
+                compensated(emitter, zero, &column, dtype)
+            } else {
+                plain(emitter, &column, dtype)
+            };
         }
     }
     let total = tree(emitter, ScalarOp::Add, lanes, dtype);

@@ -88,6 +88,11 @@ impl Binary {
         matches!(self, Add | Mul | Equal | Unordered | And | Or | Xor | IntAdd | IntMul | IntMin | IntMax | IntEqual)
     }
 
+    /// Whether it is a comparison.
+    pub fn compares(self) -> bool {
+        self.predicate().is_some() || matches!(self, Binary::IntEqual | Binary::IntGreater)
+    }
+
     /// The predicate of a comparison of floats.
     fn predicate(self) -> Option<u32> {
         match self {
@@ -250,26 +255,43 @@ impl Writer {
     }
 
     pub fn binary(&mut self, op: Binary, dst: usize, a: usize, b: Operand) -> Result<(), IcedError> {
-        let code = op.code(self.simd);
-        let compares = op.predicate().is_some() || matches!(op, Binary::IntEqual | Binary::IntGreater);
-        if !compares {
-            return self.three(code, dst, a, b);
+        if !op.compares() {
+            return self.three(op.code(self.simd), dst, a, b);
         }
-        let (wide, target) =
-            (self.simd == Simd::Avx512, if self.simd == Simd::Avx512 { SCRATCH } else { self.simd.vector(dst) });
-        let a = self.simd.vector(a);
+        if self.simd == Simd::Avx2 {
+            return self.compare_to(op, self.simd.vector(dst), a, b);
+        }
+        self.compare(op, a, b)?;
+        let spread = Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, self.simd.vector(dst), SCRATCH)?;
+        self.push(spread)
+    }
+
+    fn compare_to(&mut self, op: Binary, target: Register, a: usize, b: Operand) -> Result<(), IcedError> {
+        let (code, a) = (op.code(self.simd), self.simd.vector(a));
         let instruction = match (op.predicate(), b) {
             (None, Operand::Register(b)) => Instruction::with3(code, target, a, self.simd.vector(b))?,
             (None, Operand::Memory(b)) => Instruction::with3(code, target, a, b.operand())?,
             (Some(p), Operand::Register(b)) => Instruction::with4(code, target, a, self.simd.vector(b), p)?,
             (Some(p), Operand::Memory(b)) => Instruction::with4(code, target, a, b.operand(), p)?,
         };
-        self.push(instruction)?;
-        if wide {
-            let spread = Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, self.simd.vector(dst), SCRATCH)?;
-            self.push(spread)?;
-        }
-        Ok(())
+        self.push(instruction)
+    }
+
+    /// Compares for [`Writer::choose`]; for the wider vectors only.
+    pub fn compare(&mut self, op: Binary, a: usize, b: Operand) -> Result<(), IcedError> {
+        self.compare_to(op, SCRATCH, a, b)
+    }
+
+    /// `a` where the last comparison holds, else `b`; for the wider vectors only.
+    pub fn choose(&mut self, dst: usize, a: Operand, b: usize) -> Result<(), IcedError> {
+        let (dst, b) = (self.simd.vector(dst), self.simd.vector(b));
+        let code = Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32;
+        let mut blend = match a {
+            Operand::Register(a) => Instruction::with3(code, dst, b, self.simd.vector(a))?,
+            Operand::Memory(a) => Instruction::with3(code, dst, b, a.operand())?,
+        };
+        blend.set_op_mask(SCRATCH);
+        self.push(blend)
     }
 
     pub fn add(&mut self, dst: usize, a: usize, b: usize) -> Result<(), IcedError> {
