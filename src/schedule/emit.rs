@@ -206,10 +206,20 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     /// Stores a kept node wherever it belongs; nowhere if only this kernel reads it.
     pub fn store_at_home(&mut self, id: NodeId, value: ValueId, map: &[Index]) {
-        let homes = self.memory.homes[id.index()].clone();
-        if homes.is_empty() || !self.stored.insert(id) {
-            return;
+        if !self.is_stored(id) {
+            self.mark_stored(id);
+            self.store_element(id, value, map);
         }
+    }
+
+    /// Notes that all of a node is stored.
+    pub fn mark_stored(&mut self, id: NodeId) {
+        self.stored.insert(id);
+    }
+
+    /// Stores one element of a kept node wherever it belongs.
+    pub fn store_element(&mut self, id: NodeId, value: ValueId, map: &[Index]) {
+        let homes = self.memory.homes[id.index()].clone();
         let dtype = stored_type(self.nodes.graph.ty(id).dtype, self.float);
         let value = self.converted(value, dtype);
         let index = linear(map, &self.nodes.graph.ty(id).dims);
@@ -227,6 +237,12 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let of = self.known.get(&id)?;
         let found = of.iter().find(|k| (k.guards == 0 || k.guards == self.guard_state) && k.map == map);
         found.map(|k| k.value)
+    }
+
+    /// Notes a member's value that was computed elsewhere.
+    pub fn know(&mut self, id: NodeId, map: &[Index], value: ValueId) {
+        self.touched.insert(id);
+        self.learn(id, map, value);
     }
 
     fn learn(&mut self, id: NodeId, map: &[Index], value: ValueId) {
@@ -288,8 +304,7 @@ impl<'a, 'g> Emitter<'a, 'g> {
         let varies = self.kernel.value(operand).varies.iter().copied().filter(|a| !axes.contains(a)).collect();
         let dtype = self.nodes.graph.ty(id).dtype;
         let value = self.place(Value { expr: Expr::Reduced, dtype, varies }, self.depth());
-        self.touched.insert(id);
-        self.learn(id, map, value);
+        self.know(id, map, value);
         value
     }
 
@@ -325,6 +340,8 @@ impl<'a, 'g> Emitter<'a, 'g> {
 
     /// The value of a node at an index map: known, loaded, or computed here.
     pub fn value(&mut self, id: NodeId, map: &[Index]) -> ValueId {
+        // What is the same everywhere is known once.
+        let map = if matches!(self.nodes.graph.op(id), Op::Constant(_) | Op::SizeOf(_)) { &[] } else { map };
         if let Some(value) = self.known(id, map) {
             return value;
         }
@@ -417,7 +434,10 @@ impl<'a, 'g> Emitter<'a, 'g> {
             Op::Input(_) => self.load_node(id, linear(map, &ty.dims)),
             Op::Constant(c) => self.constant(c.value(), ty.dtype),
             Op::SizeOf(s) => self.define(Expr::Size(s.size.clone()), ty.dtype),
-            Op::Iota(i) => self.define(Expr::Position(map[i.axis].clone()), ty.dtype),
+            Op::Iota(i) => match map[i.axis].as_constant() {
+                Some(at) => self.constant(at as f64, ty.dtype),
+                None => self.define(Expr::Position(map[i.axis].clone()), ty.dtype),
+            },
             Op::Stop(_) | Op::Tag(_) => self.value(operands[0], map),
             Op::Broadcast(b) => {
                 let map: Vec<Index> = b.axes.iter().map(|a| map[*a].clone()).collect();

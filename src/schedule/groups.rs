@@ -119,6 +119,11 @@ impl Group {
         self.lanes || self.patterns.iter().any(|p| p.lanes)
     }
 
+    /// Whether a contraction over lanes is in it.
+    pub fn contracts_over_lanes(&self) -> bool {
+        self.lanes
+    }
+
     /// Whether an edge between two members stays within a row and position.
     fn holds(&self, nodes: &Nodes, edge: &Edge) -> bool {
         let Relation::Axes(axes) = &edge.relation else { return false };

@@ -189,6 +189,11 @@ impl Index {
         Index { terms: vec![(axis, Size::constant(1))], ..Index::default() }
     }
 
+    /// The position, if it is one and the same for all sizes.
+    pub fn as_constant(&self) -> Option<u64> {
+        if self.terms.is_empty() && self.values.is_empty() { self.offset.as_constant() } else { None }
+    }
+
     /// The stride along an axis, apart from the values in the index.
     pub fn stride(&self, axis: AxisId) -> Size {
         self.terms.iter().find(|(a, _)| *a == axis).map_or_else(Size::default, |(_, s)| s.clone())

@@ -7,6 +7,7 @@
 //! Invariants: within a block, stores come after everything computed in it, so a value is read before it is updated; a
 //! row's stores come after all its phases; an update in place happens in the last loop over its pattern.
 
+use super::across::{self, tree};
 use super::collapse::collapse;
 use super::emit::Emitter;
 use super::groups::{Group, Level};
@@ -36,6 +37,9 @@ pub(super) struct Lowered {
 
 /// Lowers a group of loops, or a scatter. `None` is a bug: a node was not where the plan said.
 pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option<Lowered> {
+    if let Some(lowered) = across::lower(nodes, group, memory) {
+        return Some(lowered);
+    }
     let mut emitter = Emitter::new(nodes, group, memory);
     match nodes.graph.op(group.members[0]) {
         Op::ScatterAdd(scatter) => lower_scatter(&mut emitter, group.members[0], scatter),
@@ -47,7 +51,7 @@ pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option
 }
 
 /// The phase after which each member is known: a reduction ends the phase after those of its operands.
-fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
+pub(super) fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
     let mut phase = vec![0; group.members.len()];
     for (k, id) in group.members.iter().enumerate() {
         for edge in group.reads_of(*id) {
@@ -116,7 +120,7 @@ fn lower_rows(emitter: &mut Emitter, group: &Group) {
     emitter.close_to(0);
 }
 
-fn full_map(rows: &[Index], reduced: &[Index], kept: &[usize], rank: usize) -> Vec<Index> {
+pub(super) fn full_map(rows: &[Index], reduced: &[Index], kept: &[usize], rank: usize) -> Vec<Index> {
     let (mut rows, mut reduced) = (rows.iter(), reduced.iter());
     let next = |k| if kept.contains(&k) { rows.next() } else { reduced.next() };
     (0..rank).map(next).map(|index| index.cloned().unwrap_or_default()).collect()
@@ -173,7 +177,7 @@ fn lower_reductions(emitter: &mut Emitter, group: &Group, pattern: usize, rows: 
 
 /// The members inside a pattern's loops that some reductions need, in graph order: computed in this order, none waits for
 /// a long chain of others.
-fn needed(emitter: &Emitter, group: &Group, pattern: usize, results: &[NodeId]) -> BTreeSet<NodeId> {
+pub(super) fn needed(emitter: &Emitter, group: &Group, pattern: usize, results: &[NodeId]) -> BTreeSet<NodeId> {
     let nodes = emitter.nodes;
     let mut needed = BTreeSet::new();
     for id in group.members.iter().rev() {
@@ -227,7 +231,7 @@ pub(super) fn lower_contraction(
             emitter.scalar(ScalarOp::Add, vec![zero, product], dtype)
         };
         let leaves: Vec<ValueId> = (0..n).map(&mut leaf).collect();
-        return tree(emitter, leaves, dtype);
+        return tree(emitter, ScalarOp::Add, leaves, dtype);
     }
     emitter.open_block(&axes);
     let (x, y) = (emitter.value(l, &lm), emitter.value(r, &rm));
@@ -239,19 +243,6 @@ pub(super) fn lower_contraction(
     let order = if brief.is_some() { Order::Sequential } else { Order::Lanes };
     emitter.push_reduce(Reduce { axes, order, body, results });
     result
-}
-
-/// The sum of as many numbers as there are lanes, or fewer, as [`Order::Lanes`] takes it: lane `i` and lane `i + half` by halves.
-/// Lanes that hold nothing hold +0, which changes no number that is not -0; none here is.
-fn tree(emitter: &mut Emitter, mut lanes: Vec<ValueId>, dtype: DType) -> ValueId {
-    while lanes.len() > 1 {
-        let half = lanes.len().next_power_of_two() / 2;
-        for k in half..lanes.len() {
-            lanes[k - half] = emitter.scalar(ScalarOp::Add, vec![lanes[k - half], lanes[k]], dtype);
-        }
-        lanes.truncate(half);
-    }
-    lanes[0]
 }
 
 /// Zeros, then every update added in row-major order.

@@ -4,10 +4,12 @@
 //! running its steps in order computes the graph's outputs as the interpreter does, reductions in the same order.
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
-//! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`) the loops, `product` the
-//! library products, `waves` what runs at the same time and in tiles, `columns` which tiles are of columns, `scattered` which
-//! inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
+//! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`, and `across` where rows are
+//! short) the loops, `product` the library products, `waves` what runs at the same time and in tiles, `columns` which tiles are
+//! of columns, `scattered` which inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out;
+//! `execute` runs it slowly, as the oracle.
 
+mod across;
 mod collapse;
 mod columns;
 mod cost;

@@ -126,6 +126,11 @@ impl<'g> Nodes<'g> {
         &self.graph.ty(id).dims[axis]
     }
 
+    /// The greatest value of a size, or more than any where it has none.
+    pub fn most(&self, size: &Size) -> u64 {
+        size.eval(self.capacity).unwrap_or(u64::MAX)
+    }
+
     /// Whether a small contraction is brief.
     pub fn brief(&self, id: NodeId) -> Option<Brief> {
         let Op::Contraction(contraction) = self.graph.op(id) else { return None };

@@ -43,6 +43,13 @@ pub enum Inst {
     Fma(V, V, V, V),
     /// `mask`, `a` where it holds, `b` elsewhere.
     Select(V, V, V, V),
+    /// The first of `from` where a comparison of two vectors holds, the second elsewhere; for the wider vectors only.
+    Choose {
+        op: Binary,
+        to: V,
+        of: [V; 2],
+        from: [V; 2],
+    },
     Shift {
         left: bool,
         to: V,
@@ -69,12 +76,25 @@ pub enum Inst {
         to: V,
         from: Register,
     },
-    /// The elements at `base + 4 · index`.
+    /// The elements at `from + 4 · index`.
     Gather {
         to: V,
-        base: Register,
+        from: Address,
         index: V,
         masked: bool,
+    },
+    /// Stores to `to + 4 · index`; for the wider vectors only.
+    Scatter {
+        to: Address,
+        from: V,
+        index: V,
+        masked: bool,
+    },
+    /// Stores one of the first four lanes.
+    StoreLane {
+        to: Address,
+        from: V,
+        lane: usize,
     },
     Store {
         to: Address,
@@ -95,6 +115,10 @@ pub enum Inst {
     Mask {
         skip: i64,
     },
+    /// A bit for every lane of the tail mask; for the narrower vectors only.
+    MaskBits(Register),
+    /// Compares a bit with 0.
+    TestBit(Register, usize),
     Put(Register, Number),
     Keep(usize, Register),
     LoadNumber(Register, Address),
@@ -204,7 +228,17 @@ impl Code {
     }
 
     /// Vectors an instruction defines or changes, and those it reads.
-    pub(super) fn uses(inst: &Inst) -> (Option<V>, [Option<V>; 3]) {
+    pub(super) fn uses(inst: &Inst) -> (Option<V>, [Option<V>; 4]) {
+        let (to, [a, b, c]) = match inst {
+            Inst::Choose { to, of, from, .. } => {
+                return (Some(*to), [of[0], of[1], from[0], from[1]].map(Some));
+            }
+            inst => Code::uses_of_three(inst),
+        };
+        (to, [a, b, c, None])
+    }
+
+    fn uses_of_three(inst: &Inst) -> (Option<V>, [Option<V>; 3]) {
         match inst {
             Inst::Binary(_, to, a, b) => (Some(*to), [Some(*a), Some(*b), None]),
             Inst::Unary(_, to, a) | Inst::Upper(to, a, _) | Inst::Spread(to, a) => (Some(*to), [Some(*a), None, None]),
@@ -212,13 +246,48 @@ impl Code {
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
             Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
-            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } => (None, [Some(*from), None, None]),
+            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } | Inst::StoreLane { from, .. } => {
+                (None, [Some(*from), None, None])
+            }
+            Inst::Scatter { from, index, .. } => (None, [Some(*from), Some(*index), None]),
             Inst::Assign(to, a) | Inst::Merge(to, a) => (Some(*to), [Some(*to), Some(*a), None]),
             _ => (None, [None; 3]),
         }
     }
 
-    /// Gives every vector a register as long as there are enough; those of least use stay in memory.
+    /// Joins comparisons that one selection uses with it, where they stand before it without a jump or an assignment between.
+    fn join_comparisons(&mut self) {
+        let mut uses = vec![0u32; self.vectors as usize];
+        for v in self.insts.iter().flat_map(|inst| Code::uses(inst).1).flatten() {
+            uses[v.0 as usize] += 1;
+        }
+        let mut compared: BTreeMap<V, usize> = BTreeMap::new();
+        let mut joined = vec![false; self.insts.len()];
+        for at in 0..self.insts.len() {
+            match &self.insts[at] {
+                Inst::Binary(op, to, ..) if op.compares() && uses[to.0 as usize] == 1 => {
+                    compared.insert(*to, at);
+                }
+                Inst::Select(to, mask, a, b) => {
+                    let (to, from) = (*to, [*a, *b]);
+                    if let Some(before) = compared.remove(mask)
+                        && let Inst::Binary(op, _, x, y) = &self.insts[before]
+                    {
+                        let (op, of) = (*op, [*x, *y]);
+                        self.insts[at] = Inst::Choose { op, to, of, from };
+                        joined[before] = true;
+                    }
+                }
+                Inst::Assign(..) | Inst::Merge(..) | Inst::Jump(..) | Inst::Place(_) => compared.clear(),
+                _ => {}
+            }
+        }
+        let mut joined = joined.into_iter();
+        self.insts.retain(|_| joined.next() != Some(true));
+    }
+
+    /// Gives every vector a register as long as there are enough; those that are used least for the time they are held stay
+    /// in memory.
     fn allocate(&self) -> (Vec<Home>, usize) {
         let count = self.vectors as usize;
         let mut loops: Vec<(usize, usize)> = Vec::new();
@@ -258,6 +327,9 @@ impl Code {
         let mut homes = vec![Home::Unused; count];
         let mut order: Vec<usize> = (0..count).filter(|v| weight[*v] > 0.0).collect();
         order.sort_by_key(|v| (first[*v], *v));
+        // Constants need no store, and are operands where they are.
+        let cost = |v: usize| if self.of_pool.contains_key(&V(v as u32)) { 0.5 } else { 1.0 };
+        let worth = |v: usize| cost(v) * weight[v] / (last[v] - first[v] + 1) as f64;
         let usable = self.simd.registers() - SCRATCH - 1;
         let mut free: Vec<usize> = (0..usable).rev().collect();
         let mut active: Vec<usize> = Vec::new();
@@ -282,9 +354,9 @@ impl Code {
                 active.push(v);
                 continue;
             }
-            let least = active.iter().copied().min_by(|a, b| weight[*a].total_cmp(&weight[*b]).then(a.cmp(b)));
+            let least = active.iter().copied().min_by(|a, b| worth(*a).total_cmp(&worth(*b)).then(a.cmp(b)));
             match least {
-                Some(other) if weight[other] < weight[v] => {
+                Some(other) if worth(other) < worth(v) => {
                     homes[v] = homes[other];
                     homes[other] = spill(other);
                     active.retain(|a| *a != other);
@@ -297,7 +369,10 @@ impl Code {
     }
 
     /// The machine code: a function of the C convention of Unix whose arguments stay in `rdi` and `rsi`.
-    pub fn finish(self) -> Result<Vec<u8>, IcedError> {
+    pub fn finish(mut self) -> Result<Vec<u8>, IcedError> {
+        if self.simd == Simd::Avx512 {
+            self.join_comparisons();
+        }
         let (homes, spills) = self.allocate();
         let bytes = self.simd.bytes();
         let vectors_at = (self.slots * 8).next_multiple_of(64);

@@ -5,7 +5,7 @@
 
 use super::Simd;
 use super::code::{Code, Condition, Home, Inst, Number, V};
-use super::writer::{Address, Operand, Unary, Writer};
+use super::writer::{Address, Binary, Operand, Unary, Writer};
 use iced_x86::code_asm::{CodeLabel, eax, ecx, edx, k1, rax, rcx, rdx};
 use iced_x86::{Code as Op, IcedError, Instruction, Register};
 
@@ -51,6 +51,14 @@ impl Encoder {
         }
     }
 
+    /// The operands of an operation, the first one in a register.
+    fn operands(&mut self, op: Binary, a: V, b: V) -> Result<(usize, Operand), IcedError> {
+        let swaps =
+            op.commutes() && matches!((self.operand(a), self.operand(b)), (Operand::Memory(_), Operand::Register(_)));
+        let (a, b) = if swaps { (b, a) } else { (a, b) };
+        Ok((self.read(a, 0)?, self.operand(b)))
+    }
+
     /// The register a result is computed in.
     fn target(&self, v: V) -> usize {
         match self.operand(v) {
@@ -73,11 +81,14 @@ impl Encoder {
         let (defined, _) = Code::uses(inst);
         match inst {
             Inst::Binary(op, to, a, b) => {
-                let swaps = op.commutes()
-                    && matches!((self.operand(*a), self.operand(*b)), (Operand::Memory(_), Operand::Register(_)));
-                let (a, b) = if swaps { (b, a) } else { (a, b) };
-                let (a, b, to) = (self.read(*a, 0)?, self.operand(*b), self.target(*to));
-                self.w.binary(*op, to, a, b)?;
+                let (a, b) = self.operands(*op, *a, *b)?;
+                self.w.binary(*op, self.target(*to), a, b)?;
+            }
+            Inst::Choose { op, to, of: [a, b], from: [x, y] } => {
+                let (a, b) = self.operands(*op, *a, *b)?;
+                self.w.compare(*op, a, b)?;
+                let (y, x) = (self.read(*y, 0)?, self.operand(*x));
+                self.w.choose(self.target(*to), x, y)?;
             }
             Inst::Unary(op, to, a) => {
                 let (a, to) = (self.operand(*a), self.target(*to));
@@ -102,16 +113,26 @@ impl Encoder {
                 let low = Register::EAX + (*from as u32 - Register::RAX as u32);
                 self.w.splat(self.target(*to), low)?;
             }
-            Inst::Gather { to, base, index, masked } => {
+            Inst::Gather { to, from, index, masked } => {
                 let (index, to, mask) = (self.read(*index, 0)?, self.target(*to), self.mask());
                 // The result must not share a register with the index.
-                let free = self.scratch(1);
-                self.w.gather(free, *base, index, masked.then_some(mask), self.scratch(2))?;
-                self.w.unary(Unary::Move, to, Operand::Register(free))?;
+                let target = if to == index { self.scratch(2) } else { to };
+                self.w.gather(target, *from, index, masked.then_some(mask), self.scratch(1))?;
+                if target != to {
+                    self.w.unary(Unary::Move, to, Operand::Register(target))?;
+                }
             }
             Inst::Store { to, from, masked } => {
                 let (from, mask) = (self.read(*from, 0)?, self.mask());
                 if *masked { self.w.store_masked(*to, from, mask)? } else { self.w.store(*to, from)? }
+            }
+            Inst::Scatter { to, from, index, masked } => {
+                let (from, index) = (self.read(*from, 0)?, self.read(*index, 1)?);
+                self.w.scatter(*to, from, index, *masked)?;
+            }
+            Inst::StoreLane { to, from, lane } => {
+                let from = self.read(*from, 0)?;
+                self.w.store_lane(*to, from, *lane)?;
             }
             Inst::StoreFirst { to, from } => {
                 let from = self.read(*from, 0)?;
@@ -271,6 +292,15 @@ impl Encoder {
                 self.w.asm.nop()
             }
             Inst::Mask { skip } => self.tail(*skip),
+            Inst::MaskBits(to) => {
+                let mask = Register::YMM0 + self.mask() as u32;
+                let instruction = Instruction::with2(Op::VEX_Vmovmskps_r64_ymm, *to, mask)?;
+                self.w.push(instruction)
+            }
+            Inst::TestBit(a, bit) => {
+                let instruction = Instruction::with2(Op::Test_rm64_imm32, *a, 1 << *bit)?;
+                self.w.push(instruction)
+            }
             _ => Ok(()),
         }
     }
@@ -278,6 +308,9 @@ impl Encoder {
     /// From the number of lanes left in `rcx`; uses `rax` and `rdx`.
     fn tail(&mut self, skip: i64) -> Result<(), IcedError> {
         if self.w.simd == Simd::Avx512 {
+            self.w.asm.mov(eax, self.w.simd.lanes() as i32)?;
+            self.w.asm.cmp(rcx, rax)?;
+            self.w.asm.cmovg(rcx, rax)?;
             self.w.asm.mov(eax, -1)?;
             self.w.asm.bzhi(eax, eax, ecx)?;
             return self.w.asm.kmovw(k1, eax);

@@ -1,20 +1,21 @@
-//! One kernel to wide code: loops, addresses and statements.
+//! One kernel to wide code: its entry, its loops and statements.
 //!
 //! Input: a kernel of an f32 program. Output: the code of a function of the table and a range of the outermost loop, or a
-//! refusal of what is not covered: guards, wide integers, scatters, arg-max, strided stores. Invariants: a value is one
+//! refusal of what is not covered: guards, wide integers, scatters, arg-max. Invariants: a value is one
 //! vector of floats, of 32-bit integers or of -1 and 0 for a boolean, all lanes equal where it is uniform; lanes beyond
 //! the end of an axis are computed and never loaded or stored.
 
 use super::Simd;
+use super::access::{Ahead, strides};
 use super::code::{Code, Condition, Inst, Number, V};
 use super::lanes::Lanes;
-use super::writer::{Address, Binary};
+use super::writer::Address;
 use crate::codegen::crew::Span;
 use crate::codegen::kernel::visit_sizes;
 use crate::codegen::{CodegenError, TableLayout};
 use crate::ir::{Atom, DType, Size};
-use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Loop, Stmt, Store, ValueId};
-use crate::schedule::program::{BufferId, Program};
+use crate::schedule::kernel::{AxisId, Kernel, Loop, Stmt, ValueId};
+use crate::schedule::program::Program;
 use crate::schedule::waves::{column_loop, shared_loop};
 use iced_x86::Register;
 use std::collections::BTreeMap;
@@ -41,6 +42,9 @@ const HOLDING: [Register; 9] = [
     Register::RBX,
 ];
 
+/// Statements from which a body is not repeated for the tail.
+const LONG: usize = 160;
+
 /// The axis whose positions are lanes.
 #[derive(Clone, Copy)]
 pub(super) struct LaneAxis {
@@ -51,27 +55,19 @@ pub(super) struct LaneAxis {
     pub copy: usize,
 }
 
-/// An address computed ahead of a loop.
-struct Ahead {
-    buffer: BufferId,
-    index: Index,
-    /// How many axes were open.
-    depth: usize,
-    at: Number,
-}
-
 pub(super) struct Emitter<'a> {
     pub code: Code,
     pub program: &'a Program,
     pub kernel: &'a Kernel,
-    layout: &'a TableLayout,
+    pub layout: &'a TableLayout,
     sizes: BTreeMap<Size, Number>,
     free: Vec<Register>,
-    positions: Vec<Option<Number>>,
-    open: Vec<AxisId>,
+    pub positions: Vec<Option<Number>>,
+    /// The open axes, outermost first.
+    pub open: Vec<AxisId>,
     pub lane: Option<LaneAxis>,
     values: Vec<Option<V>>,
-    ahead: Vec<Ahead>,
+    pub ahead: Vec<Ahead>,
     pub keys: BTreeMap<ValueId, [V; 2]>,
     /// The axis cut by the span's columns, with the first and the last of them.
     columns: Option<(AxisId, Number, Number)>,
@@ -299,118 +295,6 @@ impl Emitter<'_> {
         result
     }
 
-    /// Computes addresses of the accesses that stand directly in a loop's body ahead of it; gives how many there were.
-    pub fn prepare_addresses(&mut self, body: &[Stmt]) -> Result<usize, Refusal> {
-        let before = self.ahead.len();
-        for stmt in body {
-            let (buffer, index) = match stmt {
-                Stmt::Let(id) => match &self.kernel.value(*id).expr {
-                    Expr::Load { buffer, index, .. } => (*buffer, index),
-                    _ => continue,
-                },
-                Stmt::Store(store) => (store.buffer, &store.index),
-                _ => continue,
-            };
-            if self.ahead[before..].iter().any(|a| a.buffer == buffer && a.index == *index) {
-                continue;
-            }
-            self.base(buffer);
-            self.offset(index, 0, true)?;
-            let at = self.place();
-            self.copy(at, Number::Register(Register::RAX));
-            self.ahead.push(Ahead { buffer, index: index.clone(), depth: self.open.len(), at });
-        }
-        Ok(before)
-    }
-
-    pub fn forget_addresses(&mut self, before: usize) {
-        while self.ahead.len() > before {
-            if let Some(ahead) = self.ahead.pop() {
-                self.release(ahead.at);
-            }
-        }
-    }
-
-    /// The address of a buffer in `rax`.
-    pub fn base(&mut self, buffer: BufferId) {
-        let word = self.layout.buffer(buffer) as i64 * 8;
-        self.code.push(Inst::LoadNumber(Register::RAX, Address::at(Register::RDI, word)));
-    }
-
-    /// Adds to `rax` the bytes of the terms over the axes open from `depth` on, and those of the offset if asked for. Uses
-    /// `rcx`.
-    fn offset(&mut self, index: &Index, depth: usize, with_offset: bool) -> Result<(), Refusal> {
-        if with_offset && index.offset.as_constant() != Some(0) {
-            let offset = self.size(&index.offset)?;
-            self.add_scaled(offset, Number::Constant(1));
-        }
-        for (axis, stride) in &index.terms {
-            let opened = self.open.iter().position(|a| a == axis);
-            if opened.is_some_and(|at| at >= depth) {
-                let (stride, position) = (self.size(stride)?, self.position(*axis)?);
-                self.add_scaled(position, stride);
-            }
-        }
-        Ok(())
-    }
-
-    fn add_scaled(&mut self, number: Number, stride: Number) {
-        self.code.push(Inst::Put(Register::RCX, number));
-        match stride {
-            Number::Constant(1) => {}
-            stride => self.code.push(Inst::Multiply(Register::RCX, stride)),
-        }
-        self.code.push(Inst::Multiply(Register::RCX, Number::Constant(4)));
-        self.code.push(Inst::Add(Register::RAX, Number::Register(Register::RCX)));
-    }
-
-    pub fn position(&self, axis: AxisId) -> Result<Number, Refusal> {
-        self.positions[axis.index()].ok_or_else(|| Refusal::Broken(format!("axis {} is not open", axis.0)))
-    }
-
-    /// The address of an element, that of the first lane; uses `rax` and `rcx`.
-    pub fn address(&mut self, buffer: BufferId, index: &Index) -> Result<Address, Refusal> {
-        let ahead = self.ahead.iter().rev().find(|a| a.buffer == buffer && a.index == *index);
-        let (from, depth, hoisted) = match ahead {
-            Some(ahead) => (ahead.at, ahead.depth, true),
-            None => {
-                self.base(buffer);
-                (Number::Register(Register::RAX), 0, false)
-            }
-        };
-        let mut rest: Vec<(AxisId, Size)> = Vec::new();
-        for (axis, stride) in &index.terms {
-            match self.open.iter().position(|a| a == axis) {
-                Some(at) if at >= depth => rest.push((*axis, stride.clone())),
-                Some(_) => {}
-                None => return Err(Refusal::Broken(format!("axis {} is not open", axis.0))),
-            }
-        }
-        let copied = |e: &Self| e.lane.filter(|l| l.copy > 0).map(|l| (l.axis, (l.copy * e.lanes() * 4) as i64));
-        let mut displacement = 0;
-        if let Some((axis, bytes)) = copied(self) {
-            displacement = match index.stride(axis).as_constant() {
-                Some(stride) => bytes * stride as i64,
-                None => return Err(Refusal::NotCovered),
-            };
-        }
-        let whole = hoisted || index.offset.as_constant() == Some(0);
-        if let ([(axis, stride)], Number::Register(base), true) = (rest.as_slice(), from, whole)
-            && let (Some(1 | 2), Number::Register(position)) = (stride.as_constant(), self.position(*axis)?)
-        {
-            let scale = 4 * stride.as_constant().unwrap_or(1) as u32;
-            return Ok(Address { displacement, ..Address::scaled(base, position, scale) });
-        }
-        if let (true, Number::Register(base), true) = (rest.is_empty(), from, whole) {
-            return Ok(Address::at(base, displacement));
-        }
-        if from != Number::Register(Register::RAX) {
-            self.code.push(Inst::Put(Register::RAX, from));
-        }
-        self.offset(index, depth, !hoisted)?;
-        Ok(Address::at(Register::RAX, displacement))
-    }
-
     pub fn body(&mut self, body: &[Stmt]) -> Result<(), Refusal> {
         body.iter().try_for_each(|stmt| self.statement(stmt))
     }
@@ -442,13 +326,15 @@ impl Emitter<'_> {
         }
         let position = self.place();
         self.copy(position, start);
-        let before = self.prepare_addresses(&l.body)?;
         if l.vector {
+            let before = self.prepare(&l.body, &|index| !strides(index, l.axis))?;
             self.vector_loop(l, position, end)?;
+            self.forget_addresses(before);
         } else {
+            let before = self.prepare_addresses(&l.body)?;
             self.range(position, end, 1, &mut |e| e.at(l.axis, position, &mut |e| e.body(&l.body)))?;
+            self.forget_addresses(before);
         }
-        self.forget_addresses(before);
         self.release(position);
         Ok(())
     }
@@ -459,20 +345,41 @@ impl Emitter<'_> {
             Number::Constant(n) => Some(n),
             _ => None,
         };
+        let lane = |masked| Some(LaneAxis { axis: l.axis, masked, copy: 0 });
+        let pass = |e: &mut Self| e.at(l.axis, position, &mut |e| e.lanes_body(l));
+        if l.body.len() > LONG && known.is_none_or(|n| n % lanes != 0) {
+            // Code that is long stands there once, its lanes always under a mask.
+            let bound = self.limit(end, 1 - lanes);
+            self.lane = lane(true);
+            self.range(position, bound, lanes, &mut |e| {
+                e.mask(position, end, 0);
+                pass(e)
+            })?;
+            self.lane = None;
+            return Ok(());
+        }
         if known.is_none_or(|n| n >= lanes) {
-            self.lane = Some(LaneAxis { axis: l.axis, masked: false, copy: 0 });
-            self.range(position, end, lanes, &mut |e| e.at(l.axis, position, &mut |e| e.body(&l.body)))?;
+            self.lane = lane(false);
+            self.range(position, end, lanes, &mut |e| pass(e))?;
         }
         if known.is_none_or(|n| n % lanes != 0) {
             let done = self.code.label();
             self.compare(position, end);
             self.code.push(Inst::Jump(Condition::GreaterEqual, done));
             self.mask(position, end, 0);
-            self.lane = Some(LaneAxis { axis: l.axis, masked: true, copy: 0 });
-            self.at(l.axis, position, &mut |e| e.body(&l.body))?;
+            self.lane = lane(true);
+            pass(self)?;
             self.code.push(Inst::Place(done));
         }
         self.lane = None;
+        Ok(())
+    }
+
+    /// The body of a vector loop; where an access strides, its address is computed at the start.
+    fn lanes_body(&mut self, l: &Loop) -> Result<(), Refusal> {
+        let before = self.prepare(&l.body, &|index| strides(index, l.axis))?;
+        self.body(&l.body)?;
+        self.forget_addresses(before);
         Ok(())
     }
 
@@ -496,13 +403,6 @@ impl Emitter<'_> {
         self.lane.is_some_and(|l| l.masked)
     }
 
-    /// 0, 1, 2, … in the lanes of the current copy.
-    pub fn iota(&mut self) -> V {
-        let first = self.lane.map_or(0, |l| l.copy * self.lanes()) as u32;
-        let words = (0..self.lanes() as u32).map(|k| first + k).collect();
-        self.code.constant(words)
-    }
-
     /// A number in every lane.
     pub fn splat(&mut self, number: Number) -> V {
         if let Number::Constant(n) = number {
@@ -518,116 +418,5 @@ impl Emitter<'_> {
         let to = self.code.vector();
         self.code.push(Inst::Splat { to, from: register });
         to
-    }
-
-    /// The index in every lane, as 32-bit integers.
-    pub fn index_vector(&mut self, index: &Index) -> Result<V, Refusal> {
-        let mut sum = self.lane_terms(index)?;
-        self.code.push(Inst::Put(Register::RAX, self.size(&index.offset)?));
-        for (axis, stride) in &index.terms {
-            let (stride, position) = (self.size(stride)?, self.position(*axis)?);
-            self.code.push(Inst::Put(Register::RCX, position));
-            if stride != Number::Constant(1) {
-                self.code.push(Inst::Multiply(Register::RCX, stride));
-            }
-            self.code.push(Inst::Add(Register::RAX, Number::Register(Register::RCX)));
-        }
-        let start = self.splat(Number::Register(Register::RAX));
-        sum = Some(match sum {
-            Some(sum) => self.code.binary(Binary::IntAdd, start, sum),
-            None => start,
-        });
-        sum.ok_or(Refusal::NotCovered)
-    }
-
-    /// What differs by lane in an index, and what is in vectors.
-    fn lane_terms(&mut self, index: &Index) -> Result<Option<V>, Refusal> {
-        let mut terms = Vec::new();
-        if let Some(lane) = self.lane {
-            let stride = index.stride(lane.axis);
-            if stride.as_constant() != Some(0) {
-                terms.push((self.iota(), stride));
-            }
-        }
-        for (value, stride) in &index.values {
-            terms.push((self.value(*value)?, stride.clone()));
-        }
-        let mut sum = None;
-        for (vector, stride) in terms {
-            let scaled = match stride.as_constant() {
-                Some(1) => vector,
-                _ => {
-                    let stride = self.size(&stride)?;
-                    let stride = self.splat(stride);
-                    self.code.binary(Binary::IntMul, vector, stride)
-                }
-            };
-            sum = Some(match sum {
-                Some(sum) => self.code.binary(Binary::IntAdd, sum, scaled),
-                None => scaled,
-            });
-        }
-        Ok(sum)
-    }
-
-    pub fn load(&mut self, buffer: BufferId, index: &Index) -> Result<V, Refusal> {
-        if !matches!(self.program.buffer(buffer).elem, DType::F32 | DType::I32) {
-            return Err(Refusal::NotCovered);
-        }
-        let stride = self.lane.map_or(Size::default(), |l| index.stride(l.axis));
-        let gathers = !index.values.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
-        let masked = self.is_masked();
-        if gathers {
-            let offsets = self.lane_terms(index)?.ok_or(Refusal::NotCovered)?;
-            // The lanes' own part is in the offsets, beyond that of their copy.
-            let copy = self.lane.map(|l| l.copy);
-            if let Some(lane) = &mut self.lane {
-                lane.copy = 0;
-            }
-            let address = self.address(buffer, index)?;
-            if let (Some(lane), Some(copy)) = (&mut self.lane, copy) {
-                lane.copy = copy;
-            }
-            let base = self.lea(address);
-            let to = self.code.vector();
-            self.code.push(Inst::Gather { to, base, index: offsets, masked });
-            return Ok(to);
-        }
-        let from = self.address(buffer, index)?;
-        let to = self.code.vector();
-        if stride.as_constant() == Some(0) {
-            self.code.push(Inst::Broadcast { to, from });
-        } else {
-            self.code.push(Inst::Load { to, from, masked });
-        }
-        Ok(to)
-    }
-
-    /// An address as one register.
-    fn lea(&mut self, address: Address) -> Register {
-        if address.index == Register::None && address.displacement == 0 {
-            return address.base;
-        }
-        self.code.push(Inst::AddressOf(Register::RAX, address));
-        Register::RAX
-    }
-
-    fn store(&mut self, store: &Store) -> Result<(), Refusal> {
-        let elem = self.program.buffer(store.buffer).elem;
-        if store.accumulate || !store.index.values.is_empty() || !matches!(elem, DType::F32 | DType::I32) {
-            return Err(Refusal::NotCovered);
-        }
-        let from = self.value(store.value)?;
-        let Some(lane) = self.lane else {
-            let to = self.address(store.buffer, &store.index)?;
-            self.code.push(Inst::StoreFirst { to, from });
-            return Ok(());
-        };
-        if store.index.stride(lane.axis).as_constant() != Some(1) {
-            return Err(Refusal::NotCovered);
-        }
-        let to = self.address(store.buffer, &store.index)?;
-        self.code.push(Inst::Store { to, from, masked: lane.masked });
-        Ok(())
     }
 }

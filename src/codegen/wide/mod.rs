@@ -4,6 +4,7 @@
 //! stay with the portable emitter. Invariant: bits equal the portable emitter's wherever the order of operations is the
 //! same; products are chains of fused multiply-adds in ascending `k`, in blocks whose size no CPU and no thread changes.
 
+mod access;
 mod code;
 mod encode;
 mod expressions;

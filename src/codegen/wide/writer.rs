@@ -88,6 +88,11 @@ impl Binary {
         matches!(self, Add | Mul | Equal | Unordered | And | Or | Xor | IntAdd | IntMul | IntMin | IntMax | IntEqual)
     }
 
+    /// Whether it is a comparison.
+    pub fn compares(self) -> bool {
+        self.predicate().is_some() || matches!(self, Binary::IntEqual | Binary::IntGreater)
+    }
+
     /// The predicate of a comparison of floats.
     fn predicate(self) -> Option<u32> {
         match self {
@@ -256,26 +261,43 @@ impl Writer {
     }
 
     pub fn binary(&mut self, op: Binary, dst: usize, a: usize, b: Operand) -> Result<(), IcedError> {
-        let code = op.code(self.simd);
-        let compares = op.predicate().is_some() || matches!(op, Binary::IntEqual | Binary::IntGreater);
-        if !compares {
-            return self.three(code, dst, a, b);
+        if !op.compares() {
+            return self.three(op.code(self.simd), dst, a, b);
         }
-        let (wide, target) =
-            (self.simd == Simd::Avx512, if self.simd == Simd::Avx512 { SCRATCH } else { self.simd.vector(dst) });
-        let a = self.simd.vector(a);
+        if self.simd == Simd::Avx2 {
+            return self.compare_to(op, self.simd.vector(dst), a, b);
+        }
+        self.compare(op, a, b)?;
+        let spread = Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, self.simd.vector(dst), SCRATCH)?;
+        self.push(spread)
+    }
+
+    fn compare_to(&mut self, op: Binary, target: Register, a: usize, b: Operand) -> Result<(), IcedError> {
+        let (code, a) = (op.code(self.simd), self.simd.vector(a));
         let instruction = match (op.predicate(), b) {
             (None, Operand::Register(b)) => Instruction::with3(code, target, a, self.simd.vector(b))?,
             (None, Operand::Memory(b)) => Instruction::with3(code, target, a, b.operand())?,
             (Some(p), Operand::Register(b)) => Instruction::with4(code, target, a, self.simd.vector(b), p)?,
             (Some(p), Operand::Memory(b)) => Instruction::with4(code, target, a, b.operand(), p)?,
         };
-        self.push(instruction)?;
-        if wide {
-            let spread = Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, self.simd.vector(dst), SCRATCH)?;
-            self.push(spread)?;
-        }
-        Ok(())
+        self.push(instruction)
+    }
+
+    /// Compares for [`Writer::choose`]; for the wider vectors only.
+    pub fn compare(&mut self, op: Binary, a: usize, b: Operand) -> Result<(), IcedError> {
+        self.compare_to(op, SCRATCH, a, b)
+    }
+
+    /// `a` where the last comparison holds, else `b`; for the wider vectors only.
+    pub fn choose(&mut self, dst: usize, a: Operand, b: usize) -> Result<(), IcedError> {
+        let (dst, b) = (self.simd.vector(dst), self.simd.vector(b));
+        let code = Code::EVEX_Vblendmps_zmm_k1z_zmm_zmmm512b32;
+        let mut blend = match a {
+            Operand::Register(a) => Instruction::with3(code, dst, b, self.simd.vector(a))?,
+            Operand::Memory(a) => Instruction::with3(code, dst, b, a.operand())?,
+        };
+        blend.set_op_mask(SCRATCH);
+        self.push(blend)
     }
 
     pub fn add(&mut self, dst: usize, a: usize, b: usize) -> Result<(), IcedError> {
@@ -344,22 +366,18 @@ impl Writer {
         self.push(instruction)
     }
 
-    /// The elements at `base + 4 · index`, all or those of the tail mask; `free` is a register that may change.
+    /// The elements at `from + 4 · index`, all or those of the tail mask; `free` is a register that may change.
     pub fn gather(
         &mut self,
         dst: usize,
-        base: Register,
+        from: Address,
         index: usize,
         mask: Option<usize>,
         free: usize,
     ) -> Result<(), IcedError> {
-        let from = MemoryOperand::new(base, self.simd.vector(index), 4, 0, 0, false, Register::None);
+        let from = self.spread_out(from, index);
         if self.simd == Simd::Avx512 {
-            let all = match mask {
-                Some(_) => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
-                None => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
-            };
-            self.push(all)?;
+            self.lanes_wanted(mask.is_some())?;
             let vector = self.simd.vector(dst);
             self.clear(dst)?;
             let mut gather = Instruction::with2(Code::EVEX_Vgatherdps_zmm_k1_vm32z, vector, from)?;
@@ -374,6 +392,41 @@ impl Writer {
         let code = Code::VEX_Vgatherdps_ymm_vm32y_ymm;
         let gather = Instruction::with3(code, self.simd.vector(dst), from, self.simd.vector(free))?;
         self.push(gather)
+    }
+
+    /// `base + displacement` and a vector of elements from there.
+    fn spread_out(&self, from: Address, index: usize) -> MemoryOperand {
+        let size = u32::from(from.displacement != 0);
+        MemoryOperand::new(from.base, self.simd.vector(index), 4, from.displacement, size, false, Register::None)
+    }
+
+    /// Sets a mask that a gather or a scatter may clear: all lanes, or those of the tail.
+    fn lanes_wanted(&mut self, masked: bool) -> Result<(), IcedError> {
+        let wanted = match masked {
+            true => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
+            false => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
+        };
+        self.push(wanted)
+    }
+
+    /// Stores to `to + 4 · index`, all lanes or those of the tail mask; for the wider vectors only.
+    pub fn scatter(&mut self, to: Address, a: usize, index: usize, masked: bool) -> Result<(), IcedError> {
+        self.lanes_wanted(masked)?;
+        let to = self.spread_out(to, index);
+        let mut scatter = Instruction::with2(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, self.simd.vector(a))?;
+        scatter.set_op_mask(SCRATCH);
+        self.push(scatter)
+    }
+
+    /// Stores one of the first four lanes; for the narrower vectors only.
+    pub fn store_lane(&mut self, address: Address, a: usize, lane: usize) -> Result<(), IcedError> {
+        if lane == 0 {
+            return self.store_first(address, a);
+        }
+        let first = Register::XMM0 + a as u32;
+        let code = Code::VEX_Vextractps_rm32_xmm_imm8;
+        let instruction = Instruction::with3(code, address.operand(), first, lane as u32)?;
+        self.push(instruction)
     }
 
     /// `a` in the lanes of the tail mask; elsewhere `dst` stays.
