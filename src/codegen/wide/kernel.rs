@@ -71,6 +71,8 @@ pub(super) struct Emitter<'a> {
     values: Vec<Option<V>>,
     ahead: Vec<Ahead>,
     pub keys: BTreeMap<ValueId, [V; 2]>,
+    /// In a loop over pairs of vectors, the bits of draws for the second one.
+    pub seconds: Option<BTreeMap<ValueId, V>>,
 }
 
 /// Emits a kernel.
@@ -91,6 +93,7 @@ pub fn emit(program: &Program, kernel: &Kernel, layout: &TableLayout, simd: Simd
         values: vec![None; kernel.values.len()],
         ahead: Vec::new(),
         keys: BTreeMap::new(),
+        seconds: None,
     };
     emitter.prepare_sizes()?;
     let shared = shared_loop(kernel).map(|l| l.axis);
@@ -408,35 +411,12 @@ impl Emitter<'_> {
         self.copy(position, start);
         let before = self.prepare_addresses(&l.body)?;
         if l.vector {
-            self.vector_loop(l, position, end)?;
+            self.vector_loop(l, position, start, end)?;
         } else {
             self.range(position, end, 1, &mut |e| e.at(l.axis, position, &mut |e| e.body(&l.body)))?;
         }
         self.forget_addresses(before);
         self.release(position);
-        Ok(())
-    }
-
-    fn vector_loop(&mut self, l: &Loop, position: Number, end: Number) -> Result<(), Refusal> {
-        let lanes = self.lanes() as i64;
-        let known = match end {
-            Number::Constant(n) => Some(n),
-            _ => None,
-        };
-        if known.is_none_or(|n| n >= lanes) {
-            self.lane = Some(LaneAxis { axis: l.axis, masked: false, copy: 0 });
-            self.range(position, end, lanes, &mut |e| e.at(l.axis, position, &mut |e| e.body(&l.body)))?;
-        }
-        if known.is_none_or(|n| n % lanes != 0) {
-            let done = self.code.label();
-            self.compare(position, end);
-            self.code.push(Inst::Jump(Condition::GreaterEqual, done));
-            self.mask(position, end, 0);
-            self.lane = Some(LaneAxis { axis: l.axis, masked: true, copy: 0 });
-            self.at(l.axis, position, &mut |e| e.body(&l.body))?;
-            self.code.push(Inst::Place(done));
-        }
-        self.lane = None;
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! same; products are chains of fused multiply-adds in ascending `k`, in blocks whose size no CPU and no thread changes.
 
 mod code;
+mod draws;
 mod encode;
 mod expressions;
 pub(super) mod kernel;
