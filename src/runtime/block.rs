@@ -1,6 +1,7 @@
-//! Blocks of zeroed memory, aligned to cache lines, that never move.
+//! Blocks of zeroed memory, aligned to cache lines, that never move. What of a block is never touched takes no memory.
 
 use super::RuntimeError;
+use super::memory::{LARGE_PAGE, use_large_pages};
 use crate::ir::Data;
 use crate::ir::{DType, Tensor};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -8,10 +9,16 @@ use std::ptr::NonNull;
 
 /// Every block starts on a cache line.
 const ALIGNMENT: usize = 64;
+/// The greatest alignment for which the system gives fresh memory, zeroed when it is first touched; beyond it, a standard
+/// allocation is filled with zeros by hand.
+const SYSTEM_ALIGNMENT: usize = 16;
 
 /// Memory of a fixed length and address, freed on drop.
 pub(super) struct Block {
+    /// The first byte that is a multiple of the alignment.
     start: NonNull<u8>,
+    bytes: usize,
+    allocated: NonNull<u8>,
     layout: Layout,
 }
 
@@ -23,11 +30,17 @@ unsafe impl Sync for Block {}
 impl Block {
     pub fn new(bytes: u64) -> Result<Block, RuntimeError> {
         let refused = || RuntimeError::OutOfMemory(bytes);
-        let size = usize::try_from(bytes.max(1)).map_err(|_| refused())?;
-        let layout = Layout::from_size_align(size, ALIGNMENT).map_err(|_| refused())?;
+        let bytes = usize::try_from(bytes.max(1)).map_err(|_| refused())?;
+        let alignment = if bytes >= 2 * LARGE_PAGE { LARGE_PAGE } else { ALIGNMENT };
+        let size = bytes.checked_add(alignment).ok_or_else(refused)?;
+        let layout = Layout::from_size_align(size, SYSTEM_ALIGNMENT).map_err(|_| refused())?;
         // SAFETY: the layout's size is not zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
-        Ok(Block { start, layout })
+        let allocated = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or_else(refused)?;
+        let before = allocated.addr().get().wrapping_neg() % alignment;
+        // SAFETY: fewer bytes than the alignment, by which the allocation is longer.
+        let start = unsafe { allocated.add(before) };
+        use_large_pages(start.as_ptr(), bytes);
+        Ok(Block { start, bytes, allocated, layout })
     }
 
     /// The address, for compiled code.
@@ -36,7 +49,7 @@ impl Block {
     }
 
     pub fn bytes(&self) -> usize {
-        self.layout.size()
+        self.bytes
     }
 
     /// The first elements.
@@ -57,7 +70,7 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         // SAFETY: allocated with this layout in `new`.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+        unsafe { dealloc(self.allocated.as_ptr(), self.layout) }
     }
 }
 
@@ -171,5 +184,37 @@ impl View<'_> {
             View::I64(x) => Data::I64(x.to_vec()),
         };
         Tensor { dims, data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_aligned_zeroed_and_of_their_length() {
+        for bytes in [0, 1, 63, 64, 4097, 3 << 20, (5 << 20) + 1] {
+            let mut block = Block::new(bytes).unwrap();
+            assert!(block.address().is_multiple_of(ALIGNMENT as u64));
+            assert_eq!(block.bytes() as u64, bytes.max(1));
+            let elements = block.elements_mut::<f32>(bytes as usize / 4);
+            assert!(elements.iter().all(|x| x.to_bits() == 0));
+            elements.fill(1.0);
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_not_touched_takes_no_memory() {
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+            pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+        };
+        let before = resident();
+        let mut block = Block::new(1 << 30).unwrap();
+        block.elements_mut::<f32>(1)[0] = 1.0;
+        // Other tests run beside this one.
+        assert!(resident() < before + (256 << 20), "{before} became {}", resident());
+        assert_eq!(block.elements::<f32>(1), [1.0]);
     }
 }

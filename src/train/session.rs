@@ -253,7 +253,7 @@ impl<'t> Session<'t> {
         };
         let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
-        let trace = Trace::new(&engine.memory);
+        let trace = Trace::of(&progress, &engine.memory);
         let progress = fresh(train, progress);
         Ok(Session {
             source,
@@ -337,7 +337,7 @@ impl<'t> Session<'t> {
 
     /// Copies what explains a number that is not finite, where that is due.
     fn keep_due(&mut self) {
-        if self.trace.due(self.progress.step) {
+        if Trace::due(self.progress.step) {
             self.trace.keep(&self.progress, &self.engine.memory);
         }
     }

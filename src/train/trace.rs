@@ -42,24 +42,22 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub fn new(memory: &Memory) -> Trace {
-        Trace::of(&Progress::default(), memory)
-    }
-
-    /// A copy where the run stands now.
+    /// A copy where the run stands now; it waits for the next step if that makes one anyway.
     pub fn of(progress: &Progress, memory: &Memory) -> Trace {
         let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
-        Trace { step, global_step, position, tensors: copy(memory) }
+        let tensors = if Trace::due(step) { Snapshot::new() } else { copy(memory) };
+        Trace { step, global_step, position, tensors }
     }
 
     /// Whether a copy is to be made before this step.
-    pub fn due(&self, step: u64) -> bool {
+    pub fn due(step: u64) -> bool {
         step.is_multiple_of(APART)
     }
 
-    /// Copies what the next step starts from, unless it is spoiled already.
+    /// Copies what the next step starts from, unless it is spoiled already and there is an older copy.
     pub fn keep(&mut self, progress: &Progress, memory: &Memory) {
-        if !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
+        let finite = || memory.ids().all(|id| divergence::all_finite(memory.view(id)));
+        if !self.tensors.is_empty() && !finite() {
             return;
         }
         let tensors = std::mem::take(&mut self.tensors);

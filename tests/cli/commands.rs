@@ -110,6 +110,7 @@ fn dump_prints_every_stage() {
         ("fold", "classifier.dense_1.W"),
         ("simplify", "classifier.dense_1.W"),
         ("contract", "contract["),
+        ("reciprocals", "contract["),
         ("dead", "contract["),
         ("schedule", "kernels"),
         ("clif", "function"),

@@ -71,6 +71,8 @@ pub(super) struct Emitter<'a> {
     pub keys: BTreeMap<ValueId, [V; 2]>,
     /// The axis cut by the span's columns, with the first and the last of them.
     columns: Option<(AxisId, Number, Number)>,
+    /// In a loop over pairs of vectors, the bits of draws for the second one.
+    pub seconds: Option<BTreeMap<ValueId, V>>,
 }
 
 /// Emits a kernel. If it is cut by columns, the loop over them runs from the span's first to its last.
@@ -98,6 +100,7 @@ pub fn emit(
         ahead: Vec::new(),
         keys: BTreeMap::new(),
         columns: None,
+        seconds: None,
     };
     emitter.prepare_sizes()?;
     if let Some(l) = column_loop(kernel).filter(|_| by_columns) {
@@ -328,7 +331,7 @@ impl Emitter<'_> {
         self.copy(position, start);
         if l.vector {
             let before = self.prepare(&l.body, &|index| !strides(index, l.axis))?;
-            self.vector_loop(l, position, end)?;
+            self.vector_loop(l, position, start, end)?;
             self.forget_addresses(before);
         } else {
             let before = self.prepare_addresses(&l.body)?;
@@ -339,7 +342,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn vector_loop(&mut self, l: &Loop, position: Number, end: Number) -> Result<(), Refusal> {
+    /// A loop whose positions are lanes, from the number in `position`, which is `start`.
+    fn vector_loop(&mut self, l: &Loop, position: Number, start: Number, end: Number) -> Result<(), Refusal> {
         let lanes = self.lanes() as i64;
         let known = match end {
             Number::Constant(n) => Some(n),
@@ -357,6 +361,9 @@ impl Emitter<'_> {
             })?;
             self.lane = None;
             return Ok(());
+        }
+        if known.is_none_or(|n| n >= 2 * lanes) && self.draws_in_pairs(l) {
+            self.pairs(l, position, start, end)?;
         }
         if known.is_none_or(|n| n >= lanes) {
             self.lane = lane(false);
@@ -376,7 +383,7 @@ impl Emitter<'_> {
     }
 
     /// The body of a vector loop; where an access strides, its address is computed at the start.
-    fn lanes_body(&mut self, l: &Loop) -> Result<(), Refusal> {
+    pub fn lanes_body(&mut self, l: &Loop) -> Result<(), Refusal> {
         let before = self.prepare(&l.body, &|index| strides(index, l.axis))?;
         self.body(&l.body)?;
         self.forget_addresses(before);

@@ -476,6 +476,20 @@ impl Writer {
         self.push(instruction)
     }
 
+    /// Groups of four lanes of `a` and of `b` in turn, of the lower or the upper half of each.
+    pub fn groups(&mut self, dst: usize, a: usize, b: usize, upper: bool) -> Result<(), IcedError> {
+        let [dst, a, b] = [dst, a, b].map(|r| self.simd.vector(r));
+        if self.simd == Simd::Avx2 {
+            let table = if upper { 0x31 } else { 0x20 };
+            return self.push(Instruction::with4(Code::VEX_Vperm2i128_ymm_ymm_ymmm256_imm8, dst, a, b, table)?);
+        }
+        let code = Code::EVEX_Vshufi32x4_zmm_k1z_zmm_zmmm512b32_imm8;
+        // Two groups of each, then the second and the third change places.
+        let table = if upper { 0b11_10_11_10 } else { 0b01_00_01_00 };
+        self.push(Instruction::with4(code, dst, a, b, table)?)?;
+        self.push(Instruction::with4(code, dst, dst, dst, 0b11_01_10_00)?)
+    }
+
     /// The first lane in every lane.
     pub fn spread(&mut self, dst: usize, a: usize) -> Result<(), IcedError> {
         let first = Register::XMM0 + a as u32;
