@@ -6,6 +6,8 @@
 mod determinism;
 mod generator;
 mod meaning;
+#[path = "../support/settings.rs"]
+mod settings;
 mod stages;
 
 /// Programs for each property: as many as `DLC_CASES` says, else 300, or 10,000 with `DLC_FULL=1`.
