@@ -218,6 +218,7 @@ impl Told<'_> {
                     "expressions": all.iter().map(expression).collect::<Vec<_>>(),
                     "updates": self.program.updates(step),
                     "us": seconds * 1e6,
+                    "predicted_us": self.program.nanoseconds(step) / 1e3,
                     "share": share(*seconds),
                     "flops": cost.flops,
                     "read_bytes": cost.read,

@@ -27,7 +27,7 @@ mod reads;
 pub mod waves;
 
 pub use crate::ir::ScalarOp;
-pub use cost::Cost;
+pub use cost::{BYTES_A_NS, Cost, Time};
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};
