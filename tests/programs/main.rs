@@ -4,7 +4,12 @@
 //! `DLC_FULL=1` it is 10,000 of all. A failure shows the smallest program found.
 
 mod determinism;
+mod emitters;
+#[path = "../support/flush.rs"]
+mod flush;
 mod generator;
+#[path = "../support/guarded.rs"]
+mod guarded;
 mod meaning;
 #[path = "../support/settings.rs"]
 mod settings;
