@@ -6,6 +6,7 @@
 //! campaigns. Random `.dl` programs are treated likewise in `tests/programs/emitters.rs`.
 
 mod graphs;
+mod outside;
 mod primitives;
 mod products;
 
