@@ -12,7 +12,7 @@ use super::{Cpu, Options, compile};
 use crate::ir::{Bindings, DType, Origin, Size, Symbol};
 use crate::schedule::kernel::{AxisId, Expr, Index, Kernel, Loop, Stmt, Store, Value, ValueId};
 use crate::schedule::program::{Buffer, BufferId, Place, Program, Step, Work, element_bytes};
-use guarded::Guarded;
+pub(super) use guarded::Guarded;
 
 /// Builds one kernel and the program around it.
 pub(super) struct Fixture {
