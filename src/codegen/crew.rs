@@ -8,6 +8,7 @@
 use super::table::TableLayout;
 use super::{Options, team};
 use crate::ir::{Atom, Size};
+use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{Program, Work, element_bytes};
 use crate::schedule::waves::Chain;
 use std::ops::Range;
@@ -44,8 +45,6 @@ pub(super) struct Functions {
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
-/// Bytes that a thread moves in a nanosecond, about.
-const BYTES_A_NS: f64 = 20.0;
 /// Bytes a nanosecond that a thread reads of what another has just written, about.
 const PASSED_A_NS: f64 = 10.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
@@ -188,10 +187,7 @@ pub(super) struct Crew {
 
 /// Nanoseconds that a step takes, about, at capacity.
 fn time(program: &Program, step: usize) -> f64 {
-    let step = &program.steps[step];
-    let cost = program.cost(step);
-    let rate = if matches!(step.work, Work::Product(_)) { 100.0 } else { 16.0 };
-    20.0 + cost.flops as f64 / rate + (cost.read.saturating_add(cost.written)) as f64 / BYTES_A_NS
+    program.nanoseconds(&program.steps[step])
 }
 
 /// Whether a kernel is cut along its columns too.

@@ -12,7 +12,7 @@
 mod across;
 mod collapse;
 mod columns;
-mod cost;
+pub mod cost;
 mod display;
 
 mod emit;
@@ -32,7 +32,7 @@ pub mod scattered;
 pub mod waves;
 
 pub use crate::ir::ScalarOp;
-pub use cost::Cost;
+pub use cost::{BYTES_A_NS, Cost, Time};
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};

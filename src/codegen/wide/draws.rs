@@ -138,7 +138,7 @@ impl Emitter<'_> {
 
     /// The bits of the elements in the lanes, the first of which begins a block, and of as many after them.
     fn pair(&mut self, key: [V; 2], elements: V) -> [V; 2] {
-        let iota = self.iota();
+        let iota = self.code.constant((0..self.lanes() as u32).collect());
         let mut ops = self.ops();
         let zero = ops.word(0);
         // Half as many counters as elements: the lanes' begin at half the first element.
