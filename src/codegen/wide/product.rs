@@ -369,7 +369,9 @@ impl Job<'_> {
                         accumulate: usize::from(accumulate),
                         mask: (1 << last) - 1,
                         mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
-                        ahead: ahead.cast(),
+                        // The last byte of a line's length: where lines do not begin with a panel, its first one is there
+                        // already, with the panel before.
+                        ahead: ahead.wrapping_add(LINE).cast::<u8>().wrapping_sub(1),
                         ahead_row: ahead_row * 4,
                     };
                     match kernels[usize::from(block < higher)] {
