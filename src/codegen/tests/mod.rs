@@ -7,6 +7,7 @@ mod elementwise;
 #[path = "../../../tests/support/guarded.rs"]
 mod guarded;
 mod reductions;
+mod rows;
 
 use super::{Cpu, Options, compile};
 use crate::ir::{Bindings, DType, Origin, Size, Symbol};
@@ -93,7 +94,9 @@ pub(super) fn run(program: &Program, contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let widths = [(Cpu::Avx2, 1), (Cpu::Avx512, 1), (Cpu::native(), 3)];
     for (cpu, threads) in widths.into_iter().filter(|(cpu, _)| cpu.is_available()) {
         let wide = run_on(program, contents, cpu, threads);
-        for (k, (a, b)) in portable.iter().zip(&wide).enumerate() {
+        // What lies in the arena may be a tile's own, elsewhere.
+        let inside = |k: usize| matches!(program.buffers[k].place, Place::Arena { .. });
+        for (k, (a, b)) in portable.iter().zip(&wide).enumerate().filter(|(k, _)| !inside(*k)) {
             assert!(same_words(a, b), "buffer {k} with {cpu:?} and {threads} threads: {b:?} for {a:?}");
         }
     }

@@ -223,12 +223,12 @@ fn graph_of(choices: &[Choice]) -> Graph {
     maker.b.finish()
 }
 
-fn agrees(choices: &[Choice], small_product: u64) {
+fn agrees(choices: &[Choice], small_product: u64, capacity: u64) {
     let graph = graph_of(choices);
-    let mut options = Options::new(sizes(6));
+    let mut options = Options::new(sizes(capacity));
     options.small_product = small_product;
     let program = schedule(&graph, &options).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    for n in [6, 1, 0, 3] {
+    for n in [capacity, 1, 0, 3] {
         let given = inputs(&graph, &sizes(n));
         compare(&graph, &program, &given, &sizes(n));
     }
@@ -241,7 +241,9 @@ proptest! {
     fn programs_compute_what_the_interpreter_does(
         choices in proptest::collection::vec(any::<Choice>(), 1..30),
         small_product in prop_oneof![Just(0u64), Just(64), Just(u64::MAX)],
+        // Few rows, or enough to be lanes.
+        capacity in prop_oneof![Just(6u64), Just(17)],
     ) {
-        agrees(&choices, small_product);
+        agrees(&choices, small_product, capacity);
     }
 }

@@ -455,10 +455,10 @@ fn normalizing_rows_or_columns_is_one_kernel() {
     }
 }
 
-#[test]
-fn the_text_of_a_softmax_reads_as_three_phases() {
+/// The softmax of rows of so many numbers.
+fn softmax(classes: u64) -> Graph {
     let mut b = Builder::new();
-    let z = b.input("z", Role::Data, ty(&[Size::symbol("N"), 10.into()]));
+    let z = b.input("z", Role::Data, ty(&[Size::symbol("N"), classes.into()]));
     let full = b.dims(z);
     let m = b.max_over(z, &[1]);
     let m = b.broadcast(m, &[0], &full);
@@ -468,7 +468,96 @@ fn the_text_of_a_softmax_reads_as_three_phases() {
     let s = b.broadcast(s, &[0], &full);
     let p = b.div(e, s);
     b.output("p", OutputRole::Report, p);
-    let text = program(&b.finish(), 4).to_string();
+    b.finish()
+}
+
+/// Whether a kernel's rows are its lanes, and no reduction is left.
+fn is_across(program: &Program) -> bool {
+    let (mut lanes, mut reduces) = (false, false);
+    program.kernels().for_each(|(_, kernel)| {
+        kernel.walk(&mut |stmt| {
+            reduces |= matches!(stmt, Stmt::Reduce(_));
+            lanes |= matches!(stmt, Stmt::Loop(l) if l.vector);
+        });
+    });
+    lanes && !reduces
+}
+
+#[test]
+fn short_rows_of_a_softmax_are_lanes() {
+    for (classes, rows) in [(1, 64), (2, 8), (10, 64), (32, 1000)] {
+        for n in [0, 1, rows] {
+            let program = check(&softmax(classes), rows, n);
+            assert!(is_across(&program), "{program}");
+            assert_eq!((program.kernels().count(), arena_buffers(&program)), (1, 0), "{program}");
+        }
+    }
+    // Long rows, few rows.
+    for (classes, rows) in [(33, 64), (10, 7), (100, 1000)] {
+        assert!(!is_across(&program(&softmax(classes), rows)));
+    }
+}
+
+#[test]
+fn short_rows_with_much_to_compute_are_not_written_out() {
+    let mut b = Builder::new();
+    let mut x = b.input("x", Role::Data, ty(&[Size::symbol("N"), 16.into()]));
+    for _ in 0..24 {
+        let m = b.max_over(x, &[1]);
+        let dims = b.dims(x);
+        let m = b.broadcast(m, &[0], &dims);
+        let e = b.exp(x);
+        x = b.sub(e, m);
+    }
+    b.output("x", OutputRole::Report, x);
+    let program = check(&b.finish(), 64, 17);
+    let values = program.kernels().map(|(_, kernel)| kernel.values.len()).max();
+    assert!(values.unwrap() < 3000, "{program}");
+}
+
+#[test]
+fn the_text_of_a_short_softmax_names_its_positions() {
+    let text = program(&softmax(3), 8).to_string();
+    let expected = "\
+program f32, N <= 8, 1 kernels, 0 products, arena 0 bytes (buffers 0)
+  b0 z: f32[N, 3] input data
+  b1 p: f32[N, 3] output
+  report p = b1
+
+wave 0 by N rows
+
+0:div reads 96 B, writes 96 B, 112 flops
+  fuses -: max broadcast sub exp sum broadcast div
+  v11 = 0 : f32
+  for i0 < N lanes {
+    v0 = b0[3*i0]
+    v1 = b0[3*i0 + 1]
+    v2 = b0[3*i0 + 2]
+    v3 = maximum v0, v2
+    v4 = maximum v3, v1
+    v5 = sub v0, v4
+    v6 = exp v5
+    v7 = sub v1, v4
+    v8 = exp v7
+    v9 = sub v2, v4
+    v10 = exp v9
+    v12 = add v6, v10
+    v13 = add v12, v8
+    v14 = add v11, v13
+    v15 = div v6, v14
+    v16 = div v8, v14
+    v17 = div v10, v14
+    b1[3*i0] = v15
+    b1[3*i0 + 1] = v16
+    b1[3*i0 + 2] = v17
+  }
+";
+    assert_eq!(text, expected, "{text}");
+}
+
+#[test]
+fn the_text_of_a_softmax_reads_as_three_phases() {
+    let text = program(&softmax(10), 4).to_string();
     let expected = "\
 program f32, N <= 4, 1 kernels, 0 products, arena 64 bytes (buffers 64)
   b0 z: f32[N, 10] input data
