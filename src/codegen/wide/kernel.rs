@@ -50,7 +50,7 @@ pub(super) struct LaneAxis {
 }
 
 /// An address computed ahead of a loop.
-struct Ahead {
+pub(super) struct Ahead {
     buffer: BufferId,
     index: Index,
     /// How many axes were open.
@@ -69,7 +69,7 @@ pub(super) struct Emitter<'a> {
     open: Vec<AxisId>,
     pub lane: Option<LaneAxis>,
     values: Vec<Option<V>>,
-    ahead: Vec<Ahead>,
+    pub ahead: Vec<Ahead>,
     pub keys: BTreeMap<ValueId, [V; 2]>,
     /// In a loop over pairs of vectors, the bits of draws for the second one.
     pub seconds: Option<BTreeMap<ValueId, V>>,
