@@ -67,11 +67,11 @@ fn tested(program: &RandomProgram, words: &[u32], whole: bool, count: &mut Count
     let step = &model.phases[0].step;
     let last = words.last().copied().unwrap_or(0);
     let rows = [program.rows, u64::from(last) % (program.rows + 1)];
-    let graph = optimized(step, &[]);
-    for id in graph.ids() {
-        *count.entry(graph.op(id).primitive().name().to_string()).or_insert(0) += 1;
-    }
-    runs(&graph, program, &kept, &rows, Products::Loops, &[1, 2, 3, 8])?;
+    let (graph, evaluation) = (optimized(step, &[]), optimized(&model.phases[0].evaluate, &[]));
+    occurring(&graph, count);
+    occurring(&evaluation, count);
+    runs(&evaluation, program, &kept, &rows, Products::Loops, &[1, 3])?;
+    runs(&graph, program, &kept, &rows, Products::Loops, &[1, 3])?;
     runs(&graph, program, &kept, &rows, Products::Library, &[1, 2, 3, 8])?;
     // One pass left out, one alone, or none of them.
     let optional: Vec<_> = passes().iter().filter(|p| !p.mandatory).collect();
@@ -96,14 +96,22 @@ fn tested(program: &RandomProgram, words: &[u32], whole: bool, count: &mut Count
     Ok(())
 }
 
+fn occurring(graph: &Graph, count: &mut Count) {
+    for id in graph.ids() {
+        *count.entry(graph.op(id).primitive().name().to_string()).or_insert(0) += 1;
+    }
+}
+
 #[test]
 fn steps_are_the_same_under_every_emitter() {
     let whole = std::env::var_os("DLC_FULL").is_some();
-    let cases = if whole { 1_000 } else { 12 };
+    let cases = if whole { 1_000 } else { 6 };
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let count = RefCell::new(Count::new());
     let words = prop::collection::vec(any::<u32>(), 1..120);
-    let ran = TestRunner::new(config).run(&words, |words| {
+    let ran = TestRunner::new(config).run(&words, |mut words| {
+        // Smooth programs are made of fewer kinds of operations.
+        words[0] |= 1;
         let program = random_program_up_to(&words, 67);
         tested(&program, &words, whole, &mut count.borrow_mut()).map_err(|e| match e {
             TestCaseError::Fail(why) => TestCaseError::fail(format!("{}\n{why}", program.text)),
@@ -114,11 +122,30 @@ fn steps_are_the_same_under_every_emitter() {
     let count = count.into_inner();
     println!("{count:?}");
     if whole {
-        // What a softmax is made of, draws, lookups and what their derivatives are made of, and every kind of reduction.
-        let rare = ["exp", "max", "sum", "random", "gather", "scatter_add", "argmax", "contract", "pad", "concat"];
-        let missing: Vec<_> = rare.iter().filter(|name| count.get(**name).is_none_or(|n| *n < 10)).collect();
-        assert!(missing.is_empty(), "{missing:?} are missing in {count:?}");
+        missing_in(&count);
         let left_out = count.keys().filter(|name| name.starts_with("without")).count();
         assert_eq!(left_out, passes().iter().filter(|p| !p.mandatory).count());
     }
+}
+
+/// What a softmax is made of, draws, lookups and what their derivatives are made of, sorting, and every kind of reduction.
+fn missing_in(count: &Count) {
+    let rare =
+        ["exp", "max", "sum", "random", "gather", "scatter_add", "argmax", "order", "contract", "slice", "concat"];
+    let missing: Vec<_> = rare.iter().filter(|name| count.get(**name).is_none_or(|n| *n < 3)).collect();
+    assert!(missing.is_empty(), "{missing:?} are missing in {count:?}");
+}
+
+#[test]
+fn programs_are_varied() {
+    let mut count = Count::new();
+    for seed in 0..60u32 {
+        let mut words: Vec<u32> =
+            (0..100).map(|k| (seed * 1000 + k).wrapping_mul(2654435761).rotate_left(13)).collect();
+        words[0] |= 1;
+        let model = model(&random_program_up_to(&words, 67), DType::F32).unwrap();
+        occurring(&optimized(&model.phases[0].step, &[]), &mut count);
+        occurring(&optimized(&model.phases[0].evaluate, &[]), &mut count);
+    }
+    missing_in(&count);
 }

@@ -56,7 +56,7 @@ pub fn random_program(words: &[u32]) -> RandomProgram {
     program(words, None)
 }
 
-/// As [`random_program`], with sizes from 1 to `most` and as many rows.
+/// As [`random_program`], with sizes from 1 to `most` and as many rows; elements may be sorted.
 #[allow(dead_code, reason = "other tests use the generator too")]
 pub fn random_program_up_to(words: &[u32], most: usize) -> RandomProgram {
     program(words, Some(most))
@@ -129,8 +129,9 @@ impl Writer<'_> {
 
     /// An expression over these values.
     fn expression(&mut self, names: &[(String, Axes)], squares: &[String], axes: Axes, depth: usize) -> String {
-        let (choices, used) = (&mut self.choices, &mut self.used);
-        let mut scope = Scope { choices, used, names: names.to_vec(), squares: squares.to_vec(), smooth: self.smooth };
+        let (choices, used, ranks) = (&mut self.choices, &mut self.used, self.most.is_some());
+        let mut scope =
+            Scope { choices, used, ranks, names: names.to_vec(), squares: squares.to_vec(), smooth: self.smooth };
         scope.expression(axes, depth)
     }
 
