@@ -1,7 +1,7 @@
 //! The functions around kernels: one per product, and the step itself, which calls everything in order.
 //!
-//! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step allocates
-//! nothing and decides nothing; sizes come from the table.
+//! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step decides
+//! nothing, and allocates nothing once its products have made what they multiply with; sizes come from the table.
 
 use super::crew::Span;
 use super::product::Shape;

@@ -6,8 +6,9 @@
 //! The additions of a chunk wait for each other. So where little else is done, several chunks go on side by side, each with
 //! an accumulator of its own, and are combined one after the other in their order: the bits are the same.
 
+use super::access::Ahead;
 use super::code::{Condition, Inst, Number, V};
-use super::kernel::{Ahead, Emitter, LaneAxis, Refusal};
+use super::kernel::{Emitter, LaneAxis, Refusal};
 use super::writer::{Binary, Unary};
 use crate::ir::{Atom, Size};
 use crate::scalar::Function;
