@@ -65,8 +65,9 @@ fn a_short_reduction_costs_more_than_its_operations() {
         let program = program(&b.finish(), 64);
         program.time(&program.steps[0]).arithmetic
     };
-    assert!(sums(20) * 2.0 > sums(320), "combining the lanes is most of a short row's time");
-    assert!(sums(100_000) > 100.0 * sums(20));
+    let (short, longer) = (sums(40), sums(160));
+    assert!(short * 2.0 > longer, "combining the lanes is most of a short row's time: {short}, {longer}");
+    assert!(sums(100_000) > 100.0 * short);
 }
 
 #[test]

@@ -524,9 +524,10 @@ program f32, N <= 8, 1 kernels, 0 products, arena 0 bytes (buffers 0)
   b1 p: f32[N, 3] output
   report p = b1
 
-wave 0 by N rows
+wave 0: 1 chain, 0.053 us predicted
 
-0:div reads 96 B, writes 96 B, 112 flops
+chain by N rows, 0.053 us predicted; a row holds 0 B, all tiles read 0 B
+0:div: 112 flops, reads 96 B, writes 96 B, 0.58 flops/B; 0.053 us predicted, most of it arithmetic
   fuses -: max broadcast sub exp sum broadcast div
   v11 = 0 : f32
   for i0 < N lanes {
