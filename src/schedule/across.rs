@@ -6,7 +6,8 @@
 //! are lanes, and what an earlier phase computed of a row stays in values.
 //!
 //! Invariant: numbers are combined in the order that [`Order::Lanes`](super::kernel::Order::Lanes) promises, so the bits
-//! are the same either way. Limits: [`LONGEST`] positions a row, [`HEAVIEST`] operations a kernel, and rows enough to fill lanes.
+//! are the same either way. Limits: [`LONGEST`] positions a row, [`HEAVIEST`]
+//! operations a kernel, and rows enough to fill lanes.
 
 use super::collapse::collapse;
 use super::emit::Emitter;
@@ -18,6 +19,9 @@ use crate::ir::{DType, NodeId, Op, ScalarOp, Size};
 
 /// The longest rows that are written out: two vectors of the widest lanes.
 const LONGEST: u64 = 32;
+/// The longest rows that are written out where there is little to compute: an access that strides takes longer than one of
+/// neighbours, which functions in full lanes, and a single logarithm for many rows, make up for.
+const LONGEST_LIGHT: u64 = 12;
 /// The most operations of a kernel, so that the time to compile it is bounded.
 const HEAVIEST: usize = 3000;
 /// With fewer rows most lanes would be empty.
@@ -45,26 +49,33 @@ pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option
     lower_rows(&mut emitter, group);
     let (mut kernel, members) = emitter.finish()?;
     collapse(&mut kernel);
-    pays(nodes, &kernel).then_some(Lowered { kernel, nodes: members })
+    pays(nodes, &kernel, longest).then_some(Lowered { kernel, nodes: members })
 }
 
-/// Whether the kernel has lanes to fill, none of them a wide integer's, and is not too heavy.
-fn pays(nodes: &Nodes, kernel: &Kernel) -> bool {
-    let mut lanes = None;
-    kernel.walk(&mut |stmt| {
-        if let Stmt::Loop(Loop { axis, vector: true, .. }) = stmt {
-            lanes = Some(*axis);
-        }
+/// Whether the kernel has lanes to fill, none of them a wide integer's, and enough to compute, but not too much.
+fn pays(nodes: &Nodes, kernel: &Kernel, longest: u64) -> bool {
+    let (mut lanes, mut stores) = (None, 0usize);
+    kernel.walk(&mut |stmt| match stmt {
+        Stmt::Loop(Loop { axis, vector: true, .. }) => lanes = Some(*axis),
+        Stmt::Store(_) => stores += 1,
+        _ => {}
     });
     let Some(axis) = lanes else { return false };
     let wide = |dtype: DType| dtype == DType::I64 && nodes.float == DType::F32;
     let lanes_are_narrow = !kernel.values.iter().any(|v| wide(v.dtype) && v.varies.contains(&axis));
+    let mut heavy = false;
     let weights = kernel.values.iter().map(|v| match &v.expr {
-        Expr::Scalar { op, .. } if expensive(*op) => 24,
+        Expr::Scalar { op, .. } if expensive(*op) => {
+            heavy = true;
+            24
+        }
         Expr::Random { .. } => 100,
+        Expr::Load { .. } => 4,
         _ => 1,
     });
-    lanes_are_narrow && nodes.most(kernel.extent(axis)) >= FEWEST && weights.sum::<usize>() <= HEAVIEST
+    let light_enough = weights.sum::<usize>() + 4 * stores <= HEAVIEST;
+    let fits = lanes_are_narrow && light_enough && nodes.most(kernel.extent(axis)) >= FEWEST;
+    fits && longest <= if heavy { LONGEST } else { LONGEST_LIGHT }
 }
 
 fn lower_rows(emitter: &mut Emitter, group: &Group) {
