@@ -14,8 +14,8 @@ use std::thread::{self, Thread};
 const SPIN: u32 = 4000;
 /// The most workers beside the caller.
 const MOST_WORKERS: usize = 63;
-/// Floats of each thread's workspace: a packed panel of products, and a block of rows.
-pub(super) const WORKSPACE: usize = 320 * (32 + 14);
+/// Floats of each thread's workspace: a packed panel of a product.
+pub(super) const WORKSPACE: usize = 320 * 32;
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// In the state: the work is open to workers. The bits below count those at work; those above, the pieces so far.

@@ -20,6 +20,8 @@ pub struct Block {
     /// Its columns lie side by side.
     pub rhs: *const u8,
     pub rhs_row: isize,
+    /// The numbers of its rows, where they are looked up: `rhs_row` is from one number to the next.
+    pub numbers: *const u32,
     pub out: *mut u8,
     pub out_row: isize,
     pub k: usize,
@@ -46,6 +48,8 @@ pub enum Left {
     Rows,
     /// The elements of a column lie side by side.
     Columns,
+    /// The elements of a row lie side by side, each row where its own address says: `lhs` is that of the addresses.
+    Apart,
 }
 
 impl Left {
@@ -67,6 +71,13 @@ impl Left {
 /// Rows whose addresses share a base register: base, base + stride, base + 2 · stride.
 const ROWS_A_BASE: usize = 3;
 const BASES: [AsmRegister64; 5] = [rax, rcx, rdx, rsi, r8];
+/// The next row number, and the address of its row.
+const NUMBERS: AsmRegister64 = rdi;
+const LOOKED_UP: AsmRegister64 = r13;
+/// The addresses of rows that lie apart: then nothing is asked for ahead, and its registers are free.
+const APART: [AsmRegister64; 10] = [rax, rcx, rdx, rsi, r8, r9, rbx, r13, r14, r15];
+/// The most rows of a block whose rows lie apart.
+pub const MOST_APART: usize = APART.len();
 /// Strides, and three times the strides, from one position of `k` to the next.
 const RHS: AsmRegister64 = r10;
 const RHS_ROW: [AsmRegister64; 2] = [r11, rdi];
@@ -87,7 +98,9 @@ pub struct Form {
     /// Whether the right operand ends with the last column, so that its last vector must be loaded by the mask: that takes
     /// a port of the multiply-adds.
     pub ends: bool,
-    /// Cache lines side by side that are asked for ahead with each position of `k`.
+    /// Whether the rows of the right operand are looked up; those of the next panel are asked for with them.
+    pub looks_up: bool,
+    /// Cache lines side by side that are asked for ahead with each position of `k`: up to two, none where rows are looked up.
     pub lines: usize,
 }
 
@@ -113,16 +126,23 @@ fn moved(base: AsmRegister64, stride: [AsmRegister64; 2], position: usize) -> Ad
 ///
 /// # Safety
 /// The elements of the block and of its operands must be in memory that may be accessed.
-pub unsafe fn by_elements(block: &Block, rows: usize, columns: usize) {
+pub unsafe fn by_elements(block: &Block, form: Form, columns: usize) {
     // SAFETY: the caller vouches for the elements that these offsets lead to.
     let element = |start: *const u8, row: usize, stride: isize, column: usize, columns: isize| unsafe {
         *start.offset(row as isize * stride + column as isize * columns).cast::<f32>()
     };
-    for row in 0..rows {
+    for row in 0..form.rows {
         for column in 0..columns {
-            let left = |k: usize| element(block.lhs, row, block.lhs_row, k, block.lhs_column);
-            let sum = (0..block.k)
-                .fold(0.0f32, |sum, k| left(k).mul_add(element(block.rhs, k, block.rhs_row, column, 4), sum));
+            // SAFETY: as above.
+            let (start, at) = match form.left {
+                Left::Apart => (unsafe { *block.lhs.cast::<*const u8>().add(row) }, 0),
+                _ => (block.lhs, row),
+            };
+            let element_of_row = |k: usize| element(start, at, block.lhs_row, k, block.lhs_column);
+            // SAFETY: as above.
+            let number = |k: usize| if form.looks_up { unsafe { *block.numbers.add(k) as usize } } else { k };
+            let right = |k: usize| element(block.rhs, number(k), block.rhs_row, column, 4);
+            let sum = (0..block.k).fold(0.0f32, |sum, k| element_of_row(k).mul_add(right(k), sum));
             // SAFETY: as above.
             unsafe {
                 let out = block.out.offset(row as isize * block.out_row + column as isize * 4).cast::<f32>();
@@ -168,7 +188,11 @@ impl Micro {
 
     /// The registers that hold addresses of the left operand.
     fn bases(&self) -> usize {
-        if self.form.left == Left::Columns { 1 } else { self.form.rows.div_ceil(ROWS_A_BASE) }
+        match self.form.left {
+            Left::Columns => 1,
+            Left::Apart => self.form.rows,
+            _ => self.form.rows.div_ceil(ROWS_A_BASE),
+        }
     }
 
     fn enter(&mut self) -> Result<(), IcedError> {
@@ -179,13 +203,16 @@ impl Micro {
             asm.push(register)?;
         }
         let field = |offset: usize| qword_ptr(rdi + offset as i32);
+        let (apart, looks_up) = (self.form.left == Left::Apart, self.form.looks_up);
         asm.mov(LHS_ROW, field(offset_of!(Block, lhs_row)))?;
         asm.mov(LHS_COLUMN[0], field(offset_of!(Block, lhs_column)))?;
         asm.mov(RHS, field(offset_of!(Block, rhs)))?;
         asm.mov(RHS_ROW[0], field(offset_of!(Block, rhs_row)))?;
-        asm.mov(AHEAD, field(offset_of!(Block, ahead)))?;
-        asm.mov(AHEAD_ROW[0], field(offset_of!(Block, ahead_row)))?;
-        asm.mov(BASES[0], field(offset_of!(Block, lhs)))?;
+        if !apart {
+            asm.mov(AHEAD, field(offset_of!(Block, ahead)))?;
+            asm.mov(AHEAD_ROW[0], field(offset_of!(Block, ahead_row)))?;
+            asm.mov(BASES[0], field(offset_of!(Block, lhs)))?;
+        }
         if self.w.simd == Simd::Avx512 {
             asm.mov(K, field(offset_of!(Block, mask)))?;
             asm.kmovw(k1, r12d)?;
@@ -195,7 +222,12 @@ impl Micro {
         }
         let asm = &mut self.w.asm;
         asm.mov(K, field(offset_of!(Block, k)))?;
-        if bases > 1 {
+        if apart {
+            asm.mov(rdi, field(offset_of!(Block, lhs)))?;
+            for (row, base) in APART.iter().enumerate().take(bases) {
+                asm.mov(*base, qword_ptr(rdi + row as i32 * 8))?;
+            }
+        } else if bases > 1 {
             asm.lea(rdi, qword_ptr(LHS_ROW + LHS_ROW * 2))?;
             for base in 1..bases {
                 asm.lea(BASES[base], qword_ptr(BASES[base - 1] + rdi))?;
@@ -204,8 +236,14 @@ impl Micro {
         if self.form.left == Left::Columns {
             asm.lea(LHS_COLUMN[1], qword_ptr(LHS_COLUMN[0] + LHS_COLUMN[0] * 2))?;
         }
-        for stride in [RHS_ROW, AHEAD_ROW] {
-            asm.lea(stride[1], qword_ptr(stride[0] + stride[0] * 2))?;
+        if looks_up {
+            asm.mov(NUMBERS, qword_ptr(rsp))?;
+            asm.mov(NUMBERS, field(offset_of!(Block, numbers)))?;
+        } else {
+            asm.lea(RHS_ROW[1], qword_ptr(RHS_ROW[0] + RHS_ROW[0] * 2))?;
+        }
+        if !apart && !looks_up {
+            asm.lea(AHEAD_ROW[1], qword_ptr(AHEAD_ROW[0] + AHEAD_ROW[0] * 2))?;
         }
         for register in 0..self.form.rows * self.form.vectors {
             self.w.clear(register)?;
@@ -239,13 +277,24 @@ impl Micro {
     /// The multiply-adds of one position of `k`.
     fn position(&mut self, position: usize) -> Result<(), IcedError> {
         let mask = self.mask();
+        if self.form.looks_up {
+            self.w.asm.mov(r13d, dword_ptr(NUMBERS + position as i32 * 4))?;
+            self.w.asm.imul_2(LOOKED_UP, RHS_ROW[0])?;
+            self.w.asm.add(LOOKED_UP, RHS)?;
+        }
         for vector in 0..self.form.vectors {
-            let from = moved(RHS, RHS_ROW, position);
+            let from = if self.form.looks_up { Address::base(LOOKED_UP.into()) } else { moved(RHS, RHS_ROW, position) };
             let from = Address { displacement: (vector * self.w.simd.bytes()) as i64, ..from };
             if self.form.ends && vector + 1 == self.form.vectors {
                 self.w.load_masked(self.right(vector), from, mask)?;
             } else {
                 self.w.load(self.right(vector), from)?;
+            }
+        }
+        if self.form.looks_up {
+            let panel = (self.form.vectors * self.w.simd.bytes()) as i64;
+            for end in (64..=panel).step_by(64) {
+                self.w.prefetch(Address::at(LOOKED_UP.into(), panel + end - 1))?;
             }
         }
         for line in 0..self.form.lines {
@@ -254,6 +303,7 @@ impl Micro {
         for row in 0..self.form.rows {
             let from = match self.form.left {
                 Left::Columns => Address { displacement: row as i64 * 4, ..moved(BASES[0], LHS_COLUMN, position) },
+                Left::Apart => Address::at(APART[row].into(), position as i64 * 4),
                 _ => {
                     let row = moved(BASES[row / ROWS_A_BASE], [LHS_ROW; 2], row % ROWS_A_BASE);
                     Address { displacement: position as i64 * 4, ..row }
@@ -276,15 +326,28 @@ impl Micro {
     fn advance(&mut self, count: usize) -> Result<(), IcedError> {
         let (bases, left) = (self.bases(), self.form.left);
         let asm = &mut self.w.asm;
+        if self.form.looks_up {
+            asm.add(NUMBERS, count as i32 * 4)?;
+        }
+        let looks_up = self.form.looks_up;
         let mut by = |base: AsmRegister64, stride: AsmRegister64| match count {
             1 => asm.add(base, stride),
             count => asm.lea(base, qword_ptr(base + stride * count as i32)),
         };
-        by(RHS, RHS_ROW[0])?;
-        by(AHEAD, AHEAD_ROW[0])?;
-        for base in &BASES[..bases] {
+        if !looks_up {
+            by(RHS, RHS_ROW[0])?;
+        }
+        let bases = if left == Left::Apart {
+            &APART[..bases]
+        } else {
+            if !looks_up {
+                by(AHEAD, AHEAD_ROW[0])?;
+            }
+            &BASES[..bases]
+        };
+        for base in bases {
             match left {
-                Left::Rows => self.w.asm.add(*base, count as i32 * 4)?,
+                Left::Rows | Left::Apart => self.w.asm.add(*base, count as i32 * 4)?,
                 Left::Columns if count > 1 => self.w.asm.lea(*base, qword_ptr(*base + LHS_COLUMN[0] * count as i32))?,
                 _ => self.w.asm.add(*base, LHS_COLUMN[0])?,
             }

@@ -9,8 +9,6 @@ pub struct Matrix {
     pub start: *const f32,
     pub row: isize,
     pub column: isize,
-    /// The numbers of its rows, where they do not lie one after the other.
-    pub rows: Option<*const u32>,
 }
 
 impl Matrix {
@@ -18,10 +16,7 @@ impl Matrix {
     /// The element must be in memory that may be read.
     unsafe fn at(&self, row: usize, column: usize) -> *const f32 {
         // SAFETY: passed on from the caller.
-        unsafe {
-            let row = self.rows.map_or(row, |numbers| *numbers.add(row) as usize);
-            self.start.offset(row as isize * self.row + column as isize * self.column)
-        }
+        unsafe { self.start.offset(row as isize * self.row + column as isize * self.column) }
     }
 }
 

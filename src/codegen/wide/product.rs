@@ -5,7 +5,7 @@
 //! bits depend on `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
-use super::micro::{self, Block, Form, Left, MicroKernel};
+use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
 use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
@@ -38,7 +38,8 @@ pub struct Kernels {
     pub simd: Simd,
     pub rows: usize,
     vectors: usize,
-    /// By how the left operand lies, by rows, by vectors, by whether the right operand ends, and by lines.
+    /// By how the left operand lies, by rows, by vectors, by whether the right operand is looked up,
+    /// by whether it ends, and by lines.
     functions: Vec<OnceLock<Option<Made>>>,
 }
 
@@ -89,13 +90,14 @@ impl Made {
 impl Kernels {
     fn new(simd: Simd) -> Kernels {
         let (rows, vectors) = micro::largest(simd);
-        Kernels { simd, rows, vectors, functions: (0..12 * rows * vectors).map(|_| OnceLock::new()).collect() }
+        Kernels { simd, rows, vectors, functions: (0..4 * 12 * rows * vectors).map(|_| OnceLock::new()).collect() }
     }
 
     /// The micro-kernel of a form; none if the system gives no memory for it.
-    pub fn get(&self, form: Form) -> Option<MicroKernel> {
+    fn get(&self, form: Form) -> Option<MicroKernel> {
         let number = (form.left as usize * self.rows + form.rows - 1) * self.vectors + form.vectors - 1;
-        let slot = &self.functions[4 * number + 2 * usize::from(form.ends) + form.lines - 1];
+        let number = 2 * number + usize::from(form.looks_up);
+        let slot = &self.functions[6 * number + 3 * usize::from(form.ends) + form.lines];
         slot.get_or_init(|| Made::new(self.simd, form).ok()).as_ref().map(|made| made.function)
     }
 
@@ -108,11 +110,7 @@ impl Kernels {
 /// -1 for the first 8 words, then 0: eight words from `8 - n` are a mask of the first `n`.
 static MASK_WORDS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// The most columns of a panel, and rows of a block.
-const PANEL: usize = 32;
-const BLOCK: usize = 14;
-
-const _: () = assert!(team::WORKSPACE >= DEPTH * (PANEL + BLOCK), "pieces of a panel and of a block fit the workspace");
+const _: () = assert!(team::WORKSPACE >= DEPTH * 32, "a piece of a panel fits the workspace");
 
 /// One product with its operands.
 struct Job<'a> {
@@ -197,8 +195,7 @@ impl Job<'_> {
         let used_again = rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.width();
         let far = self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) > SMALL;
         self.shape.rhs[2] != 1 && self.shape.n > 1
-            || used_again && far
-            || self.shape.looks_up(Scattered::Right).is_some()
+            || used_again && far && self.shape.looks_up(Scattered::Right).is_none()
     }
 
     /// Some rows by some columns: groups of rows, runs of `k` of which the left operand stays in a second-level cache, and
@@ -273,25 +270,11 @@ impl Job<'_> {
     fn right(&self, row: usize, column: usize) -> Matrix {
         let strides = &self.shape.rhs;
         let start = self.rhs.wrapping_offset(column as isize * strides[2]);
-        let rows = self.shape.looks_up(Scattered::Right).map(|numbers| numbers.wrapping_add(row));
-        let start = if rows.is_some() { start } else { start.wrapping_offset(row as isize * strides[1]) };
-        Matrix { start, row: strides[1], column: strides[2], rows }
-    }
-
-    /// Puts a piece of some rows of the left operand that lie apart one after the other; gives where.
-    ///
-    /// # Safety
-    /// `numbers` must be those of so many rows, not more than a block has, of at least `depth.end` elements side by side.
-    unsafe fn gather(&self, numbers: *const u32, rows: usize, depth: Range<usize>) -> *const f32 {
-        let buffer = team::workspace().wrapping_add(DEPTH * PANEL);
-        for row in 0..rows {
-            // SAFETY: passed on; behind the panel the workspace has a place for each row of a block.
-            unsafe {
-                let from = self.lhs.offset(*numbers.add(row) as isize * self.shape.lhs[1]).add(depth.start);
-                std::ptr::copy_nonoverlapping(from, buffer.add(row * depth.len()), depth.len());
-            }
-        }
-        buffer
+        let start = match self.shape.looks_up(Scattered::Right) {
+            Some(_) => start,
+            None => start.wrapping_offset(row as isize * strides[1]),
+        };
+        Matrix { start, row: strides[1], column: strides[2] }
     }
 
     /// All blocks of rows of one panel of columns, for some positions of `k`. `ahead` is the row and the column from which the
@@ -315,10 +298,21 @@ impl Job<'_> {
         let most = piece(self.shape.k);
         let vectors = columns.len().div_ceil(lanes);
         let last = columns.len() - (vectors - 1) * lanes;
-        let lines = if rows.len() <= self.kernels.rows { 2 } else { 1 };
-        let form = Form { left: Left::of(lhs[1], lhs[2]), rows: 0, vectors, ends: !packed && last < lanes, lines };
+        let apart = self.shape.looks_up(Scattered::LeftRows);
+        let (left, most_rows) = match apart {
+            Some(_) => (Left::Apart, self.kernels.rows.min(MOST_APART)),
+            None => (Left::of(lhs[1], lhs[2]), self.kernels.rows),
+        };
+        let numbers = self.shape.looks_up(Scattered::Right);
+        let lines = match apart.or(numbers) {
+            Some(_) => 0,
+            None if rows.len() <= most_rows => 2,
+            None => 1,
+        };
+        let (ends, looks_up) = (!packed && last < lanes, numbers.is_some());
+        let form = Form { left, rows: 0, vectors, ends, looks_up, lines };
         // Blocks of rows as equal as can be: the first ones have a row more.
-        let blocks = rows.len().div_ceil(self.kernels.rows).max(1);
+        let blocks = rows.len().div_ceil(most_rows).max(1);
         let (height, higher) = (rows.len() / blocks, rows.len() % blocks);
         let micro = |height: usize| self.kernels.get(Form { rows: height, ..form });
         let kernels = [micro(height.max(1)), if higher > 0 { micro(height + 1) } else { micro(height.max(1)) }];
@@ -335,12 +329,18 @@ impl Job<'_> {
                     Some(tile) => (tile.start(), Tile::ROW as isize, false),
                     None => (place, out[1], adds),
                 };
-                let (lhs_start, lhs_row) = match self.shape.looks_up(Scattered::LeftRows) {
-                    // SAFETY: the rows are those of the block, of which the workspace has room for a piece.
-                    Some(numbers) => unsafe {
-                        (self.gather(numbers.add(row), end - row, at..at + piece), piece as isize)
-                    },
-                    None => (self.lhs.wrapping_offset(row as isize * lhs[1] + at as isize * lhs[2]), lhs[1]),
+                let lhs_start = self.lhs.wrapping_offset(at as isize * lhs[2]);
+                let mut addresses = [lhs_start; MOST_APART];
+                let lhs_start = match apart {
+                    Some(numbers) => {
+                        for (address, row) in addresses.iter_mut().zip(row..end) {
+                            // SAFETY: there is a number for each row.
+                            let number = unsafe { *numbers.add(row) };
+                            *address = address.wrapping_offset(number as isize * lhs[1]);
+                        }
+                        addresses.as_ptr().cast()
+                    }
+                    None => lhs_start.wrapping_offset(row as isize * lhs[1]),
                 };
                 let (ahead, ahead_row) = match ahead {
                     // Its lines one after the other, a line of each row with a block.
@@ -359,10 +359,14 @@ impl Job<'_> {
                 unsafe {
                     let call = Block {
                         lhs: lhs_start.cast(),
-                        lhs_row: lhs_row * 4,
+                        lhs_row: lhs[1] * 4,
                         lhs_column: lhs[2] * 4,
-                        rhs: right.0.offset((at - depth.start) as isize * right.1).cast(),
+                        rhs: match numbers {
+                            Some(_) => right.0.cast(),
+                            None => right.0.offset((at - depth.start) as isize * right.1).cast(),
+                        },
                         rhs_row: right.1 * 4,
+                        numbers: numbers.map_or(std::ptr::null(), |numbers| numbers.add(at)),
                         out: to.cast(),
                         out_row: to_row * 4,
                         k: piece,
@@ -376,7 +380,7 @@ impl Job<'_> {
                     };
                     match kernels[usize::from(block < higher)] {
                         Some(kernel) => kernel(&call),
-                        None => micro::by_elements(&call, end - row, columns.len()),
+                        None => micro::by_elements(&call, Form { rows: end - row, ..form }, columns.len()),
                     }
                 }
                 at += piece;

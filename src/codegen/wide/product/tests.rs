@@ -179,6 +179,47 @@ fn rows_that_lie_apart_are_looked_up() {
     }
 }
 
+#[test]
+fn without_memory_for_code_a_block_is_computed_element_by_element() {
+    for kernels in widths() {
+        let (lhs, rhs) = (numbers(5 * 23, 1), numbers(40 * 32, 2));
+        let apart: Vec<*const f32> = [3, 0, 2].iter().map(|row| lhs[row * 23..].as_ptr()).collect();
+        let looked_up: Vec<u32> = (0..23).map(|k| (k * 7 + 3) % 40).collect();
+        for (left, looks_up) in [(Left::Rows, false), (Left::Columns, true), (Left::Any, false), (Left::Apart, false)] {
+            let columns = kernels.simd.lanes() - 3;
+            let form = Form { left, rows: 3, vectors: 1, ends: true, looks_up, lines: 0 };
+            let mut results = [vec![0.5f32; 3 * 32], vec![0.5f32; 3 * 32]];
+            for (made, out) in [true, false].into_iter().zip(&mut results) {
+                let block = Block {
+                    lhs: if left == Left::Apart { apart.as_ptr().cast() } else { lhs.as_ptr().cast() },
+                    lhs_row: if left == Left::Columns { 4 } else { 23 * 4 },
+                    lhs_column: if left == Left::Columns { 5 * 4 } else { 4 },
+                    rhs: rhs.as_ptr().cast(),
+                    rhs_row: 32 * 4,
+                    numbers: looked_up.as_ptr(),
+                    out: out.as_mut_ptr().cast(),
+                    out_row: 32 * 4,
+                    k: 23,
+                    accumulate: 1,
+                    mask: (1 << columns) - 1,
+                    mask_words: MASK_WORDS[8 - columns.min(8)..].as_ptr(),
+                    ahead: lhs.as_ptr().cast(),
+                    ahead_row: 0,
+                };
+                // SAFETY: the vectors hold what the block reaches.
+                unsafe {
+                    match kernels.get(form).filter(|_| made) {
+                        Some(kernel) => kernel(&block),
+                        None => micro::by_elements(&block, form, columns),
+                    }
+                }
+            }
+            assert_eq!(results[0], results[1], "{left:?}");
+            assert!(results[0].iter().filter(|x| **x == 0.5).count() < 3 * 32 - 2 * columns);
+        }
+    }
+}
+
 /// Prints GFLOP/s beside the library's; run by hand with `--release --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
