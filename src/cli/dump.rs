@@ -86,14 +86,14 @@ fn machines(options: &Dump) -> Result<String, Failure> {
             Err(error) => return Err(failure(error, loaded.files)),
         };
         text += &heading;
-        if options.after == "schedule" {
-            text += &program.to_string();
-            continue;
-        }
         let (cpu, threads) = (settings.cpu, settings.threads);
-        let how = codegen::Options { cpu, threads, text: true, ..codegen::Options::default() };
+        let how = codegen::Options { cpu, threads, text: options.after != "schedule", ..codegen::Options::default() };
         let compiled = codegen::compile(&program, &how).map_err(Failure::message)?;
-        text += if options.after == "clif" { compiled.clif() } else { compiled.asm() };
+        text += &match options.after.as_str() {
+            "schedule" => format!("{program}\n{}", compiled.plan()),
+            "clif" => compiled.clif().to_owned(),
+            _ => compiled.asm().to_owned(),
+        };
     }
     Ok(text)
 }

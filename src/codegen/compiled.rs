@@ -34,6 +34,7 @@ pub struct Compiled {
     layout: TableLayout,
     interface: Interface,
     code_bytes: usize,
+    plan: String,
     clif: String,
     asm: String,
 }
@@ -103,6 +104,12 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let spans = emitted.spans.iter().map(|id| id.map(part));
     let functions = parts.iter().zip(spans).map(|(whole, part)| Functions { whole: *whole, part });
     let crew = Crew::new(program, &layout, &functions.collect::<Vec<_>>(), options);
+    let mut table = vec![0; layout.words()];
+    for (symbol, value) in &program.capacity {
+        layout.symbol(symbol).into_iter().for_each(|word| table[word] = *value);
+    }
+    let plan =
+        crew.as_ref().map_or_else(|| "one step after the other on one thread\n".into(), |crew| crew.plan(&table));
     let Emitted { code_bytes, clif, asm, .. } = emitted;
     let interface = Interface {
         symbols: program.symbols.clone(),
@@ -112,10 +119,15 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         arena: program.arena_bytes(),
         parts: program.steps.iter().map(|s| s.name.clone()).collect(),
     };
-    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, clif, asm })
+    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, plan, clif, asm })
 }
 
 impl Compiled {
+    /// What runs at the same time, on how many threads and in which tiles, at capacity.
+    pub fn plan(&self) -> &str {
+        &self.plan
+    }
+
     /// The functions as Cranelift IR, if text was asked for.
     pub fn clif(&self) -> &str {
         &self.clif

@@ -11,6 +11,7 @@ use crate::ir::{Atom, Size};
 use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{Program, Work, element_bytes};
 use crate::schedule::waves::Chain;
+use std::fmt::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -115,6 +116,20 @@ impl Task {
             Task::Tiles { rows: extent, tile, .. } | Task::Columns { columns: extent, tile, .. } => {
                 extent.eval(table).div_ceil(*tile)
             }
+        }
+    }
+
+    fn text(&self, table: &[u64]) -> String {
+        let steps = self.steps();
+        let steps = match steps.len() {
+            1 => format!("step {}", steps.start),
+            _ => format!("steps {}-{}", steps.start, steps.end - 1),
+        };
+        let tiles = |tile: &u64, what: &str| format!("{steps} in {} tiles of {tile} {what}", self.tiles(table));
+        match self {
+            Task::Whole(..) => steps,
+            Task::Tiles { tile, .. } => tiles(tile, "rows"),
+            Task::Columns { tile, .. } => tiles(tile, "columns"),
         }
     }
 
@@ -244,6 +259,20 @@ impl Crew {
         let lines = room.div_ceil(size_of::<Line>());
         let slot = || Slot { table: vec![0; layout.words()], scratch: vec![Line([0; 64]); lines] };
         Some(Crew { stages, slots: Mutex::new((0..threads).map(|_| slot()).collect()) })
+    }
+
+    /// What runs at the same time and in which tiles, as text; the table has the values of the symbols.
+    pub fn plan(&self, table: &[u64]) -> String {
+        let mut text = String::new();
+        for (k, stage) in self.stages.iter().enumerate() {
+            let plural = if stage.threads == 1 { "" } else { "s" };
+            let _ = write!(text, "stage {k} on {} thread{plural}:", stage.threads);
+            for (k, task) in stage.tasks.iter().enumerate() {
+                let _ = write!(text, "{} {}", if k == 0 { "" } else { ";" }, task.text(table));
+            }
+            text.push('\n');
+        }
+        text
     }
 
     /// Runs the whole step.

@@ -95,6 +95,23 @@ fn grad_prints_the_derivatives_of_the_parameters_asked_for() {
 }
 
 #[test]
+fn the_schedule_says_what_it_chose() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "data d(x, y) = wide() seed 1\nfn wide() = (normal([256, 600]), normal([256, 1]))\n\
+                   net f(x: [N, 600]) -> [N, 1] = x |> dense(512) |> relu |> dense(1)\n\
+                   train {\n    minimize mse(f(x), y)\n    on d, batch 256\n    using momentum(lr: 1e-3)\n    \
+                   steps 1\n}\n";
+    std::fs::write(folder.path().join("wide.dl"), program).unwrap();
+    let dump =
+        |threads: &str| dlc(folder.path(), &["dump", "wide.dl", "--after", "schedule", "--threads", threads]).fine();
+    let (one, two) = (dump("1"), dump("2"));
+    assert!(one.contains("by columns: steps"), "{one}");
+    assert!(one.contains("stage 0 on 1 thread:") && !one.contains("on 2 threads"), "{one}");
+    assert!(two.contains("on 2 threads: steps") && two.contains("tiles of 64 columns"), "{two}");
+    assert!(two.contains("rows\n"), "{two}");
+}
+
+#[test]
 fn the_environment_gives_defaults_of_vectors_and_passes() {
     let folder = digits();
     let path = folder.path();
