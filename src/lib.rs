@@ -12,7 +12,7 @@
 //!   that holds its meaning, shape rule, derivative, identities and lowering.
 //! - [`syntax`]: text to tokens to syntax tree, with several errors a run; trees back to text.
 //! - [`check`]: names, kinds, axes and sizes; every definition once, for all sizes. Broadcasts are decided here and explicit
-//!   afterwards. The standard library (`lang/std`) is checked with the program.
+//!   afterwards. What a program may mean of the standard library (`lang/std`) is checked with it.
 //! - [`elaborate`]: definitions become instances with actual sizes, and the program becomes graphs: starting values, the
 //!   training step, evaluation. Derivatives are requests.
 //! - [`autodiff`]: requests for derivatives become ordinary graph, innermost first; reverse and forward mode.

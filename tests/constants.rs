@@ -1,9 +1,11 @@
 //! Constants computed from whole columns: where they are read, what they are of, and that checkpoints hold them.
 
+#[path = "support/command.rs"]
+mod command;
+
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// 60 rows of three classes, of 30, 20 and 10 rows.
 fn points() -> String {
@@ -25,12 +27,7 @@ net model(x: [N, 2]) -> [N, 3] = x - centre |> dense(4) |> tanh |> dense(3, init
 ";
 
 fn dlc(folder: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
-    let output = command.current_dir(folder).env("NO_COLOR", "1").args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap();
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(output.status.success(), "{out}{err}");
-    out
+    command::dlc(folder, arguments).fine()
 }
 
 fn folder(program: &str) -> tempfile::TempDir {
@@ -44,8 +41,7 @@ fn folder(program: &str) -> tempfile::TempDir {
 fn metrics(program: &str) -> Value {
     let folder = folder(program);
     let out = dlc(folder.path(), &["run", "p.dl", "--json", "--no-save", "--dtype", "f64"]);
-    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
-    last["metrics"].clone()
+    command::json_lines(&out).last().unwrap()["metrics"].clone()
 }
 
 fn close(found: &Value, expected: f64) {

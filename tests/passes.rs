@@ -140,6 +140,11 @@ fn contract() {
 }
 
 #[test]
+fn reciprocals() {
+    golden("reciprocals");
+}
+
+#[test]
 fn dead() {
     golden("dead");
 }

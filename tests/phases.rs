@@ -1,10 +1,13 @@
 //! Training programs, run for real on small data: phases, freezing and transfer, stopping and what follows it, plateaus,
 //! cross-validation, ensembles and search.
 
+#[path = "support/command.rs"]
+mod command;
+
+use command::{Ran, json_lines};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 /// Three overlapping classes of points in the plane, with a column that says nothing.
 fn points(rows: usize) -> String {
@@ -28,25 +31,20 @@ fn events(program: &str, options: &[&str]) -> Vec<Value> {
     run_in(folder.path(), program, options)
 }
 
-fn dlc(folder: &Path, program: &str, options: &[&str]) -> std::process::Output {
+fn dlc(folder: &Path, program: &str, options: &[&str]) -> Ran {
     let text =
         format!("data d = csv(\"points.csv\", target: class)\nsplit d into train 60%, valid 20%, test 20%\n{program}");
     fs::write(folder.join("p.dl"), text).unwrap();
     if !folder.join("points.csv").exists() {
         fs::write(folder.join("points.csv"), points(240)).unwrap();
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
-    command.current_dir(folder).env("NO_COLOR", "1").args(["run", "p.dl"]).args(options);
-    command.stdin(Stdio::null()).output().unwrap()
+    command::dlc(folder, &[&["run", "p.dl"], options].concat())
 }
 
 fn run_in(folder: &Path, program: &str, options: &[&str]) -> Vec<Value> {
     let mut all = vec!["--json", "--no-save"];
     all.extend(options);
-    let output = dlc(folder, program, &all);
-    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert!(output.status.success(), "{out}{err}");
-    out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    json_lines(&dlc(folder, program, &all).fine())
 }
 
 fn of<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
@@ -360,15 +358,10 @@ fn a_run_is_resumed_in_the_midst_of_retraining() {
     for at in [stop - 3, stop + 5] {
         let steps = at.to_string();
         let name = format!("cut{at}");
-        let cut = dlc(folder.path(), &program, &["--json", "--name", &name, "--max-steps", &steps]);
-        assert!(cut.status.success(), "{}", String::from_utf8_lossy(&cut.stderr));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
-        let resumed = command.current_dir(folder.path()).args(["run", "--json", "--resume", &format!("runs/{name}")]);
-        let output = resumed.stdin(Stdio::null()).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        let done: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-        assert_eq!(done["metrics"], last(&whole)["metrics"], "cut after {at} steps");
+        dlc(folder.path(), &program, &["--json", "--name", &name, "--max-steps", &steps]).fine();
+        let resumed = ["run", "--json", "--resume", &format!("runs/{name}")];
+        let told = json_lines(&command::dlc(folder.path(), &resumed).fine());
+        assert_eq!(last(&told)["metrics"], last(&whole)["metrics"], "cut after {at} steps");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Training steps in waves of tiles: on any number of threads and with vectors of either width, the same bits; and the step
 //! that the graph means.
 //!
-//! 60 random networks, or 3,000 with `DLC_FULL=1`; every contraction is a product.
+//! 60 random networks, or 3,000 with `DLC_FULL=1`; every contraction is a product. Every second one is cut by columns.
 
 use dlc::codegen::{self, Cpu, compile};
 use dlc::ir::primitive::{Contraction, Random};
@@ -133,6 +133,7 @@ fn run(program: &Program, options: &codegen::Options, n: usize, given: &BTreeMap
 fn threads_tiles_and_widths_change_no_bit() {
     let cases = if std::env::var_os("DLC_FULL").is_some() { 3_000 } else { 60 };
     let wide: Vec<Cpu> = [Cpu::Avx2, Cpu::Avx512].into_iter().filter(|c| c.is_available()).collect();
+    let mut by_columns = 0;
     for case in 0..cases {
         let mut dice = Dice(case * 7919 + 17);
         let (graph, parameters, inputs) = network(&mut dice);
@@ -143,7 +144,12 @@ fn threads_tiles_and_widths_change_no_bit() {
         let capacity = Bindings::from([(Symbol::new("N"), n as u64 + dice.below(30))]);
         let mut limits = schedule::Options::new(capacity);
         limits.small_product = 0;
+        if case % 2 == 1 {
+            (limits.shared_bytes, limits.fewest_columns) = (0, 1);
+        }
         let program = schedule(&graph, &limits).unwrap();
+        let chains = program.waves.iter().flat_map(|wave| &wave.chains);
+        by_columns += chains.flat_map(|chain| &chain.columns).filter(|steps| steps.len() > 1).count();
         let options = |cpu, threads| {
             let (wide_from, fork_ns) = (0, 0);
             codegen::Options { cpu, threads, wide_from, fork_ns, ..codegen::Options::default() }
@@ -164,6 +170,7 @@ fn threads_tiles_and_widths_change_no_bit() {
             }
         }
     }
+    assert!(by_columns > cases as usize / 4, "products with what follows them, cut by columns: {by_columns}");
 }
 
 #[test]

@@ -15,10 +15,10 @@ use std::time::Instant;
 const CHUNK_SECONDS: f64 = 0.005;
 
 pub fn execute(options: &Bench, clock: &ProcessClock) -> Result<(), Failure> {
-    let settings = settings(&options.compile, options.seed)?;
+    let settings = settings(&options.compile, options.start.seed)?;
     let Loaded { files, program, tables, reading, .. } =
         load_trainable(&options.source, FloatType::of(settings.dtype))?;
-    let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
+    let init = starting_tensors(options.start.init.as_deref(), settings.dtype)?;
     let origin = match train::Source::new(&program, &tables, &settings) {
         Ok(origin) => origin,
         Err(error) => return Err(failure(error, files)),

@@ -20,8 +20,10 @@ pub fn execute(options: &Grad) -> Result<(), Failure> {
             return Err(Failure::message(format!("no parameter begins with `{of}`; there are {}", names.join(", "))));
         }
     }
+    // A quotient reads better than a product with a reciprocal.
+    let passes = optimize::Options { off: ["reciprocals".to_owned()].into(), ..optimize::Options::default() };
     for (k, heading) in phases {
-        let graph = optimize::optimize(&model.phases[k].gradient, &optimize::Options::default(), &mut |_, _| {});
+        let graph = optimize::optimize(&model.phases[k].gradient, &passes, &mut |_, _| {});
         match graph {
             Ok(graph) => print(&format!("{heading}{}", formula(&graph, options.of.as_deref())))?,
             Err(error) => return Err(failure(BuildError::from(error).into(), loaded.files)),

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 pub fn execute(options: &Graph) -> Result<(), Failure> {
-    let compile = Compile { dtype: Precision::F32, threads: Threads::default(), cpu: None, off: Vec::new() };
+    let compile = Compile::new(Precision::F32, Threads::default());
     let graphs = graphs_after(&options.source, &options.phases, &compile, &options.after)?;
     let file = &options.source.file;
     let directory = options.output.as_deref().unwrap_or(Path::new(""));

@@ -3,7 +3,7 @@
 
 use super::failure::Failure;
 use super::load::{Loaded, load_encoded, load_trainable};
-use super::options::{Compile, Precision, Run, Source, Threads};
+use super::options::{Compile, Precision, Run, Source, Start, Threads};
 use super::run::settings;
 use crate::check::{self, typed::Program};
 use crate::data::{FloatType, Table};
@@ -40,7 +40,7 @@ pub fn plan(options: &Run, source: &Source, loaded: &Loaded, settings: &Settings
         file: source.file.display().to_string(),
         directory: String::new(),
         threads: settings.threads,
-        init: options.init.as_ref().map(|path| path.display().to_string()),
+        init: options.start.init.as_ref().map(|path| path.display().to_string()),
         trial: None,
         constants: loaded.program.constants.iter().map(|c| (c.name.clone(), c.value.into())).collect(),
         identity,
@@ -59,7 +59,8 @@ pub fn trial(
     loaded: &Loaded,
     settings: &Settings,
 ) -> Result<Plan, Failure> {
-    let options = Run { no_save: false, init: None, runs: within.path().to_path_buf(), ..options.clone() };
+    let start = Start { init: None, ..options.start };
+    let options = Run { no_save: false, start, runs: within.path().to_path_buf(), ..options.clone() };
     let plan = plan(&options, source, loaded, settings)?.ok_or_else(|| Failure::message("this run is not kept"))?;
     let config = Config { trial: Some(number), ..plan.config };
     Ok(Plan { naming: Trials::naming(number), config, ..plan })
@@ -128,7 +129,7 @@ impl Kept {
             source.set.push((name.clone(), value));
         }
         let dtype = if dtype == "f64" { Precision::F64 } else { Precision::F32 };
-        let settings = settings(&Compile { dtype, threads, cpu: None, off: off.clone() }, *seed)?;
+        let settings = settings(&Compile { off: Some(off.clone()), ..Compile::new(dtype, threads) }, *seed)?;
         let loaded = match checkpoint {
             Some(about) if !data => load_encoded(&source, &about.data)?,
             _ => load_trainable(&source, FloatType::of(settings.dtype))?,

@@ -123,15 +123,22 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let (mut tables, mut schemas, mut data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let reading = start.elapsed();
     let prelude = check::prelude(&mut files);
-    let prelude: Vec<&ast::File> = prelude.iter().collect();
     let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
-    for (name, table) in generate::tables(&tree, &prelude, &modules, &source.set, float, &mut errors) {
+    let used: Vec<FileId> = modules.files.iter().map(|f| f.span.file).collect();
+    let texts: Vec<FileId> = used.iter().copied().chain([user]).collect();
+    let [meant, rest] = check::divided(prelude, &files, &texts);
+    let (meant, whole): (Vec<&ast::File>, Vec<&ast::File>) =
+        (meant.iter().collect(), meant.iter().chain(&rest).collect());
+    for (name, table) in generate::tables(&tree, &whole, &modules, &source.set, float, &mut errors) {
         schemas.insert(name.clone(), table.schema());
         data_files.insert(name.clone(), Vec::new());
         tables.insert(name, table);
     }
-    let used = modules.files.iter().map(|f| f.span.file).collect();
-    let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
+    let (mut program, mut found) = check::check_program(&meant, &modules, &tree, &schemas, &source.set);
+    if !found.is_empty() {
+        // What to write instead may be anywhere in the library.
+        (program, found) = check::check_program(&whole, &modules, &tree, &schemas, &source.set);
+    }
     errors.extend(found);
     errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
     errors.dedup();

@@ -109,13 +109,34 @@ pub struct Compile {
     #[command(flatten)]
     pub threads: Threads,
 
-    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, the widest this machine has.
+    /// The vectors code may use, 128 bits wide (portable), 256 or 512. By default, what the environment says in DLC_CPU, else
+    /// the widest this machine has.
     #[arg(long, value_enum)]
     pub cpu: Option<Vectors>,
 
-    /// Switch an optimization pass off; may be repeated.
+    /// Switch an optimization pass off; may be repeated. By default, those that the environment names in DLC_OFF, with
+    /// commas between.
     #[arg(long, value_name = "PASS")]
-    pub off: Vec<String>,
+    pub off: Option<Vec<String>>,
+}
+
+impl Compile {
+    /// What holds where nothing is said on the command line.
+    pub fn new(dtype: Precision, threads: Threads) -> Compile {
+        Compile { dtype, threads, cpu: None, off: None }
+    }
+}
+
+/// Where training starts.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Start {
+    /// The seed of every random draw: initial values, noise, the order of rows.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Start from the tensors of a safetensors file, named by parameter path.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -163,13 +184,8 @@ pub struct Run {
     #[command(flatten)]
     pub compile: Compile,
 
-    /// The seed of every random draw: initial values, noise, the order of rows.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// Start from the tensors of a safetensors file, named by parameter path.
-    #[arg(long, value_name = "FILE")]
-    pub init: Option<PathBuf>,
+    #[command(flatten)]
+    pub start: Start,
 
     /// End after this many steps, whatever the file says.
     #[arg(long, value_name = "N")]
@@ -338,13 +354,8 @@ pub struct Bench {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: u64,
 
-    /// The seed of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// Start from the tensors of a safetensors file, named by parameter path.
-    #[arg(long, value_name = "FILE")]
-    pub init: Option<PathBuf>,
+    #[command(flatten)]
+    pub start: Start,
 
     /// Also report the losses of the first N steps.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -370,13 +381,8 @@ pub struct Profile {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
 
-    /// The seed of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-
-    /// Start from the tensors of a safetensors file, named by parameter path.
-    #[arg(long, value_name = "FILE")]
-    pub init: Option<PathBuf>,
+    #[command(flatten)]
+    pub start: Start,
 
     /// One JSON object on stdout in place of the table, or in FILE beside it.
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]

@@ -20,11 +20,11 @@ use std::fs;
 const LONGEST: usize = 60;
 
 pub fn execute(asked: &Asked) -> Result<(), Failure> {
-    let settings = settings(&asked.compile, asked.seed)?;
+    let settings = settings(&asked.compile, asked.start.seed)?;
     let loaded = load_trainable(&asked.source, FloatType::of(settings.dtype))?;
     let own = loaded.sources();
     let Loaded { files, program, tables, .. } = loaded;
-    let init = starting_tensors(asked.init.as_deref(), settings.dtype)?;
+    let init = starting_tensors(asked.start.init.as_deref(), settings.dtype)?;
     let origin = match train::Source::new(&program, &tables, &settings) {
         Ok(origin) => origin,
         Err(error) => return Err(failure(error, files)),
@@ -218,6 +218,7 @@ impl Told<'_> {
                     "expressions": all.iter().map(expression).collect::<Vec<_>>(),
                     "updates": self.program.updates(step),
                     "us": seconds * 1e6,
+                    "predicted_us": self.program.nanoseconds(step) / 1e3,
                     "share": share(*seconds),
                     "flops": cost.flops,
                     "read_bytes": cost.read,

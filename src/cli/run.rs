@@ -12,6 +12,8 @@ use crate::runtime::memory::ProcessClock;
 use crate::source::{Diagnostic, Files, codes};
 use crate::train::record::{Folder, Keeper, Keeping, Stood};
 use crate::train::{self, Diverged, Ended, Reporter, Request, RunError, Settings, divergence};
+use clap::ValueEnum;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,11 +22,11 @@ pub fn execute(options: &Run, clock: &ProcessClock) -> Result<(), Failure> {
     if let Some(named) = &options.resume {
         return resume(options, clock, keep::resumed(options, named.as_deref())?);
     }
-    let settings = settings(&options.compile, options.seed)?;
+    let settings = settings(&options.compile, options.start.seed)?;
     let file = options.file.clone().unwrap_or_default();
     let source = Source { file, set: options.set.clone(), data: None };
     let loaded = load_trainable(&source, FloatType::of(settings.dtype))?;
-    let init = starting_tensors(options.init.as_deref(), settings.dtype)?;
+    let init = starting_tensors(options.start.init.as_deref(), settings.dtype)?;
     let plan = keep::plan(options, &source, &loaded, &settings)?;
     if loaded.program.search.is_some() {
         return search::begin(options, clock, search::Asked { source, settings, loaded, init }, plan);
@@ -110,19 +112,46 @@ pub fn interrupted() -> &'static AtomicBool {
     &INTERRUPTED
 }
 
-/// The settings of a compilation.
+/// The settings of a compilation: from the command line, else from the environment.
 pub fn settings(compile: &Compile, seed: u64) -> Result<Settings, Failure> {
-    for name in &compile.off {
-        stages::optional_pass(name)?;
-    }
+    let cpu = match (compile.cpu, variable("DLC_CPU")) {
+        (Some(vectors), _) => vectors.cpu(),
+        (None, Some(name)) => {
+            let vectors = Vectors::from_str(&name, true);
+            vectors.map(Vectors::cpu).map_err(|_| in_environment("DLC_CPU", &unknown_vectors(&name)))?
+        }
+        (None, None) => Cpu::native(),
+    };
+    let off: BTreeSet<String> = match (&compile.off, variable("DLC_OFF")) {
+        (Some(names), _) => {
+            names.iter().try_for_each(|name| stages::optional_pass(name).map_err(Failure::message))?;
+            names.iter().cloned().collect()
+        }
+        (None, Some(list)) => {
+            let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+            let checked = names.map(|name| stages::optional_pass(name).map(|()| name.to_owned()));
+            checked.collect::<Result<_, _>>().map_err(|why| in_environment("DLC_OFF", &why))?
+        }
+        (None, None) => BTreeSet::new(),
+    };
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    Ok(Settings {
-        dtype: compile.dtype.dtype(),
-        threads: compile.threads.threads.map_or_else(cores, usize::from),
-        cpu: compile.cpu.map_or_else(Cpu::native, Vectors::cpu),
-        seed,
-        off: compile.off.iter().cloned().collect(),
-    })
+    let threads = compile.threads.threads.map_or_else(cores, usize::from);
+    Ok(Settings { dtype: compile.dtype.dtype(), threads, cpu, seed, off })
+}
+
+/// A variable of the environment, unless it is empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn in_environment(variable: &str, why: &str) -> Failure {
+    Failure::message(format!("the environment's {variable}: {why}"))
+}
+
+fn unknown_vectors(name: &str) -> String {
+    let all: Vec<_> = Vectors::value_variants().iter().filter_map(|v| v.to_possible_value()).collect();
+    let names: Vec<&str> = all.iter().map(|value| value.get_name()).collect();
+    format!("there are no vectors `{name}`; there are {}", names.join(", "))
 }
 
 /// The tensors of a safetensors file, as a run of this float type holds them.

@@ -70,8 +70,8 @@ pub fn after(graph: &Graph, off: &BTreeSet<String>, stage: &str) -> Result<Graph
     Ok(seen)
 }
 
-/// Fails unless a pass has this name and can be left out.
-pub fn optional_pass(name: &str) -> Result<(), Failure> {
+/// Fails, with what is wrong, unless a pass has this name and can be left out.
+pub fn optional_pass(name: &str) -> Result<(), String> {
     let optional: Vec<&str> = optimize::passes().iter().filter(|p| !p.mandatory).map(|p| p.name).collect();
     if optional.contains(&name) {
         return Ok(());
@@ -81,7 +81,7 @@ pub fn optional_pass(name: &str) -> Result<(), Failure> {
     let near = closest(name, optional.iter().copied()).filter(|_| !mandatory);
     let help = near.map_or(String::new(), |n| format!("\nhelp: did you mean `{n}`?"));
     let all = optional.join(", ");
-    Err(Failure::message(format!("the pass `{name}` {why}; those that can be switched off are {all}{help}")))
+    Err(format!("the pass `{name}` {why}; those that can be switched off are {all}{help}"))
 }
 
 /// The error for a stage that does not exist.

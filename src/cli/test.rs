@@ -2,23 +2,21 @@
 
 use super::failure::Failure;
 use super::load::{Loaded, load_trainable};
-use super::options::Test;
-use super::run::failure;
+use super::options::{Compile, Precision, Test, Threads};
+use super::run::{failure, settings};
 use super::{print, stages};
-use crate::codegen::Cpu;
 use crate::data::FloatType;
 use crate::ir::DType;
+use crate::train::check_gradients;
 use crate::train::gradient_check::Options;
-use crate::train::{Settings, check_gradients};
 use serde_json::json;
-use std::collections::BTreeSet;
 
 pub fn execute(options: &Test) -> Result<(), Failure> {
     let loaded = load_trainable(&options.source, FloatType::F64)?;
     let (model, loaded) = stages::model(loaded, DType::F64)?;
     let Loaded { files, program, tables, .. } = loaded;
-    let settings =
-        Settings { dtype: DType::F64, threads: 1, cpu: Cpu::native(), seed: options.seed, off: BTreeSet::new() };
+    let compile = Compile::new(Precision::F64, Threads { threads: Some(1) });
+    let settings = settings(&compile, options.seed)?;
     let how = Options { seed: options.seed, tolerance: options.tolerance, ..Options::default() };
     let mut passed = true;
     for (k, heading) in stages::phases(&model, &options.phases)? {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the code lives as long as [`Compiled`], and is called only through it.
 
-use super::crew::{Crew, Functions, Part, Whole, is_worth_parts};
+use super::crew::{Crew, Functions, Part, Whole, is_by_columns, is_worth_parts};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
 #[cfg(target_arch = "x86_64")]
@@ -52,8 +52,8 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
-/// The name of the function that computes some rows of a product.
-const ROWS: &str = "dlc_product_rows";
+/// The name of the function that computes some rows and columns of a product.
+const SPAN: &str = "dlc_product_span";
 
 /// What emitting a program gives.
 struct Emitted {
@@ -83,14 +83,16 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
-        (ROWS, product::rows_f32 as *const u8),
+        (SPAN, product::span_f32 as *const u8),
         order::function(DType::F32),
         order::function(DType::F64),
         order::function(DType::I32),
         order::function(DType::I64),
     ];
     let mut module = module(isa, &symbols)?;
-    let layout = TableLayout::new(program);
+    // Only the emitted products look rows up.
+    let scattered = if options.cpu == Cpu::Portable { Vec::new() } else { program.scattered() };
+    let layout = TableLayout::new(program, scattered);
     let emitted = emit(&mut module, program, &layout, options)?;
     let executable = Executable::new(module)?;
     // SAFETY: `emit` gives every function this type, with the machine's C calling convention.
@@ -242,7 +244,7 @@ impl<M: Module> Writer<'_, M> {
     ) -> Result<Option<FuncId>, CodegenError> {
         use super::wide::kernel::{Refusal, emit};
         let Some(simd) = options.cpu.simd() else { return Ok(None) };
-        let code = match emit(program, kernel, layout, simd) {
+        let code = match emit(program, kernel, layout, simd, is_by_columns(program, number)) {
             Ok(code) => code,
             Err(Refusal::NotCovered) => return Ok(None),
             Err(Refusal::Broken(why)) => return Err(CodegenError::Internal(why)),
@@ -335,18 +337,18 @@ fn emit<M: Module>(
             Work::Product(product) => {
                 if in_parts && program.dtype == DType::F32 {
                     let signature = of_spans(&writer.signature);
-                    let rows = writer.module.declare_function(&format!("rows_{number}"), Linkage::Local, &signature);
-                    let rows = rows.map_err(refused)?;
-                    writer.clear(rows);
+                    let some = writer.module.declare_function(&format!("span_{number}"), Linkage::Local, &signature);
+                    let some = some.map_err(refused)?;
+                    writer.clear(some);
                     writer.context.func.signature = signature;
-                    let mut of_rows = of_library.clone();
-                    of_rows.params.push(AbiParam::new(types::I64));
-                    let library = writer.module.declare_function(ROWS, Linkage::Import, &of_rows).map_err(refused)?;
+                    let mut of_span = of_library.clone();
+                    of_span.params.push(AbiParam::new(types::I64));
+                    let library = writer.module.declare_function(SPAN, Linkage::Import, &of_span).map_err(refused)?;
                     let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                     let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                     emit_product(builder, program, product, layout, library, options, config)?;
-                    writer.define(rows, &format!("rows of {}", step.name))?;
-                    span = Some(rows);
+                    writer.define(some, &format!("spans of {}", step.name))?;
+                    span = Some(some);
                 }
                 writer.clear(id);
                 let library = writer.module.declare_func_in_func(library, &mut writer.context.func);

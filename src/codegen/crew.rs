@@ -8,18 +8,23 @@
 use super::table::TableLayout;
 use super::{Options, team};
 use crate::ir::{Atom, Size};
+use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{Program, Work, element_bytes};
 use crate::schedule::waves::Chain;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The rows that a call computes, in positions of the function's own loop.
+/// The rows that a call computes, in positions of the function's own loop, and the columns, where the function may be cut
+/// along them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(super) struct Span {
     pub start: u64,
     pub end: u64,
+    pub first: u64,
+    /// At most as many as there are; may be beyond.
+    pub last: u64,
 }
 
 /// A function of the table and a span.
@@ -40,10 +45,12 @@ pub(super) struct Functions {
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
-/// Bytes that a thread moves in a nanosecond, about.
-const BYTES_A_NS: f64 = 20.0;
+/// Bytes a nanosecond that a thread reads of what another has just written, about.
+const PASSED_A_NS: f64 = 10.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
 const MOST_REREAD: f64 = 4.0;
+/// Tiles of columns that each thread has: enough to share evenly.
+const TILES_A_THREAD: u64 = 4;
 /// Tiles of vectors over rows begin at multiples of this: the lanes of the widest vector.
 const LANES: u64 = 16;
 
@@ -91,13 +98,23 @@ enum Task {
         tile: u64,
         private: Vec<Private>,
     },
+    /// All rows of some columns.
+    Columns {
+        first: usize,
+        parts: Vec<Part>,
+        rows: Count,
+        columns: Count,
+        tile: u64,
+    },
 }
 
 impl Task {
     fn tiles(&self, table: &[u64]) -> u64 {
         match self {
             Task::Whole(..) => 1,
-            Task::Tiles { rows, tile, .. } => rows.eval(table).div_ceil(*tile),
+            Task::Tiles { rows: extent, tile, .. } | Task::Columns { columns: extent, tile, .. } => {
+                extent.eval(table).div_ceil(*tile)
+            }
         }
     }
 
@@ -106,6 +123,7 @@ impl Task {
         match self {
             Task::Whole(first, functions) => *first..first + functions.len(),
             Task::Tiles { first, parts, .. } => *first..first + parts.len(),
+            Task::Columns { first, parts, .. } => *first..first + parts.len(),
         }
     }
 }
@@ -169,10 +187,13 @@ pub(super) struct Crew {
 
 /// Nanoseconds that a step takes, about, at capacity.
 fn time(program: &Program, step: usize) -> f64 {
-    let step = &program.steps[step];
-    let cost = program.cost(step);
-    let rate = if matches!(step.work, Work::Product(_)) { 100.0 } else { 16.0 };
-    20.0 + cost.flops as f64 / rate + (cost.read.saturating_add(cost.written)) as f64 / BYTES_A_NS
+    program.nanoseconds(&program.steps[step])
+}
+
+/// Whether a kernel is cut along its columns too.
+pub(super) fn is_by_columns(program: &Program, step: usize) -> bool {
+    let mut chains = program.waves.iter().flat_map(|wave| &wave.chains);
+    chains.any(|chain| chain.columns.iter().any(|range| range.contains(&step)))
 }
 
 /// Whether a step is worth a function of spans.
@@ -188,7 +209,10 @@ impl Crew {
         let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
         for wave in &program.waves {
             let spent: f64 = wave.steps().map(|s| time(program, s)).sum();
-            let saves = threads > 1 && spent * (1.0 - 1.0 / threads as f64) > 2.0 * fork;
+            // What threads write others read afterwards, from caches that are not theirs.
+            let written: u64 = wave.steps().map(|s| program.cost(&program.steps[s]).written).sum();
+            let others = 1.0 - 1.0 / threads as f64;
+            let saves = threads > 1 && others * (spent - written as f64 / PASSED_A_NS) > 2.0 * fork;
             let threads = if saves { threads } else { 1 };
             let mut planner = Planner { program, layout, functions, threads, fork, spent, apart: false };
             // A step without a function of spans cuts its chain: each piece has a stage.
@@ -203,7 +227,7 @@ impl Crew {
                 for piece in chains.iter().filter_map(|pieces| pieces.get(k)) {
                     let (task, bytes) = planner.task(piece);
                     needed = needed.max(bytes);
-                    let tiled = matches!(&task, Task::Tiles { .. });
+                    let tiled = !matches!(&task, Task::Whole(..));
                     worth |= tiled;
                     tasks.push((piece.steps().map(|s| time(program, s)).sum(), task));
                 }
@@ -312,10 +336,20 @@ impl Stage {
                     }
                     let mut since = watch.now();
                     for (step, (function, scale)) in (*first..).zip(parts) {
-                        let span = Span { start: start * scale, end: end * scale };
+                        let span = Span { start: start * scale, end: end * scale, first: 0, last: i64::MAX as u64 };
                         // SAFETY: the span is within the function's positions; tiles are apart, and what is private to
                         // a tile is in this thread's scratch, which has room for as many rows.
                         unsafe { function(slot.table.as_ptr(), &span) }
+                        since = watch.count(step, since);
+                    }
+                }
+                Task::Columns { first, parts, rows, columns, tile } => {
+                    let last = columns.eval(table).min((part + 1) * tile);
+                    let span = Span { start: 0, end: rows.eval(table), first: part * tile, last };
+                    let mut since = watch.now();
+                    for (step, function) in (*first..).zip(parts) {
+                        // SAFETY: the span is within the function's rows and columns, and tiles are apart.
+                        unsafe { function(table.as_ptr(), &span) }
                         since = watch.count(step, since);
                     }
                 }
@@ -339,15 +373,20 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// A chain cut where a step has only a function of all rows.
+    /// A chain cut where a step has only a function of all rows, and where tiles change from rows to columns.
     fn pieces(&self, chain: &Chain) -> Vec<Chain> {
         let whole = |s: usize| chain.rows.is_none() || self.functions[s].part.is_none();
+        let by_columns =
+            |s: usize| chain.columns.iter().find(|range| range.contains(&s) && (*range).clone().all(|s| !whole(s)));
         let mut pieces: Vec<Chain> = Vec::new();
         for (s, scale) in chain.steps().zip(&chain.scales) {
             let rows = chain.rows.clone().filter(|_| !whole(s));
+            let columns: Vec<_> = by_columns(s).cloned().into_iter().collect();
             match pieces.last_mut() {
-                Some(piece) if piece.rows == rows && !self.apart => piece.scales.push(*scale),
-                _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new() }),
+                Some(piece) if piece.rows == rows && piece.columns == columns && !self.apart => {
+                    piece.scales.push(*scale)
+                }
+                _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new(), columns }),
             }
         }
         for piece in pieces.iter_mut().filter(|p| p.rows.is_some()) {
@@ -367,7 +406,10 @@ impl Planner<'_> {
     /// Whether a piece of a chain is most of its wave and is not worth a tile for every thread.
     fn is_bound(&self, chain: &Chain) -> bool {
         let shared = self.program.footprint(chain).shared;
-        chain.rows.is_some() && self.spent(chain) > 0.5 * self.spent && self.wanted(chain, shared) < self.threads as u64
+        chain.rows.is_some()
+            && chain.columns.is_empty()
+            && self.spent(chain) > 0.5 * self.spent
+            && self.wanted(chain, shared) < self.threads as u64
     }
 
     /// Into how many tiles a piece of a chain is cut for the threads: enough to share evenly, each worth more than its
@@ -384,10 +426,21 @@ impl Planner<'_> {
 
     /// The task of a piece of a chain, and the bytes of scratch it needs.
     fn task(&self, chain: &Chain) -> (Task, usize) {
-        self.tiles(chain).unwrap_or_else(|| {
+        self.columns(chain).or_else(|| self.tiles(chain)).unwrap_or_else(|| {
             let functions = chain.steps().map(|s| self.functions[s].whole).collect();
             (Task::Whole(chain.first, functions), 0)
         })
+    }
+
+    /// Tiles of columns, if a piece is cut by them.
+    fn columns(&self, chain: &Chain) -> Option<(Task, usize)> {
+        chain.columns.first()?;
+        let Work::Product(product) = &self.program.steps[chain.first].work else { return None };
+        let most = product.n.eval(&self.program.capacity).ok()?.max(1);
+        let (rows, columns) = (Count::new(&product.m, self.layout)?, Count::new(&product.n, self.layout)?);
+        let parts = chain.steps().map(|s| self.functions[s].part).collect::<Option<Vec<_>>>()?;
+        let tile = most.div_ceil(TILES_A_THREAD * self.threads as u64).next_multiple_of(2 * LANES);
+        Some((Task::Columns { first: chain.first, parts, rows, columns, tile }, 0))
     }
 
     fn tiles(&self, chain: &Chain) -> Option<(Task, usize)> {

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn the_machine_can_do_something() {
         let peaks = measure(2, DType::F32);
-        assert!(peaks.thread_flops > 1e8 && peaks.flops > 0.5 * peaks.thread_flops, "{peaks:?}");
-        assert!(peaks.read > 1e8 && peaks.copy > 1e8 && peaks.fork_join < 0.1, "{peaks:?}");
+        // Others may be using the machine.
+        assert!(peaks.thread_flops > 1e8 && peaks.flops > 1e8, "{peaks:?}");
+        assert!(peaks.read > 1e7 && peaks.copy > 1e7 && peaks.fork_join < 0.1, "{peaks:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
 
 use super::crew::Span;
+use crate::schedule::scattered::Scattered;
 use gemm::Parallelism;
 
 /// Multiply-adds from which a product is shared among threads: below, waking them costs more than they save.
@@ -27,6 +28,18 @@ pub struct Shape {
     pub threads: usize,
     /// Who multiplies: [`LIBRARY`], or the emitted kernels of a width.
     pub emitter: usize,
+    /// The numbers of the rows of an operand that lie apart, its row stride from one number to the next; null if none do. Only
+    /// emitted kernels take them.
+    pub rows: usize,
+    /// Which operand that is: 0 the left one, its rows along `m`; 1 the left one, along `k`; 2 the right one, along `k`.
+    pub scattered: usize,
+}
+
+impl Shape {
+    /// The numbers of the rows of an operand, if they are looked up.
+    pub fn looks_up(&self, operand: Scattered) -> Option<*const u32> {
+        (self.rows != 0 && self.scattered == operand as usize).then_some(self.rows as *const u32)
+    }
 }
 
 /// Values of [`Shape::emitter`].
@@ -100,7 +113,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
             _ => None,
         };
         // A shape whose result has gaps between columns stays with the library.
-        if let Some(Ok(kernels)) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
+        if let Some(kernels) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
             // SAFETY: passed on from the caller.
             return unsafe { product::product(kernels, of, out, lhs, rhs) };
         }
@@ -109,23 +122,32 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
     unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
 }
 
-/// Some rows of the product of `f32` matrices, on this thread.
+/// Some rows and columns of the product of `f32` matrices, on this thread.
 ///
 /// # Safety
-/// As for [`product_f32`]; the span must be within the rows.
-pub(super) unsafe extern "C" fn rows_f32(
+/// As for [`product_f32`]; the span must be within the rows and begin within the columns.
+pub(super) unsafe extern "C" fn span_f32(
     shape: *const Shape,
     out: *mut f32,
     lhs: *const f32,
     rhs: *const f32,
     span: *const Span,
 ) {
-    // SAFETY: the caller vouches for the shape and the span, whose rows are within what the shape reaches.
+    // SAFETY: the caller vouches for the shape and the span, whose elements are within what the shape reaches.
     unsafe {
         let (of, span) = (&*shape, &*span);
-        let rows = Shape { m: (span.end - span.start) as usize, threads: 1, ..*of };
-        let first = span.start as isize;
-        product_f32(&rows, out.offset(first * of.out[1]), lhs.offset(first * of.lhs[1]), rhs)
+        let (rows, columns) = (span.end - span.start, span.last.min(of.n as u64) - span.first);
+        let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*of };
+        let (row, column) = (span.start as isize, span.first as isize);
+        let out = out.offset(row * of.out[1] + column * of.out[2]);
+        let lhs = match of.looks_up(Scattered::LeftRows) {
+            Some(numbers) => {
+                some.rows = numbers.add(span.start as usize) as usize;
+                lhs
+            }
+            None => lhs.offset(row * of.lhs[1]),
+        };
+        product_f32(&some, out, lhs, rhs.offset(column * of.rhs[2]))
     }
 }
 
@@ -165,6 +187,8 @@ mod tests {
             accumulate: 0,
             threads: 1,
             emitter: LIBRARY,
+            rows: 0,
+            scattered: 0,
         }
     }
 

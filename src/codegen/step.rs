@@ -1,7 +1,7 @@
 //! The functions around kernels: one per product, and the step itself, which calls everything in order.
 //!
-//! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step allocates
-//! nothing and decides nothing; sizes come from the table.
+//! Input: a program. Output: functions that take the table's address and return nothing. Invariant: the step decides
+//! nothing, and allocates nothing once its products have made what they multiply with; sizes come from the table.
 
 use super::crew::Span;
 use super::product::Shape;
@@ -11,7 +11,7 @@ use super::{CodegenError, Options};
 use crate::ir::Size;
 use crate::schedule::kernel::Kernel;
 use crate::schedule::program::{Operand, Order, Product, Program, element_bytes};
-use crate::schedule::waves::shared_loop;
+use crate::schedule::waves::{column_loop, shared_loop};
 use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::FunctionBuilder;
@@ -35,7 +35,7 @@ pub(super) fn emit_step(builder: &mut FunctionBuilder, functions: &[FuncRef]) {
     builder.ins().return_(&[]);
 }
 
-/// Emits the call of a kernel's wide code for all positions of its outermost loop.
+/// Emits the call of a kernel's wide code for all positions of its outermost loop, and all columns.
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(super) fn emit_wide(
     mut builder: FunctionBuilder,
@@ -50,11 +50,16 @@ pub(super) fn emit_wide(
     let extent = shared_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
     sizes.prepare(&mut builder, extent)?;
     let extent = sizes.get(&mut builder, extent)?;
+    let columns = column_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
+    sizes.prepare(&mut builder, columns)?;
+    let columns = sizes.get(&mut builder, columns)?;
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, size_of::<Span>() as u32, 3);
     let slot = builder.create_sized_stack_slot(slot);
     let zero = builder.ins().iconst(types::I64, 0);
     builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, start) as i32);
     builder.ins().stack_store(types::I64, extent, slot, offset_of!(Span, end) as i32);
+    builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, first) as i32);
+    builder.ins().stack_store(types::I64, columns, slot, offset_of!(Span, last) as i32);
     let span = builder.ins().stack_addr(types::I64, slot, 0);
     builder.ins().call(wide, &[table, span]);
     builder.ins().return_(&[]);
@@ -90,7 +95,7 @@ pub(super) fn emit_order(
 }
 
 /// Emits one product as loops over its outer batch axes around calls of the library; the last batch axis is the
-/// library's. A function of the table and a span hands the library its span of rows.
+/// library's. A function of the table and a span hands the library its span.
 pub(super) fn emit_product(
     mut builder: FunctionBuilder,
     program: &Program,
@@ -109,6 +114,7 @@ pub(super) fn emit_product(
     let slot = emitter.builder.create_sized_stack_slot(slot);
     let shape = emitter.builder.ins().stack_addr(types::I64, slot, 0);
     emitter.fill(shape, product, options)?;
+    emitter.look_up(shape, program, product, layout, table);
     let mut bases = Vec::new();
     for operand in [&product.out, &product.lhs, &product.rhs] {
         bases.push(emitter.start(program, layout, table, operand)?);
@@ -168,6 +174,22 @@ impl ProductEmitter<'_, '_, '_> {
         self.put(shape, offset_of!(Shape, accumulate), &Size::constant(u64::from(product.accumulate)))?;
         self.put(shape, offset_of!(Shape, emitter), &Size::constant(super::product::emitter(options.cpu) as u64))?;
         self.put(shape, offset_of!(Shape, threads), &Size::constant(options.threads as u64))
+    }
+
+    /// Says where the row numbers of an operand are, if its rows may lie apart.
+    fn look_up(&mut self, shape: Value, program: &Program, product: &Product, layout: &TableLayout, table: Value) {
+        let operands = [product.lhs.buffer, product.rhs.buffer];
+        let found = operands.into_iter().find_map(|b| Some((layout.rows(b)?, program.scattered_in(product, b)?)));
+        let (numbers, which) = match found {
+            Some((word, which)) => {
+                (self.builder.ins().load(types::I64, fixed(), table, (word * 8) as i32), which as i64)
+            }
+            None => (self.builder.ins().iconst(types::I64, 0), 0),
+        };
+        let which = self.builder.ins().iconst(types::I64, which);
+        for (value, at) in [(numbers, offset_of!(Shape, rows)), (which, offset_of!(Shape, scattered))] {
+            self.builder.ins().store(MemFlagsData::trusted(), value, shape, at as i32);
+        }
     }
 
     /// The address of an operand's first element.

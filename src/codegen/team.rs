@@ -5,6 +5,7 @@
 //! A worker that has had no work for [`SPIN`] rounds of waiting parks until there is some.
 
 use std::cell::{RefCell, UnsafeCell};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread::{self, Thread};
@@ -13,8 +14,8 @@ use std::thread::{self, Thread};
 const SPIN: u32 = 4000;
 /// The most workers beside the caller.
 const MOST_WORKERS: usize = 63;
-/// Floats of each thread's workspace.
-pub(super) const WORKSPACE: usize = 256 * (512 + 32);
+/// Floats of each thread's workspace: a packed panel of a product.
+pub(super) const WORKSPACE: usize = 320 * 32;
 /// Floats of a cache line.
 const LINE: usize = 16;
 /// In the state: the work is open to workers. The bits below count those at work; those above, the pieces so far.
@@ -34,9 +35,13 @@ struct Work {
 
 struct Shared {
     state: AtomicU64,
-    next: AtomicUsize,
+    next: [Next; MOST_WORKERS + 1],
     work: UnsafeCell<Option<Work>>,
 }
+
+/// The next part of a thread's share, in a cache line of its own.
+#[repr(align(64))]
+struct Next(AtomicUsize);
 
 // SAFETY: `work` is written only by the holder of the team's lock while the state is closed and no worker is at work, and
 // read by workers only while they are counted in the state.
@@ -47,7 +52,11 @@ struct Worker {
     parked: &'static AtomicBool,
 }
 
-static SHARED: Shared = Shared { state: AtomicU64::new(0), next: AtomicUsize::new(0), work: UnsafeCell::new(None) };
+static SHARED: Shared = Shared {
+    state: AtomicU64::new(0),
+    next: [const { Next(AtomicUsize::new(0)) }; MOST_WORKERS + 1],
+    work: UnsafeCell::new(None),
+};
 
 fn team() -> &'static Mutex<Vec<Worker>> {
     static TEAM: OnceLock<Mutex<Vec<Worker>>> = OnceLock::new();
@@ -58,14 +67,14 @@ thread_local! {
     static ROOM: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f` with this thread's workspace, [`WORKSPACE`] floats from the start of a cache line on.
-pub(super) fn with_workspace<R>(f: impl FnOnce(&mut [f32]) -> R) -> R {
+/// This thread's workspace: [`WORKSPACE`] floats from the start of a cache line on, at the same place as long as it lives.
+pub(super) fn workspace() -> *mut f32 {
     ROOM.with_borrow_mut(|room| {
         if room.is_empty() {
             *room = vec![0.0; WORKSPACE + LINE];
         }
-        let start = room.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        f(&mut room[start..start + WORKSPACE])
+        let start = room.as_mut_ptr();
+        start.wrapping_add(start.align_offset(LINE * size_of::<f32>()).min(LINE))
     })
 }
 
@@ -76,7 +85,7 @@ pub fn forks() -> u64 {
 
 /// Makes the threads and the workspaces that work on so many threads needs, so that no step has to.
 pub(super) fn prepare(threads: usize) {
-    with_workspace(|_| ());
+    workspace();
     if let Ok(mut team) = team().lock() {
         grow(&mut team, threads.saturating_sub(1).min(MOST_WORKERS));
     }
@@ -111,20 +120,30 @@ fn mode() -> u32 {
 #[cfg(not(target_arch = "x86_64"))]
 fn set_mode(_: u32) {}
 
-/// Takes parts until none is left, as the thread of this number.
+/// The parts that a thread takes first: consecutive ones, the same in every run, so that what they touch is still in its
+/// caches from the last time.
+fn share(parts: usize, threads: usize, thread: usize) -> Range<usize> {
+    parts * thread / threads..parts * (thread + 1) / threads
+}
+
+/// Takes parts until none is left, as the thread of this number: those of its own share, then what others have not begun.
 fn take_parts(work: &Work, thread: usize) {
-    loop {
-        let part = SHARED.next.fetch_add(1, Ordering::Relaxed);
-        if part >= work.parts {
-            return;
+    let threads = work.workers + 1;
+    for whose in (thread..threads).chain(0..thread) {
+        let end = share(work.parts, threads, whose).end;
+        loop {
+            let part = SHARED.next[whose].0.fetch_add(1, Ordering::Relaxed);
+            if part >= end {
+                break;
+            }
+            // SAFETY: `run` gave the function with its data, and does not return before every part is done.
+            unsafe { (work.run)(work.data, part, thread) }
         }
-        // SAFETY: `run` gave the function with its data, and does not return before every part is done.
-        unsafe { (work.run)(work.data, part, thread) }
     }
 }
 
 fn worker(number: usize, parked: &'static AtomicBool) {
-    with_workspace(|_| ());
+    workspace();
     let mut seen = 0;
     loop {
         let mut waited = 0;
@@ -189,7 +208,9 @@ pub(super) fn run_numbered<F: Fn(usize, usize) + Sync>(threads: usize, parts: us
     let work = Work { run: call::<F>, data: std::ptr::from_ref(f).cast(), parts, workers, mode: mode() };
     // SAFETY: the lock is held and the state is closed with no worker at work, so no one reads.
     unsafe { *SHARED.work.get() = Some(work) };
-    SHARED.next.store(0, Ordering::Relaxed);
+    for (thread, next) in SHARED.next.iter().enumerate().take(workers + 1) {
+        next.0.store(share(parts, workers + 1, thread).start, Ordering::Relaxed);
+    }
     let piece = (SHARED.state.load(Ordering::Relaxed) / PIECE + 1) * PIECE;
     SHARED.state.store(piece | OPEN, Ordering::SeqCst);
     for worker in team.iter().take(workers).filter(|w| w.parked.load(Ordering::SeqCst)) {

@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 
 use super::table::{FloatType, Values};
+use crate::runtime::memory::use_large_pages;
 
 /// Element types by kind and size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,7 +76,21 @@ pub(super) fn decode(
     count: usize,
     float: Option<FloatType>,
 ) -> Result<Values, Failure> {
-    let mut source = Source { reader, order, count };
+    elements(Source { reader, order, count, whole: false }, element, float)
+}
+
+/// As [`decode`], of a source that is known to hold as many: there is room for all of them at once.
+pub(super) fn decode_whole(
+    reader: &mut impl Read,
+    element: Element,
+    order: ByteOrder,
+    count: usize,
+    float: Option<FloatType>,
+) -> Result<Values, Failure> {
+    elements(Source { reader, order, count, whole: true }, element, float)
+}
+
+fn elements<R: Read>(mut source: Source<'_, R>, element: Element, float: Option<FloatType>) -> Result<Values, Failure> {
     let integers = |values| Ok(Values::I64(values));
     match (element, float) {
         (Element::F64, None | Some(FloatType::F64)) => Ok(Values::F64(source.each(f64::from_le_bytes)?)),
@@ -108,13 +123,18 @@ struct Source<'r, R> {
     reader: &'r mut R,
     order: ByteOrder,
     count: usize,
+    whole: bool,
 }
 
 impl<R: Read> Source<'_, R> {
     /// Reads elements of `SIZE` bytes a block at a time; `convert` gets them in little-endian order.
     fn each<const SIZE: usize, T>(&mut self, convert: impl Fn([u8; SIZE]) -> T) -> io::Result<Vec<T>> {
         const BLOCK: usize = 1 << 16;
-        let mut values = Vec::new();
+        let mut values: Vec<T> = Vec::new();
+        if self.whole {
+            values.reserve_exact(self.count);
+            use_large_pages(values.as_mut_ptr(), self.count * size_of::<T>());
+        }
         let mut block = vec![0; BLOCK.min(self.count * SIZE)];
         while values.len() < self.count {
             if values.len() == values.capacity() {

@@ -5,6 +5,7 @@ use super::error::{DataError, Problem};
 use super::standardize::Standard;
 use super::table::{Column, Table, Values};
 use crate::runtime::View;
+use std::ops::Range;
 
 /// What a buffer of a step holds. Floats become integers by truncation; [`Column::check_index_range`] has shown before
 /// that a column used as indices holds integers.
@@ -106,15 +107,24 @@ impl Table {
 impl Table {
     /// The given rows of a column where they are, if they lie there one after the other, unconverted and unscaled.
     pub fn lying(&self, selected: &Selected, rows: &[usize]) -> Option<View<'_>> {
-        if self.stream().is_some() || selected.part != Part::Whole || selected.standard.is_some() {
-            return None;
-        }
         let first = *rows.first()?;
         if !rows.iter().enumerate().all(|(k, row)| *row == first + k) {
             return None;
         }
+        self.as_it_is(selected, first..first + rows.len())
+    }
+
+    /// All rows of a column where they are, if they are unconverted and unscaled.
+    pub fn whole(&self, selected: &Selected) -> Option<View<'_>> {
+        self.as_it_is(selected, 0..self.rows())
+    }
+
+    fn as_it_is(&self, selected: &Selected, rows: Range<usize>) -> Option<View<'_>> {
+        if self.stream().is_some() || selected.part != Part::Whole || selected.standard.is_some() {
+            return None;
+        }
         let column = &self.columns()[selected.column];
-        let range = first * column.width()..(first + rows.len()) * column.width();
+        let range = rows.start * column.width()..rows.end * column.width();
         match &column.values {
             Values::F32(values) => Some(View::F32(&values[range])),
             Values::F64(values) => Some(View::F64(&values[range])),

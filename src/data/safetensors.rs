@@ -11,7 +11,7 @@ use std::path::Path;
 use ::safetensors::tensor::Metadata;
 use ::safetensors::{Dtype, View};
 
-use super::element::{ByteOrder, Element, Failure, decode};
+use super::element::{ByteOrder, Element, Failure, decode_whole};
 use super::error::{DataError, Place, Problem, shorten};
 use super::file;
 use super::table::{Array, FloatType, Values};
@@ -97,7 +97,7 @@ fn tensors(
         }
         file::room(path, count, element.stored_size(float))?;
         let values =
-            decode(&mut reader, element, ByteOrder::Little, count, float).map_err(|failure| match failure {
+            decode_whole(&mut reader, element, ByteOrder::Little, count, float).map_err(|failure| match failure {
                 Failure::Io(error) => ended(error),
                 Failure::TooLarge(value) => place().fail(Problem::IntegerTooLarge { text: value.to_string() }),
             })?;

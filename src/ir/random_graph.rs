@@ -2,7 +2,7 @@
 //!
 //! Input: words, each of which adds about one node, so that fewer words give a smaller graph and a failure shrinks. Output: a
 //! graph without requests, and how to draw its inputs. Invariant: the same words give the same graph; dims are
-//! 0, 1, 7, 8, 9, 17, 33 and the symbol N; every node without users is an output.
+//! the symbol N and 0, 1, 7, 8, 9, 17, 33, or those that are asked for; every node without users is an output.
 
 use super::primitive::*;
 use super::sample::Draw;
@@ -43,12 +43,17 @@ impl RandomGraph {
 /// Around the lanes of a vector, and their tails.
 const DIMS: [u64; 7] = [0, 1, 7, 8, 9, 17, 33];
 
-/// No tensor has more elements than this, with 33 for N.
+/// No tensor has more elements than this, with the greatest of the dims for N.
 const LIMIT: u64 = 12_000;
 
 /// Builds a graph from words.
 pub fn random_graph(words: &[u64], dtype: DType, style: Style) -> RandomGraph {
-    let mut g = Generator { b: Builder::new(), dtype, style, draws: Vec::new(), floats: Vec::new(), word: 0 };
+    random_graph_of(words, dtype, style, &DIMS)
+}
+
+/// As [`random_graph`], with other dims, of which there is at least one.
+pub fn random_graph_of(words: &[u64], dtype: DType, style: Style, sizes: &[u64]) -> RandomGraph {
+    let mut g = Generator { b: Builder::new(), dtype, style, sizes, draws: Vec::new(), floats: Vec::new(), word: 0 };
     g.word = words.first().copied().unwrap_or(0);
     let dims = g.dims(2);
     g.input(dims);
@@ -66,16 +71,17 @@ pub fn random_graph(words: &[u64], dtype: DType, style: Style) -> RandomGraph {
     RandomGraph { graph: b.finish(), draws }
 }
 
-struct Generator {
+struct Generator<'s> {
     b: Builder,
     dtype: DType,
     style: Style,
+    sizes: &'s [u64],
     draws: Vec<(String, Type, Draw)>,
     floats: Vec<NodeId>,
     word: u64,
 }
 
-impl Generator {
+impl Generator<'_> {
     /// A number below `n`, consuming some of the word.
     fn choose(&mut self, n: usize) -> usize {
         let k = (self.word % n as u64) as usize;
@@ -84,10 +90,9 @@ impl Generator {
     }
 
     fn dim(&mut self) -> Size {
-        match self.choose(DIMS.len() + 3) {
-            k if k < DIMS.len() => DIMS[k].into(),
-            _ => Size::symbol("N"),
-        }
+        // N three times in ten.
+        let (k, named) = (self.choose(self.sizes.len()), self.choose(10) >= 7);
+        if named { Size::symbol("N") } else { self.sizes[k].into() }
     }
 
     fn dims(&mut self, rank: usize) -> Vec<Size> {
@@ -137,7 +142,8 @@ impl Generator {
     }
 
     fn small(&self, dims: &[Size]) -> bool {
-        let bindings = Bindings::from([(Symbol::new("N"), 33)]);
+        let most = self.sizes.iter().copied().max().unwrap_or(0);
+        let bindings = Bindings::from([(Symbol::new("N"), most)]);
         let count = Type::new(self.dtype, dims).elements().eval(&bindings);
         dims.len() <= 3 && count.is_ok_and(|n| n <= LIMIT)
     }
@@ -321,15 +327,7 @@ impl Generator {
                 Some(self.b.push(Concat { axis }, &[x, y]))
             }
             _ => {
-                let mut weight = vec![dims[rank - 1].clone(), [1, 7, 8, 17][self.choose(4)].into()];
-                let transposed = self.choose(2) == 0;
-                if transposed {
-                    weight.reverse();
-                }
-                let weight = self.input(weight);
-                let pair = (rank - 1, usize::from(transposed));
-                let product = Contraction { batch: vec![], contract: vec![pair] };
-                let product = self.b.push(product, &[x, weight]);
+                let product = self.product(x, &dims);
                 // Scaled like an initialised layer.
                 let scale = self.b.full_like(product, 0.25);
                 Some(self.b.mul(product, scale))
@@ -337,8 +335,27 @@ impl Generator {
         }
     }
 
+    /// `x` times a new input or itself: by its last axis or its first, with the other operand either way round, and for every
+    /// position of its first axis by itself.
+    fn product(&mut self, x: NodeId, dims: &[Size]) -> NodeId {
+        let rank = dims.len();
+        let width: Size = [1, 7, 8, 17][self.choose(4)].into();
+        let (batch, contract, weight) = match self.choose(6) {
+            0 | 1 => (vec![], (rank - 1, 0), vec![dims[rank - 1].clone(), width]),
+            2 | 3 => (vec![], (rank - 1, 1), vec![width, dims[rank - 1].clone()]),
+            4 if rank > 1 => (vec![(0, 0)], (rank - 1, 1), vec![dims[0].clone(), dims[rank - 1].clone(), width]),
+            _ => (vec![], (0, 0), vec![dims[0].clone(), width]),
+        };
+        let itself = batch.is_empty() && rank == 2 && self.choose(4) == 0;
+        let (other, contract) = if itself { (x, (contract.0, contract.0)) } else { (self.input(weight), contract) };
+        self.b.push(Contraction { batch, contract: vec![contract] }, &[x, other])
+    }
+
     fn indexed(&mut self, x: NodeId) -> Option<NodeId> {
         let dims = self.b.dims(x);
+        if self.style == Style::Any && !dims.is_empty() && self.choose(3) == 0 {
+            return self.rearranged(x, &dims);
+        }
         if let (2, Some(k)) = (dims.len(), dims.last().and_then(Size::as_constant).filter(|k| *k > 0))
             && self.choose(2) == 0
         {
@@ -367,6 +384,22 @@ impl Generator {
             }
             _ => None,
         }
+    }
+}
+
+impl Generator<'_> {
+    /// Positions in ascending order, or rows added up where an index says.
+    fn rearranged(&mut self, x: NodeId, dims: &[Size]) -> Option<NodeId> {
+        let dtype = self.dtype.int();
+        if self.choose(2) == 0 {
+            let order = self.b.push(Order { dtype }, &[x]);
+            return Some(self.b.convert(order, self.dtype));
+        }
+        let rows = 1 + self.choose(9) as u64;
+        let index = self.input_of(Type::new(dtype, vec![dims[0].clone()]), Draw::Index(rows));
+        let mut to = dims.to_vec();
+        to[0] = rows.into();
+        Some(self.b.push(ScatterAdd { axis: 0, batch: vec![], dims: to }, &[x, index]))
     }
 }
 
@@ -407,6 +440,6 @@ mod tests {
                 *seen.entry(random.graph.op(id).primitive().name()).or_insert(0) += 1;
             }
         }
-        assert!(seen.len() >= 44, "{seen:?}");
+        assert!(seen.len() >= 46, "{} primitives: {seen:?}", seen.len());
     }
 }

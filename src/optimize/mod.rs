@@ -9,6 +9,7 @@ mod contract;
 mod dead;
 mod differentiate;
 mod fold;
+mod reciprocals;
 mod rewrite;
 mod simplify;
 mod stabilize;
@@ -83,6 +84,13 @@ pub fn passes() -> &'static [Pass] {
             exact: false,
             mandatory: false,
             run: contract::run,
+        },
+        Pass {
+            name: "reciprocals",
+            about: "divides once by a value that repeats, and multiplies by its reciprocal",
+            exact: false,
+            mandatory: false,
+            run: reciprocals::run,
         },
         Pass { name: "dead", about: "drops what no output depends on", exact: true, mandatory: false, run: dead::run },
     ]

@@ -21,13 +21,22 @@ pub struct InputId(usize);
 pub struct OutputId(usize);
 
 /// Elements that an input is for one run.
-pub type Lent<'a> = (InputId, View<'a>);
+#[derive(Clone, Copy, Debug)]
+pub struct Lent<'a> {
+    pub input: InputId,
+    pub from: View<'a>,
+    /// Whether the input's rows are those of [`Machine::set_rows`]; else the first ones.
+    pub scattered: bool,
+}
 
 /// A buffer of the program that the machine owns: an input of a run, or an output.
 struct Owned {
     name: String,
     buffer: BufferId,
     block: Block,
+    /// The numbers of the rows of what is lent, and the greatest of them.
+    rows: Vec<u32>,
+    last: usize,
 }
 
 /// A program ready to run.
@@ -80,7 +89,7 @@ impl Machine {
             let own = |name: &str, list: &mut Vec<Owned>| -> Result<(u64, u64), RuntimeError> {
                 let block = Block::new(needed)?;
                 let address = block.address();
-                list.push(Owned { name: name.to_string(), buffer: id, block });
+                list.push(Owned { name: name.to_string(), buffer: id, block, rows: Vec::new(), last: 0 });
                 Ok((address, needed))
             };
             let (address, there) = match &buffer.place {
@@ -171,8 +180,8 @@ impl Machine {
 
     /// Puts the addresses of what is lent into the table, all or none.
     fn lend(&mut self, lent: &[Lent]) -> Result<(), RuntimeError> {
-        for (id, view) in lent {
-            let owned = &self.inputs[id.0];
+        for Lent { input, from: view, scattered } in lent {
+            let owned = &self.inputs[input.0];
             let buffer = &self.compiled.interface().buffers[owned.buffer.index()];
             let name = || owned.name.clone();
             if buffer.elem != view.dtype() {
@@ -182,21 +191,37 @@ impl Machine {
                 return Err(RuntimeError::Conflict(name()));
             }
             let expected = elements(buffer, &self.bindings)? as usize;
-            if view.len() < expected {
-                return Err(RuntimeError::Length { name: name(), expected, got: view.len() });
+            let rows = buffer.dims.first().map_or(Ok(1), |rows| rows.eval(&self.bindings));
+            let rows = rows.map_err(RuntimeError::Undefined)? as usize;
+            let (expected, got) = match scattered {
+                true if owned.rows.len() != rows || self.compiled.layout().rows(owned.buffer).is_none() => {
+                    return Err(RuntimeError::Length { name: name(), expected: rows, got: owned.rows.len() });
+                }
+                true if rows > 0 => ((owned.last + 1) * (expected / rows), view.len()),
+                _ => (expected, view.len()),
+            };
+            if got < expected {
+                return Err(RuntimeError::Length { name: name(), expected, got });
             }
         }
-        for (id, view) in lent {
-            self.table[self.compiled.layout().buffer(self.inputs[id.0].buffer)] = view.address();
+        for Lent { input, from, scattered } in lent {
+            let (owned, layout) = (&self.inputs[input.0], self.compiled.layout());
+            self.table[layout.buffer(owned.buffer)] = from.address();
+            if let Some(word) = layout.rows(owned.buffer) {
+                self.table[word] = if *scattered { owned.rows.as_ptr() as u64 } else { 0 };
+            }
         }
         Ok(())
     }
 
     /// Puts back the addresses of the machine's own buffers.
     fn take_back(&mut self, lent: &[Lent]) {
-        for (id, _) in lent {
-            let owned = &self.inputs[id.0];
-            self.table[self.compiled.layout().buffer(owned.buffer)] = owned.block.address();
+        for Lent { input, .. } in lent {
+            let (owned, layout) = (&self.inputs[input.0], self.compiled.layout());
+            self.table[layout.buffer(owned.buffer)] = owned.block.address();
+            if let Some(word) = layout.rows(owned.buffer) {
+                self.table[word] = 0;
+            }
         }
     }
 
@@ -255,6 +280,19 @@ impl Machine {
         }
         let len = (self.room[owned.buffer.index()] / element_bytes(buffer.elem)) as usize;
         Ok(owned.block.elements_mut(len))
+    }
+
+    /// Whether what is lent to an input may be rows that do not lie one after the other.
+    pub fn takes_rows(&self, id: InputId) -> bool {
+        self.compiled.layout().rows(self.inputs[id.0].buffer).is_some()
+    }
+
+    /// Sets which rows of what is lent an input is.
+    pub fn set_rows(&mut self, id: InputId, rows: &[usize]) {
+        let owned = &mut self.inputs[id.0];
+        owned.rows.clear();
+        owned.rows.extend(rows.iter().map(|row| *row as u32));
+        owned.last = rows.iter().copied().max().unwrap_or(0);
     }
 
     /// The element type of an input.

@@ -1,4 +1,4 @@
-//! What the process uses and what the machine has left: peak memory, available memory, time since the start.
+//! What the process uses and what the machine has left: peak memory, available memory, large pages, time since the start.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,25 @@ fn peak_rss_bytes() -> Option<u64> {
 /// Memory that can be had without swapping, in bytes; `None` if the system does not tell.
 pub fn available_bytes() -> Option<u64> {
     if cfg!(target_os = "linux") { kilobytes("/proc/meminfo", "MemAvailable:").map(|value| value * 1024) } else { None }
+}
+
+/// The bytes of a large page where there are any.
+pub(super) const LARGE_PAGE: usize = 2 << 20;
+
+/// Asks the system to keep what is yet to be written of memory in large pages, as far as they fit: filling them takes a
+/// fraction of the time, and so does finding them again. Nothing is asked for of memory of less than two.
+pub fn use_large_pages<T>(start: *mut T, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        let before = start.addr().wrapping_neg() % LARGE_PAGE;
+        let length = bytes.saturating_sub(before) / LARGE_PAGE * LARGE_PAGE;
+        if bytes >= 2 * LARGE_PAGE && length > 0 {
+            // SAFETY: the advice changes no contents and no access, whatever lies there. It may be refused.
+            unsafe { libc::madvise(start.cast::<u8>().wrapping_add(before).cast(), length, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, bytes);
 }
 
 /// The number after `key` in a `/proc` file of `Key:  123 kB` lines.

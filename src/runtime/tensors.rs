@@ -131,6 +131,20 @@ impl Memory {
         }
     }
 
+    /// Takes the elements of every tensor of another memory, whose tensors it has or gets.
+    pub fn copy_from(&mut self, other: &Memory) -> Result<(), RuntimeError> {
+        for from in &other.tensors {
+            let id = self.reserve(&from.name, from.dtype, &from.dims)?;
+            match View::of(&from.block, from.dtype, from.dims.iter().product()) {
+                View::F32(x) => self.elements_mut(id)?.copy_from_slice(x),
+                View::F64(x) => self.elements_mut(id)?.copy_from_slice(x),
+                View::I32(x) => self.elements_mut(id)?.copy_from_slice(x),
+                View::I64(x) => self.elements_mut(id)?.copy_from_slice(x),
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn address(&self, id: TensorId) -> u64 {
         self.tensors[id.0].block.address()
     }

@@ -29,6 +29,7 @@
 
 pub mod lane;
 pub mod host;
+mod count;
 pub mod exponential;
 pub mod logarithm;
 pub mod error_function;
@@ -39,6 +40,7 @@ pub mod random;
 #[cfg(test)]
 mod tests;
 
+pub use count::pow_steps;
 pub use lane::{Lane, Width};
 pub use power::pow;
 

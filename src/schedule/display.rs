@@ -1,4 +1,5 @@
-//! The text form of a program: its buffers, then its steps in order, kernels as loop nests.
+//! The text form of a program: its buffers, then its steps in order by waves and chains, kernels as loop nests; of each what it
+//! costs, and the time that is predicted from this for one thread.
 //!
 //! Axes are `i0, i1, …`, values `v0, v1, …`, buffers `b0, b1, …`; `lanes` marks what runs over vector lanes.
 
@@ -41,28 +42,62 @@ impl Display for Program {
         for output in &self.outputs {
             writeln!(f, "  {output}")?;
         }
-        let chains = self.waves.iter().enumerate().flat_map(|(k, wave)| wave.chains.iter().map(move |c| (k, c)));
-        let mut chains = chains.peekable();
-        for (number, step) in self.steps.iter().enumerate() {
-            if let Some((wave, chain)) = chains.next_if(|(_, c)| c.first == number) {
-                write!(f, "\nwave {wave}{chain}")?;
+        for (number, wave) in self.waves.iter().enumerate() {
+            let spent: f64 = wave.steps().map(|s| self.nanoseconds(&self.steps[s])).sum();
+            let several =
+                if wave.chains.len() == 1 { "1 chain".into() } else { format!("{} chains", wave.chains.len()) };
+            writeln!(f, "\nwave {number}: {several}, {}", Microseconds(spent))?;
+            for chain in &wave.chains {
+                self.chain(f, chain)?;
             }
-            let cost = self.cost(step);
-            writeln!(f, "\n{} reads {} B, writes {} B, {} flops", step.name, cost.read, cost.written, cost.flops)?;
+        }
+        Ok(())
+    }
+}
+
+impl Program {
+    fn chain(&self, f: &mut Formatter<'_>, chain: &Chain) -> fmt::Result {
+        let spent: f64 = chain.steps().map(|s| self.nanoseconds(&self.steps[s])).sum();
+        write!(f, "\nchain {chain}, {}", Microseconds(spent))?;
+        if chain.rows.is_some() {
+            let footprint = self.footprint(chain);
+            write!(f, "; a row holds {} B, all tiles read {} B", footprint.row, footprint.shared)?;
+        }
+        writeln!(f)?;
+        for step in &self.steps[chain.steps()] {
+            let (cost, time) = (self.cost(step), self.time(step));
+            write!(f, "{}: {} flops, reads {} B, writes {} B", step.name, cost.flops, cost.read, cost.written)?;
+            if let Some(intensity) = cost.intensity() {
+                write!(f, ", {intensity:.2} flops/B")?;
+            }
+            let bound = if time.arithmetic > time.memory { "arithmetic" } else { "memory" };
+            writeln!(f, "; {}, most of it {bound}", Microseconds(time.total()))?;
             write!(f, "{step}")?;
         }
         Ok(())
     }
 }
 
+/// Nanoseconds as predicted microseconds.
+struct Microseconds(f64);
+
+impl Display for Microseconds {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} us predicted", self.0 / 1e3)
+    }
+}
+
 impl Display for Chain {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Some(rows) = &self.rows else { return writeln!(f) };
-        write!(f, " by {rows} rows")?;
+        let Some(rows) = &self.rows else { return write!(f, "in one piece") };
+        write!(f, "by {rows} rows")?;
         for (k, (buffer, row)) in self.private.iter().enumerate() {
             write!(f, "{} {buffer}[{row}]", if k == 0 { ", of a tile alone:" } else { "," })?;
         }
-        writeln!(f)
+        for (k, steps) in self.columns.iter().enumerate() {
+            write!(f, "{} {}-{}", if k == 0 { ", by columns: steps" } else { "," }, steps.start, steps.end - 1)?;
+        }
+        Ok(())
     }
 }
 

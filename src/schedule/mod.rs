@@ -5,12 +5,14 @@
 //!
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`, and `across` where rows are
-//! short) the loops, `product` the library products, `waves` what runs at the same time and in tiles, `memory` the arena.
-//! `display` and `cost` say what came out; `execute` runs it slowly, as the oracle.
+//! short) the loops, `product` the library products, `waves` what runs at the same time and in tiles, `columns` which tiles are
+//! of columns, `scattered` which inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out;
+//! `execute` runs it slowly, as the oracle.
 
 mod across;
 mod collapse;
-mod cost;
+mod columns;
+pub mod cost;
 mod display;
 
 mod emit;
@@ -26,10 +28,11 @@ mod plan;
 mod product;
 pub mod program;
 mod reads;
+pub mod scattered;
 pub mod waves;
 
 pub use crate::ir::ScalarOp;
-pub use cost::Cost;
+pub use cost::{BYTES_A_NS, Cost, Time};
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};
@@ -129,7 +132,13 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
     let arena = memory::place(&mut buffers, &steps, &waves, &options.capacity, options.memory_limit)?;
     let capacity = options.capacity.clone();
     let symbols = symbols(graph);
-    Ok(Program { dtype: nodes.float, symbols, capacity, buffers, steps, waves, outputs: plan.outputs, arena })
+    let mut program =
+        Program { dtype: nodes.float, symbols, capacity, buffers, steps, waves, outputs: plan.outputs, arena };
+    let columns = |chain: &waves::Chain| program.columns(chain, options);
+    let cut: Vec<_> = program.waves.iter().flat_map(|wave| wave.chains.iter().map(columns)).collect();
+    let chains = program.waves.iter_mut().flat_map(|wave| wave.chains.iter_mut());
+    chains.zip(cut).for_each(|(chain, columns)| chain.columns = columns);
+    Ok(program)
 }
 
 /// A step named after where its last node comes from.

@@ -25,13 +25,18 @@ pub struct Options {
     pub capacity: Bindings,
     /// Contractions of at most this many multiplications (at capacity) become loops.
     pub small_product: u64,
+    /// Bytes that all tiles of rows read from which products are cut by columns instead: what does not stay in a
+    /// second-level cache beside a tile is read again for each.
+    pub shared_bytes: u64,
+    /// Columns from which a product may be cut by them: enough vectors for several threads.
+    pub fewest_columns: u64,
     /// The arena must not exceed this many bytes.
     pub memory_limit: u64,
 }
 
 impl Options {
     pub fn new(capacity: Bindings) -> Options {
-        Options { capacity, small_product: 4096, memory_limit: 1 << 40 }
+        Options { capacity, small_product: 4096, shared_bytes: 512 << 10, fewest_columns: 128, memory_limit: 1 << 40 }
     }
 }
 

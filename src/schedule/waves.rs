@@ -13,6 +13,7 @@ use super::memory::{accesses, buffer_bytes};
 use super::program::{Buffer, BufferId, Operand, Place, Product, Program, Step, Work};
 use crate::ir::Size;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Chains that are independent of each other. All of a wave is done before the next begins.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,7 +23,7 @@ pub struct Wave {
 
 impl Wave {
     /// The numbers of all steps.
-    pub fn steps(&self) -> std::ops::Range<usize> {
+    pub fn steps(&self) -> Range<usize> {
         match (self.chains.first(), self.chains.last()) {
             (Some(first), Some(last)) => first.first..last.steps().end,
             _ => 0..0,
@@ -41,10 +42,13 @@ pub struct Chain {
     pub rows: Option<Size>,
     /// Buffers of the arena that nothing else touches, with the elements of a row; none if every row overwrites them.
     pub private: Vec<(BufferId, Size)>,
+    /// Steps better cut by columns than by rows, by number: products of matrices too large to be read again for every tile of
+    /// rows, each with the kernels that follow it column by column.
+    pub columns: Vec<Range<usize>>,
 }
 
 impl Chain {
-    pub fn steps(&self) -> std::ops::Range<usize> {
+    pub fn steps(&self) -> Range<usize> {
         self.first..self.first + self.scales.len()
     }
 }
@@ -92,6 +96,19 @@ impl Program {
 pub fn shared_loop(kernel: &Kernel) -> Option<&Loop> {
     match kernel.body.split_last()? {
         (Stmt::Loop(l), rest) if rest.iter().all(|s| matches!(s, Stmt::Let(_))) && !l.ordered => Some(l),
+        _ => None,
+    }
+}
+
+/// The loop over columns of a kernel that may be cut along them: the only statement besides values in its shared loop.
+pub fn column_loop(kernel: &Kernel) -> Option<&Loop> {
+    let mut loops = shared_loop(kernel)?.body.iter().filter(|s| !matches!(s, Stmt::Let(_)));
+    match (loops.next(), loops.next()) {
+        (Some(Stmt::Loop(l)), None)
+            if l.vector && l.body.iter().all(|s| matches!(s, Stmt::Let(_) | Stmt::Store(_))) =>
+        {
+            Some(l)
+        }
         _ => None,
     }
 }
@@ -179,7 +196,7 @@ pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer]) -> (Vec<Step>, Vec<Wav
             order.extend(draft.steps.iter().map(|(s, _)| *s));
             let scales = draft.steps.iter().map(|(_, scale)| *scale).collect();
             let private = private(draft, &steps, &facts, buffers);
-            chains.push(Chain { first, scales, rows: draft.rows.clone(), private });
+            chains.push(Chain { first, scales, rows: draft.rows.clone(), private, columns: Vec::new() });
         }
         waves.push(Wave { chains });
     }

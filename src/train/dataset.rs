@@ -6,7 +6,7 @@ use crate::check::typed::{DataSet, Program, Rows, Train};
 use crate::codegen;
 use crate::data::{self, DataError, Selected, Share, Table};
 use crate::ir::DType;
-use crate::runtime::{InputId, Lent, Machine};
+use crate::runtime::{InputId, Lent, Machine, View};
 use crate::source::{Diagnostic, Span, codes};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -233,8 +233,17 @@ impl<'t> Feed<'t> {
     pub fn give(&self, machine: &mut Machine, rows: &[usize], lent: &mut Vec<Lent<'t>>) -> Result<(), RunError> {
         for fed in &self.columns {
             let large = rows.len() * fed.column.width() >= LENT_FROM;
-            match fed.table.lying(&fed.column, rows).filter(|view| large && view.dtype() == fed.dtype) {
-                Some(view) => lent.push((fed.id, view)),
+            let fits = |view: &View| large && view.dtype() == fed.dtype;
+            if let Some(from) = fed.table.lying(&fed.column, rows).filter(fits) {
+                lent.push(Lent { input: fed.id, from, scattered: false });
+                continue;
+            }
+            let whole = fed.table.whole(&fed.column).filter(fits);
+            match whole.filter(|_| machine.takes_rows(fed.id) && u32::try_from(fed.table.rows()).is_ok()) {
+                Some(from) => {
+                    machine.set_rows(fed.id, rows);
+                    lent.push(Lent { input: fed.id, from, scattered: true });
+                }
                 None => self.copy(fed, machine, rows)?,
             }
         }

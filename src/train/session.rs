@@ -216,7 +216,7 @@ impl<'t> Session<'t> {
 
     /// Takes note of the tensors that the phase begins from.
     fn begin(&mut self) {
-        self.trace = Trace::of(&self.progress, &self.engine.memory);
+        self.trace.forget();
         let again = self.train.stop.as_ref().is_some_and(|s| matches!(s.then, Some(Then::Retrain { .. })));
         self.beginning = again.then(|| copy(&self.engine.memory));
     }
@@ -253,7 +253,6 @@ impl<'t> Session<'t> {
         };
         let output = |p: &Player| engine.step.machine.output(&p.name).expect("a step reports what players optimize");
         let losses: Vec<OutputId> = train.players.iter().map(output).collect();
-        let trace = Trace::new(&engine.memory);
         let progress = fresh(train, progress);
         Ok(Session {
             source,
@@ -269,7 +268,7 @@ impl<'t> Session<'t> {
             second,
             lent: Vec::new(),
             losses,
-            trace,
+            trace: Trace::default(),
         })
     }
 
@@ -291,7 +290,7 @@ impl<'t> Session<'t> {
 
     /// Explains what is not finite from here on.
     pub(super) fn keep_trace(&mut self) {
-        self.trace = Trace::of(&self.progress, &self.engine.memory);
+        self.trace.forget();
     }
 
     /// The graphs of this phase.
@@ -312,7 +311,7 @@ impl<'t> Session<'t> {
 
     /// One step on the next batch: what the first player optimizes, and the rows. Goes on to the next epoch at the end of one.
     pub fn step(&mut self) -> Result<(f64, usize), RunError> {
-        self.keep_due();
+        self.keep_due()?;
         let sizes = self.feed_next(self.progress.step)?;
         self.number(self.progress.step, self.progress.global_step)?;
         self.engine.step.run_on(&mut self.engine.memory, sizes, &self.lent)?;
@@ -322,7 +321,7 @@ impl<'t> Session<'t> {
     /// As [`Session::step`], with the ticks of its parts added to `spent`.
     pub fn profile_step(&mut self, spent: &mut Spent) -> Result<(), RunError> {
         let start = clock::now();
-        self.keep_due();
+        self.keep_due()?;
         let gathers = clock::now();
         let sizes = self.feed_next(self.progress.step)?;
         spent.gather += clock::now().saturating_sub(gathers);
@@ -336,10 +335,11 @@ impl<'t> Session<'t> {
     }
 
     /// Copies what explains a number that is not finite, where that is due.
-    fn keep_due(&mut self) {
+    fn keep_due(&mut self) -> Result<(), RunError> {
         if self.trace.due(self.progress.step) {
-            self.trace.keep(&self.progress, &self.engine.memory);
+            self.trace.keep(&self.progress, &self.engine.memory)?;
         }
+        Ok(())
     }
 
     /// Counts a step that has run: what the first player optimizes, and the rows.
@@ -405,8 +405,10 @@ impl<'t> Session<'t> {
 
     /// Why the steps done so far have led to a number that is not finite.
     fn diverged(&mut self) -> RunError {
-        let trace = self.trace.clone();
-        match trace.explain(self) {
+        let trace = std::mem::take(&mut self.trace);
+        let explained = trace.explain(self);
+        self.trace = trace;
+        match explained {
             Ok(found) => RunError::Diverged(Box::new(found)),
             Err(error) => error,
         }

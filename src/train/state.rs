@@ -7,7 +7,7 @@ use super::metrics::Means;
 use super::stopping::{Patience, Plateau};
 use crate::data::Position;
 use crate::ir::Tensor;
-use crate::runtime::{Memory, RuntimeError, TensorId};
+use crate::runtime::{Memory, RuntimeError};
 use serde::{Deserialize, Serialize};
 
 /// Where a run stands between two steps.
@@ -78,20 +78,6 @@ pub fn copy(memory: &Memory) -> Snapshot {
         (name, value)
     });
     tensors.collect()
-}
-
-/// Copies every tensor into an older copy, whose memory is used again.
-pub fn copy_over(memory: &Memory, mut older: Snapshot) -> Snapshot {
-    let same = |(id, (name, tensor)): (TensorId, &(String, Tensor))| {
-        *memory.name(id) == **name && memory.dims(id) == tensor.dims && memory.dtype(id) == tensor.dtype()
-    };
-    if older.len() != memory.ids().count() || !memory.ids().zip(&older).all(same) {
-        return copy(memory);
-    }
-    for (id, (_, tensor)) in memory.ids().zip(&mut older) {
-        memory.view(id).copy_to(tensor);
-    }
-    older
 }
 
 /// Puts a copy back.

@@ -5,11 +5,11 @@ use super::build::{Engine, Sizes, bindings};
 use super::divergence::{self, Culprit};
 use super::run::RunError;
 use super::session::Session;
-use super::state::{Progress, Snapshot, copy, copy_over, restore};
+use super::state::{Progress, copy, restore};
 use crate::data::Position;
 use crate::ir::{DType, Data, Graph, Tensor};
 use crate::optimize;
-use crate::runtime::Memory;
+use crate::runtime::{Memory, RuntimeError};
 
 /// Steps between copies.
 const APART: u64 = 64;
@@ -33,47 +33,49 @@ fn epoch(session: &Session) -> Option<u64> {
 }
 
 /// The last copy, and where the run stood.
-#[derive(Clone)]
+#[derive(Default)]
 pub struct Trace {
     step: u64,
     global_step: u64,
     position: Position,
-    tensors: Snapshot,
+    /// Whether there is a copy.
+    there: bool,
+    kept: Memory,
 }
 
 impl Trace {
-    pub fn new(memory: &Memory) -> Trace {
-        Trace::of(&Progress::default(), memory)
-    }
-
-    /// A copy where the run stands now.
-    pub fn of(progress: &Progress, memory: &Memory) -> Trace {
-        let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
-        Trace { step, global_step, position, tensors: copy(memory) }
+    /// What is kept explains nothing from here on: the next step is to start with a copy.
+    pub fn forget(&mut self) {
+        self.there = false;
     }
 
     /// Whether a copy is to be made before this step.
     pub fn due(&self, step: u64) -> bool {
-        step.is_multiple_of(APART)
+        !self.there || step.is_multiple_of(APART)
     }
 
-    /// Copies what the next step starts from, unless it is spoiled already.
-    pub fn keep(&mut self, progress: &Progress, memory: &Memory) {
-        if !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
-            return;
+    /// Copies what the next step starts from, unless it is spoiled already and there is an older copy.
+    pub fn keep(&mut self, progress: &Progress, memory: &Memory) -> Result<(), RuntimeError> {
+        if self.there && !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
+            return Ok(());
         }
-        let tensors = std::mem::take(&mut self.tensors);
-        let (step, global_step, position) = (progress.step, progress.global_step, progress.position);
-        *self = Trace { step, global_step, position, tensors: copy_over(memory, tensors) };
+        self.kept.copy_from(memory)?;
+        (self.step, self.global_step, self.position) = (progress.step, progress.global_step, progress.position);
+        self.there = true;
+        Ok(())
     }
 
     /// Runs the steps since the copy again up to the last, whose loss was not finite, and explains the first one that leaves
     /// anything that is not.
     pub(super) fn explain(&self, session: &mut Session) -> Result<Diverged, RunError> {
         let last = session.progress.step.saturating_sub(1);
-        restore(&mut session.engine.memory, &self.tensors)?;
+        if !self.there {
+            let phase = session.phase().name.clone();
+            return Ok(Diverged { phase, step: last, epoch: epoch(session), culprit: None });
+        }
+        let mut before = copy(&self.kept);
+        restore(&mut session.engine.memory, &before)?;
         session.batches.seek(self.position);
-        let mut before = self.tensors.clone();
         for step in self.step..=last {
             let global_step = self.global_step + (step - self.step);
             let rows = session.repeat_step(step, global_step)?;

@@ -1,6 +1,6 @@
 //! Every command on the digits example.
 
-use super::{digits, dlc, json_lines};
+use super::{digits, dlc, dlc_in, json_lines};
 use serde_json::Value;
 use std::fs;
 
@@ -95,6 +95,34 @@ fn grad_prints_the_derivatives_of_the_parameters_asked_for() {
 }
 
 #[test]
+fn the_environment_gives_defaults_of_vectors_and_passes() {
+    let folder = digits();
+    let path = folder.path();
+    let dump = ["dump", "digits.dl", "--after", "schedule"];
+    let with = |off: &str, more: &[&str]| dlc_in(&[("DLC_OFF", off)], path, &[&dump, more].concat()).fine();
+    let whole = with("", &[]);
+    let left_out = with("", &["--off", "contract", "--off", "fold"]);
+    assert_ne!(left_out, whole);
+    assert_eq!(with("contract, fold,", &[]), left_out);
+    assert_eq!(with("simplify", &["--off", "contract", "--off", "fold"]), left_out, "the command line says it better");
+    // A run that is resumed leaves out what it left out before.
+    let run = ["run", "digits.dl", "--name", "a", "--max-steps", "3"];
+    dlc_in(&[("DLC_OFF", "fold")], path, &run).fine();
+    let kept = fs::read_to_string(path.join("runs/a/config.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap()["off"], serde_json::json!(["fold"]));
+    dlc_in(&[("DLC_OFF", "contract")], path, &["run", "--resume", "runs/a", "--max-steps", "5"]).fine();
+    let portable = ["bench", "digits.dl", "--steps", "1"];
+    dlc_in(&[("DLC_CPU", "portable"), ("DLC_OFF", "dead")], path, &portable).fine();
+    for (name, value, told) in [
+        ("DLC_CPU", "sse", "the environment's DLC_CPU: there are no vectors `sse`; there are portable, avx2, avx512"),
+        ("DLC_OFF", "fold,foldd", "the environment's DLC_OFF: the pass `foldd` does not exist"),
+        ("DLC_OFF", "stabilize", "the pass `stabilize` cannot be switched off"),
+    ] {
+        dlc_in(&[(name, value)], path, &["bench", "digits.dl"]).fails(1, &[told]);
+    }
+}
+
+#[test]
 fn dump_prints_every_stage() {
     let folder = digits();
     let stages = [
@@ -110,6 +138,7 @@ fn dump_prints_every_stage() {
         ("fold", "classifier.dense_1.W"),
         ("simplify", "classifier.dense_1.W"),
         ("contract", "contract["),
+        ("reciprocals", "contract["),
         ("dead", "contract["),
         ("schedule", "kernels"),
         ("clif", "function"),

@@ -32,6 +32,8 @@ fn the_shares_of_a_profile_add_up_and_its_kernels_have_places() {
     assert_eq!(names, ["gather", "waiting", "driver"]);
     // The first product of the perceptron: 64 rows of 64 pixels to 128 units.
     let product = kernels.iter().find(|k| k["kind"] == "product").unwrap();
+    let predicted = product["predicted_us"].as_f64().unwrap();
+    assert!(predicted > 1.0 && predicted < 100.0, "{predicted}");
     assert_eq!(product["flops"], 2 * 64 * 64 * 128);
     assert_eq!(product["read_bytes"], 4 * (64 * 64 + 64 * 128));
     assert_eq!(product["expression"]["text"], "x @ W");

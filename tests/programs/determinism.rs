@@ -2,8 +2,8 @@
 
 use crate::cases;
 use crate::generator::{Column, RandomProgram, Values, random_program};
+use crate::settings;
 use dlc::check;
-use dlc::codegen::Cpu;
 use dlc::data::{self, FloatType};
 use dlc::ir::{DType, Tensor};
 use dlc::scalar::random::Key;
@@ -13,7 +13,7 @@ use dlc::syntax::parse;
 use dlc::train::{RunError, Session, Settings};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Writes the data of a program: `rows` rows.
@@ -64,7 +64,7 @@ fn run(program: &RandomProgram, folder: &Path, steps: usize, threads: usize, see
     let prelude: Vec<&ast::File> = prelude.iter().collect();
     let (typed, errors) = check::check(&prelude, &tree, &schemas, &[]);
     assert!(errors.is_empty(), "{}", render(&files, &errors, false));
-    let settings = Settings { dtype: DType::F32, threads, cpu: Cpu::native(), seed, off: BTreeSet::new() };
+    let settings = Settings { dtype: DType::F32, threads, cpu: settings::cpu(), seed, off: settings::off() };
     let mut session = Session::new(&typed, &tables, &settings, &[]).unwrap();
     let mut losses = Vec::new();
     for _ in 0..steps {

@@ -4,8 +4,15 @@
 //! `DLC_FULL=1` it is 10,000 of all. A failure shows the smallest program found.
 
 mod determinism;
+mod emitters;
+#[path = "../support/flush.rs"]
+mod flush;
 mod generator;
+#[path = "../support/guarded.rs"]
+mod guarded;
 mod meaning;
+#[path = "../support/settings.rs"]
+mod settings;
 mod stages;
 
 /// Programs for each property: as many as `DLC_CASES` says, else 300, or 10,000 with `DLC_FULL=1`.

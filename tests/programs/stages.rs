@@ -1,6 +1,7 @@
 //! The stages from text to compiled code, as the tests of this folder use them, and the comparison of results.
 
 use crate::generator::{RandomProgram, Values};
+use crate::settings;
 use dlc::check::typed::Counter;
 use dlc::check::{self, ColumnKind, ColumnSchema, Schema, Schemas};
 use dlc::codegen;
@@ -139,7 +140,8 @@ pub fn batch(program: &RandomProgram, dtype: DType, rows: u64, step: i64) -> Ten
 }
 
 pub fn optimized(graph: &Graph, off: &[&str]) -> Graph {
-    let options = optimize::Options { off: off.iter().map(|s| s.to_string()).collect(), verify: true };
+    let off = off.iter().map(|s| s.to_string()).chain(settings::off()).collect();
+    let options = optimize::Options { off, verify: true };
     optimize(graph, &options, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}\n{graph}"))
 }
 
@@ -162,7 +164,7 @@ impl<'g> Compiled<'g> {
         let mut options = schedule::Options::new(bindings(rows));
         options.small_product = if products == Products::Loops { u64::MAX } else { 0 };
         let program = schedule(graph, &options).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-        let options = codegen::Options { verify: true, ..codegen::Options::default() };
+        let options = codegen::Options { cpu: settings::cpu(), verify: true, ..codegen::Options::default() };
         let compiled = codegen::compile(&program, &options).unwrap_or_else(|e| panic!("{e}\n{program}"));
         Compiled { graph, machine: Machine::new(compiled, memory).unwrap() }
     }

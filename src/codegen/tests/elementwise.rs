@@ -189,17 +189,22 @@ fn guards_and_gathers_touch_only_what_they_name() {
 #[test]
 fn draws_agree_with_the_host() {
     for dtype in [DType::F32, DType::F64] {
-        for (n, h) in [(3u64, 10u64), (1, 1), (5, 16), (2, 67)] {
+        // Rows of whole and of broken blocks, in one pass and in several, begun in the middle of a block by some threads.
+        for (n, h) in [(3u64, 10u64), (1, 1), (5, 16), (2, 67), (3, 72), (1, 100), (2, 256), (1, 1000)] {
             let mut fixture = Fixture::new(dtype);
             let (i, j) = (fixture.axis(size(n)), fixture.axis(size(h)));
             let seed = fixture.buffer(DType::I64, &[]);
             let step = fixture.buffer(DType::I64, &[]);
             let out = fixture.buffer(dtype, &[size(n), size(h)]);
             let (a, b) = (fixture.load(seed, Index::default(), &[]), fixture.load(step, Index::default(), &[]));
-            let at = Index::axis(i).scale(&size(h)).add(&Index::axis(j));
-            let draw = fixture.value(dtype, &[i, j], Expr::Random { site: 9, seed: a, step: b, element: at.clone() });
+            let rows = Index::axis(i).scale(&size(h));
+            let at = if n == 1 { Index::axis(j) } else { rows.add(&Index::axis(j)) };
+            let varies = if n == 1 { vec![j] } else { vec![i, j] };
+            let draw = fixture.value(dtype, &varies, Expr::Random { site: 9, seed: a, step: b, element: at.clone() });
             let inner = vector_loop(j, vec![Stmt::Let(draw), store(out, at, draw)]);
-            fixture.kernel.body = vec![Stmt::Let(a), Stmt::Let(b), scalar_loop(i, vec![inner])];
+            // The threads share a row if it is the only one.
+            let nest = if n == 1 { inner } else { scalar_loop(i, vec![inner]) };
+            fixture.kernel.body = vec![Stmt::Let(a), Stmt::Let(b), nest];
             let (seed, step) = (-123_456_789_012_345i64, 77i64);
             let len = (n * h * element_bytes(dtype)) as usize;
             let after =

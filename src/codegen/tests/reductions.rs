@@ -183,3 +183,65 @@ fn columns_are_reduced_one_after_another() {
         }
     }
 }
+
+fn rows_and_columns(m: u64, n: u64) -> Bindings {
+    [("M", m), ("N", n)].map(|(symbol, size)| (crate::ir::Symbol::new(symbol), size)).into()
+}
+
+/// The sum of squares of x[m, n], over both axes or, of one row, over its only one.
+fn sum_of_squares(m: u64, n: u64, symbolic: bool, x: &[f32]) -> f32 {
+    let mut fixture = Fixture::new(DType::F32);
+    let symbolic_rows = symbolic && m > 1;
+    let rows = if symbolic_rows { Size::symbol("M") } else { size(m) };
+    let columns = if symbolic { Size::symbol("N") } else { size(n) };
+    let (i, j) = (fixture.axis(rows.clone()), fixture.axis(columns.clone()));
+    let dims = if m == 1 { vec![columns.clone()] } else { vec![rows, columns.clone()] };
+    let (axes, at) = match m {
+        1 => (vec![j], Index::axis(j)),
+        _ => (vec![i, j], Index::axis(i).scale(&columns).add(&Index::axis(j))),
+    };
+    let (input, out) = (fixture.buffer(DType::F32, &dims), fixture.buffer(DType::F32, &[]));
+    let a = fixture.load(input, at, &axes);
+    let square = crate::schedule::kernel::ScalarOp::Mul;
+    let operand = fixture.value(DType::F32, &axes, Expr::Scalar { op: square, args: vec![a, a] });
+    let result = fixture.value(DType::F32, &[], Expr::Reduced);
+    let results = vec![Reduction { combine: Combine::Sum, operand, result }];
+    let body = vec![Stmt::Let(a), Stmt::Let(operand)];
+    let reduce = Stmt::Reduce(Reduce { axes, order: Order::Lanes, body, results });
+    fixture.kernel.body = vec![reduce, store(out, Index::default(), result)];
+    let mut capacity = if symbolic { rows_and_columns(m, n) } else { Bindings::new() };
+    capacity.retain(|symbol, _| symbolic_rows || &*symbol.0 == "N");
+    f32s(&run(&fixture.program(&capacity), &[bytes_f32(x), vec![0; 4]])[1])[0]
+}
+
+#[test]
+fn chunks_side_by_side_are_combined_in_their_order() {
+    let shapes = [
+        // One row of several chunks: groups of them, some left over, a part of one.
+        (1u64, 4096 * 4),
+        (1, 4096 * 5 + 100),
+        (1, 4096 * 9 - 1),
+        (1, 4097),
+        // Rows of one chunk each.
+        (2, 512),
+        (4, 16),
+        (7, 37),
+        (9, 4096),
+        (13, 1),
+        (3, 0),
+        // Rows of several.
+        (3, 9000),
+        (2, 4096 * 4 + 5),
+    ];
+    for (m, n) in shapes {
+        let x = numbers((m * n) as usize, 3);
+        let rows: Vec<Vec<f32>> = match n {
+            0 => vec![],
+            n => x.chunks(n as usize).map(|row| row.iter().map(|x| x * x).collect()).collect(),
+        };
+        for symbolic in [false, true] {
+            let sum = sum_of_squares(m, n, symbolic, &x);
+            assert_eq!(sum.to_bits(), lane_sum(&rows).to_bits(), "[{m}, {n}], symbolic: {symbolic}");
+        }
+    }
+}

@@ -34,6 +34,7 @@ pub enum Condition {
     GreaterEqual,
     Greater,
     Equal,
+    NotEqual,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +131,13 @@ pub enum Inst {
     /// The upper half of so many lanes in the lower one.
     Upper(V, V, usize),
     Spread(V, V),
+    /// Groups of four lanes of `first` and of `second` in turn, of the lower or the upper half of each.
+    Groups {
+        to: V,
+        first: V,
+        second: V,
+        upper: bool,
+    },
     /// Sets the tail mask to the lanes below the number in `rcx`, less `skip`.
     Mask {
         skip: i64,
@@ -259,7 +267,9 @@ impl Code {
 
     fn uses_of_three(inst: &Inst) -> (Option<V>, [Option<V>; 3]) {
         match inst {
-            Inst::Binary(_, to, a, b) => (Some(*to), [Some(*a), Some(*b), None]),
+            Inst::Binary(_, to, a, b) | Inst::Groups { to, first: a, second: b, .. } => {
+                (Some(*to), [Some(*a), Some(*b), None])
+            }
             Inst::Unary(_, to, a) | Inst::Upper(to, a, _) | Inst::Spread(to, a) => (Some(*to), [Some(*a), None, None]),
             Inst::Fma(to, a, b, c) | Inst::Select(to, a, b, c) => (Some(*to), [Some(*a), Some(*b), Some(*c)]),
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),

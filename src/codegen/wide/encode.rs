@@ -165,6 +165,10 @@ impl Encoder {
                 let (a, to) = (self.read(*a, 0)?, self.target(*to));
                 self.w.spread(to, a)?;
             }
+            Inst::Groups { to, first, second, upper } => {
+                let (first, second, to) = (self.read(*first, 0)?, self.read(*second, 1)?, self.target(*to));
+                self.w.groups(to, first, second, *upper)?;
+            }
             other => self.scalar(other)?,
         }
         defined.map_or(Ok(()), |v| self.written(v))
@@ -293,6 +297,7 @@ impl Encoder {
                     Condition::GreaterEqual => self.w.asm.jge(label),
                     Condition::Greater => self.w.asm.jg(label),
                     Condition::Equal => self.w.asm.je(label),
+                    Condition::NotEqual => self.w.asm.jne(label),
                 }
             }
             Inst::Place(label) => {

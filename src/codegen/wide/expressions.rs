@@ -1,15 +1,13 @@
-//! The value of an expression as one wide vector: constants, positions, loads, scalar operations and draws.
+//! The value of an expression as one wide vector: constants, positions, loads and scalar operations.
 //!
 //! Invariant: each operation gives in every lane the bits that the portable emitter gives.
 
-use super::code::{Inst, Number, V};
+use super::code::{Number, V};
 use super::kernel::{Emitter, Refusal};
-use super::writer::{Address, Binary, Unary};
+use super::writer::{Binary, Unary};
 use crate::ir::{DType, Size};
-use crate::scalar::random::{self, Words};
 use crate::scalar::{self, Function, Lane};
-use crate::schedule::kernel::{Expr, Index, ScalarOp, Stmt, ValueId};
-use iced_x86::Register;
+use crate::schedule::kernel::{Expr, ScalarOp, ValueId};
 
 impl Emitter<'_> {
     pub fn define(&mut self, id: ValueId) -> Result<(), Refusal> {
@@ -165,68 +163,6 @@ impl Emitter<'_> {
             }
             _ => a,
         })
-    }
-
-    /// The two 32-bit halves of a 64-bit scalar in memory, in every lane.
-    fn halves(&mut self, id: ValueId) -> Result<[V; 2], Refusal> {
-        let Expr::Load { buffer, index, .. } = &self.kernel.value(id).expr else { return Err(Refusal::NotCovered) };
-        if *index != Index::default() || !self.program.buffer(*buffer).dims.is_empty() {
-            return Err(Refusal::NotCovered);
-        }
-        self.base(*buffer);
-        let half = |e: &mut Self, at| {
-            let to = e.code.vector();
-            e.code.push(Inst::Broadcast { to, from: Address::at(Register::RAX, at) });
-            to
-        };
-        Ok([half(self, 0), half(self, 4)])
-    }
-
-    /// Derives the keys of the draws in a body ahead of its loop.
-    pub fn prepare_keys(&mut self, body: &[Stmt]) -> Result<(), Refusal> {
-        for stmt in body {
-            match stmt {
-                Stmt::Loop(l) => self.prepare_keys(&l.body)?,
-                Stmt::Reduce(r) => self.prepare_keys(&r.body)?,
-                Stmt::Let(id) => {
-                    if let (Expr::Random { site, seed, step, .. }, false) =
-                        (&self.kernel.value(*id).expr, self.keys.contains_key(id))
-                    {
-                        let (seed, step) = (self.halves(*seed)?, self.halves(*step)?);
-                        let mut words = self.ops();
-                        let site = [words.word(*site as u32), words.word((*site >> 32) as u32)];
-                        let of_site = random::threefry(&mut words, seed, site);
-                        let key = random::threefry(&mut words, of_site, step);
-                        self.keys.insert(*id, key);
-                    }
-                }
-                Stmt::Store(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The draws of the elements in the lanes: element 8·b + 4·h + j is word h of counter 4·b + j.
-    fn draw(&mut self, id: ValueId, element: &Index) -> Result<V, Refusal> {
-        let elements = self.index_vector(element)?;
-        let key = match self.keys.get(&id) {
-            Some(key) => *key,
-            None => return Err(Refusal::NotCovered),
-        };
-        let mut ops = self.ops();
-        let (three, four, zero) = (ops.word(3), ops.word(4), ops.word(0));
-        let eighth = ops.shift_right(elements, 3);
-        let block = ops.shift_left(eighth, 2);
-        let within = ops.int_and(elements, three);
-        let counter = ops.int_or(block, within);
-        let [first, second] = random::threefry(&mut ops, key, [counter, zero]);
-        let half = ops.int_and(elements, four);
-        let is_first = ops.int_eq(half, zero);
-        let bits = ops.select(is_first, first, second);
-        let top = ops.shift_right(bits, 8);
-        let number = self.code.unary(Unary::FromInt, top);
-        let unit = self.ops().float(1.0 / f64::from(1 << 24));
-        Ok(self.code.binary(Binary::Mul, number, unit))
     }
 
     /// A number kept where it does not change.

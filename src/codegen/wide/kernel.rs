@@ -11,14 +11,16 @@ use super::code::{Code, Condition, Inst, Number, V};
 use super::lanes::Lanes;
 use super::strips::Strips;
 use super::writer::Address;
+use crate::codegen::crew::Span;
 use crate::codegen::kernel::visit_sizes;
 use crate::codegen::{CodegenError, TableLayout};
 use crate::ir::{Atom, DType, Size};
 use crate::schedule::kernel::{AxisId, Kernel, Loop, Stmt, ValueId};
 use crate::schedule::program::Program;
-use crate::schedule::waves::shared_loop;
+use crate::schedule::waves::{column_loop, shared_loop};
 use iced_x86::Register;
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 
 /// Why there is no wide code for a kernel.
 pub enum Refusal {
@@ -56,10 +58,11 @@ pub(super) struct LaneAxis {
 
 /// Whether all lanes are positions.
 #[derive(Clone, Copy)]
-enum Whole {
+pub(super) enum Whole {
     Always,
     /// As long as the first number does not exceed the second.
     Where(Number, Number),
+    /// Or where that does not matter.
     Never,
 }
 
@@ -78,10 +81,20 @@ pub(super) struct Emitter<'a> {
     pub ahead: Vec<Ahead>,
     pub strips: Strips,
     pub keys: BTreeMap<ValueId, [V; 2]>,
+    /// The axis cut by the span's columns, with the first and the last of them.
+    columns: Option<(AxisId, Number, Number)>,
+    /// In a loop over pairs of vectors, the bits of draws for the second one.
+    pub seconds: Option<BTreeMap<ValueId, V>>,
 }
 
-/// Emits a kernel.
-pub fn emit(program: &Program, kernel: &Kernel, layout: &TableLayout, simd: Simd) -> Result<Vec<u8>, Refusal> {
+/// Emits a kernel. If it is cut by columns, the loop over them runs from the span's first to its last.
+pub fn emit(
+    program: &Program,
+    kernel: &Kernel,
+    layout: &TableLayout,
+    simd: Simd,
+    by_columns: bool,
+) -> Result<Vec<u8>, Refusal> {
     if program.dtype != DType::F32 {
         return Err(Refusal::NotCovered);
     }
@@ -99,14 +112,23 @@ pub fn emit(program: &Program, kernel: &Kernel, layout: &TableLayout, simd: Simd
         ahead: Vec::new(),
         strips: Strips::default(),
         keys: BTreeMap::new(),
+        columns: None,
+        seconds: None,
     };
     emitter.prepare_sizes()?;
+    if let Some(l) = column_loop(kernel).filter(|_| by_columns) {
+        let (first, last) = (offset_of!(Span, first) as i64, offset_of!(Span, last) as i64);
+        let (first, last) = (emitter.argument(first), emitter.argument(last));
+        let extent = emitter.size(kernel.extent(l.axis))?;
+        emitter.columns = Some((l.axis, first, emitter.least(last, extent)));
+    }
     let shared = shared_loop(kernel).map(|l| l.axis);
     for stmt in &kernel.body {
         match stmt {
             Stmt::Loop(l) if Some(l.axis) == shared => {
                 emitter.prepare_keys(&l.body)?;
-                let (start, end) = (emitter.argument(0), emitter.argument(8));
+                let (start, end) = (offset_of!(Span, start) as i64, offset_of!(Span, end) as i64);
+                let (start, end) = (emitter.argument(start), emitter.argument(end));
                 emitter.run_loop(l, start, end)?;
             }
             stmt => emitter.statement(stmt)?,
@@ -172,6 +194,19 @@ impl Emitter<'_> {
 
     fn argument(&mut self, offset: i64) -> Number {
         self.code.push(Inst::LoadNumber(Register::RAX, Address::at(Register::RSI, offset)));
+        let slot = self.code.slot();
+        self.code.push(Inst::Keep(slot, Register::RAX));
+        Number::Slot(slot)
+    }
+
+    /// The lesser of two numbers.
+    fn least(&mut self, a: Number, b: Number) -> Number {
+        let done = self.code.label();
+        self.code.push(Inst::Put(Register::RAX, a));
+        self.code.push(Inst::Compare(Register::RAX, b));
+        self.code.push(Inst::Jump(Condition::LessEqual, done));
+        self.code.push(Inst::Put(Register::RAX, b));
+        self.code.push(Inst::Place(done));
         let slot = self.code.slot();
         self.code.push(Inst::Keep(slot, Register::RAX));
         Number::Slot(slot)
@@ -290,6 +325,11 @@ impl Emitter<'_> {
             }
             Stmt::Loop(l) => {
                 self.prepare_keys(&l.body)?;
+                if let Some((axis, first, last)) = self.columns
+                    && axis == l.axis
+                {
+                    return self.run_loop(l, first, last);
+                }
                 let end = self.size(self.kernel.extent(l.axis))?;
                 self.run_loop(l, Number::Constant(0), end)
             }
@@ -304,7 +344,7 @@ impl Emitter<'_> {
         self.copy(position, start);
         if l.vector {
             let before = self.prepare(&l.body, &|index| !strides(index, l.axis))?;
-            self.vector_loop(l, position, end)?;
+            self.vector_loop(l, position, start, end)?;
             self.forget_addresses(before);
         } else {
             let before = self.prepare_addresses(&l.body)?;
@@ -315,7 +355,8 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    fn vector_loop(&mut self, l: &Loop, position: Number, end: Number) -> Result<(), Refusal> {
+    /// A loop whose positions are lanes, from the number in `position`, which is `start`.
+    fn vector_loop(&mut self, l: &Loop, position: Number, start: Number, end: Number) -> Result<(), Refusal> {
         let lanes = self.lanes() as i64;
         let known = match end {
             Number::Constant(n) => Some(n),
@@ -333,6 +374,9 @@ impl Emitter<'_> {
             })?;
             self.lane = None;
             return Ok(());
+        }
+        if known.is_none_or(|n| n >= 2 * lanes) && self.draws_in_pairs(l) {
+            self.pairs(l, position, start, end)?;
         }
         if known.is_none_or(|n| n >= lanes) {
             self.lane = lane(false);
@@ -352,7 +396,7 @@ impl Emitter<'_> {
     }
 
     /// The body of a vector loop; where an access strides, its address is computed at the start.
-    fn lanes_body(&mut self, l: &Loop, whole: Whole) -> Result<(), Refusal> {
+    pub fn lanes_body(&mut self, l: &Loop, whole: Whole) -> Result<(), Refusal> {
         let before = self.prepare(&l.body, &|index| strides(index, l.axis))?;
         match whole {
             Whole::Always => self.plan_strips(l, None),

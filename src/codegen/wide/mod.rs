@@ -6,6 +6,7 @@
 
 mod access;
 mod code;
+mod draws;
 mod encode;
 mod expressions;
 pub(super) mod kernel;

@@ -77,11 +77,12 @@ unsafe fn pack_any(
 /// Rows lie in one piece each: every one is read from its beginning to its end.
 ///
 /// # Safety
-/// As for [`pack`].
+/// As for [`pack`]; the CPU must have AVX2.
+#[target_feature(enable = "avx2")]
 unsafe fn pack_rows(from: Matrix, rows: usize, columns: usize, width: usize, to: *mut f32) {
-    for row in 0..rows {
-        for (number, start) in (0..columns).step_by(width).enumerate() {
-            let here = width.min(columns - start);
+    for (number, start) in (0..columns).step_by(width).enumerate() {
+        let here = width.min(columns - start);
+        for row in 0..rows {
             // SAFETY: a panel's part of a row is one piece in both places, which do not overlap.
             unsafe {
                 let (from, to) = (from.at(row, start), to.add((number * rows + row) * width));

@@ -1,98 +1,104 @@
 //! Matrix products by micro-kernels: blocks for the caches, packing where it pays, and shares for the threads.
 //!
 //! Input: a [`Shape`] with addresses. Output: `out = lhs · rhs`, or added to it. Invariant: every element is summed over
-//! `k` in pieces of [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its bits depend on
-//! `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
+//! `k` in equal pieces of at most [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its
+//! bits depend on `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
-use super::micro::{self, Block, MicroKernel};
+use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
 use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
 use crate::codegen::{target, team};
+use crate::schedule::scattered::Scattered;
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// Positions of `k` summed in registers at a time: a panel of that many rows stays in the nearest cache.
-const DEPTH: usize = 256;
-/// Columns of the right operand packed at a time: with [`DEPTH`] rows they fill half of a small second-level cache.
-const PACKED_COLUMNS: usize = 512;
-/// Bytes of the right operand that rows of blocks go through at a time, where it is not packed: they stay in a second-level
-/// cache, and every row of the left operand is read in long runs.
-const RUN_BYTES: usize = 256 << 10;
-/// Blocks of rows from which packing costs less than it saves.
-const PACKED_FROM: usize = 8;
-/// Floats from the first to the last row of a right operand beyond which it is not sure to stay in a second-level cache:
-/// reading it once, in long runs, saves more.
-const FAR: usize = 256 << 10;
+/// The most positions of `k` summed in registers at a time: a panel of that many rows stays in the nearest cache.
+const DEPTH: usize = 320;
+/// Floats of the left operand that panels go over one after the other: they stay in a second-level cache.
+const NEAR: usize = 192 << 10;
+/// Floats of a panel that is not packed, which every block of rows reads: they stay in a second-level cache.
+const RUN: usize = 64 << 10;
+/// Blocks of rows beyond which packing costs less than it saves.
+const PACKED_FROM: usize = 2;
+/// Floats from the first to the last row of a right operand that stays in the nearest cache as it is.
+const SMALL: usize = 8 << 10;
+/// Floats of a cache line.
+const LINE: usize = 16;
 /// Multiply-adds from which a product is shared among threads.
 const SHARED_FROM: usize = 1 << 20;
 
-/// The micro-kernels of one width: by rows, then by vectors.
+/// The micro-kernels of one width, each made when it is first needed.
 pub struct Kernels {
     pub simd: Simd,
     pub rows: usize,
     vectors: usize,
-    functions: Vec<MicroKernel>,
-    /// Keeps the code alive.
+    /// By how the left operand lies, by rows, by vectors, by whether the right operand is looked up,
+    /// by whether it ends, and by lines.
+    functions: Vec<OnceLock<Option<Made>>>,
+}
+
+/// A micro-kernel and what keeps its code alive.
+struct Made {
+    function: MicroKernel,
     _code: Executable,
 }
 
 // SAFETY: the code is immutable once made, and functions may run on any thread.
-unsafe impl Send for Kernels {}
+unsafe impl Send for Made {}
 // SAFETY: as above.
-unsafe impl Sync for Kernels {}
+unsafe impl Sync for Made {}
 
 /// Makes everything that products with these vectors on so many threads need.
 pub fn prepare(simd: Simd, threads: usize) -> Result<(), CodegenError> {
-    kernels(simd)?;
+    kernels(simd);
     team::prepare(threads);
     Ok(())
 }
 
-/// The micro-kernels of a width, made on first use.
-pub fn kernels(simd: Simd) -> Result<&'static Kernels, CodegenError> {
-    static WIDE: OnceLock<Result<Kernels, CodegenError>> = OnceLock::new();
-    static NARROW: OnceLock<Result<Kernels, CodegenError>> = OnceLock::new();
-    let made = match simd {
+/// The micro-kernels of a width.
+pub fn kernels(simd: Simd) -> &'static Kernels {
+    static WIDE: OnceLock<Kernels> = OnceLock::new();
+    static NARROW: OnceLock<Kernels> = OnceLock::new();
+    match simd {
         Simd::Avx512 => WIDE.get_or_init(|| Kernels::new(Simd::Avx512)),
         Simd::Avx2 => NARROW.get_or_init(|| Kernels::new(Simd::Avx2)),
-    };
-    made.as_ref().map_err(Clone::clone)
+    }
 }
 
-impl Kernels {
-    fn new(simd: Simd) -> Result<Kernels, CodegenError> {
+impl Made {
+    fn new(simd: Simd, form: Form) -> Result<Made, CodegenError> {
         let mut module = module(target::native(false)?, &[])?;
         let mut signature = module.make_signature();
         signature.params.push(AbiParam::new(types::I64));
-        let (rows, vectors) = micro::largest(simd);
-        let mut ids = Vec::new();
-        for row in 1..=rows {
-            for vector in 1..=vectors {
-                let name = format!("micro_{row}_{vector}");
-                let id = module.declare_function(&name, Linkage::Local, &signature);
-                let id = id.map_err(|e| CodegenError::internal(&e))?;
-                let code = micro::emit(simd, row, vector).map_err(|e| CodegenError::internal(&e))?;
-                module.define_function_bytes(id, 64, &code, &[]).map_err(|e| CodegenError::internal(&e))?;
-                ids.push(id);
-            }
-        }
+        let id = module.declare_function("micro", Linkage::Local, &signature);
+        let id = id.map_err(|e| CodegenError::internal(&e))?;
+        let code = micro::emit(simd, form).map_err(|e| CodegenError::internal(&e))?;
+        module.define_function_bytes(id, 64, &code, &[]).map_err(|e| CodegenError::internal(&e))?;
         let code = Executable::new(module)?;
-        let function = |id| {
-            // SAFETY: `emit` gives functions of this type.
-            unsafe { std::mem::transmute::<*const u8, MicroKernel>(code.address(id)) }
-        };
-        let functions = ids.into_iter().map(function).collect();
-        Ok(Kernels { simd, rows, vectors, functions, _code: code })
+        // SAFETY: `emit` gives functions of this type.
+        let function = unsafe { std::mem::transmute::<*const u8, MicroKernel>(code.address(id)) };
+        Ok(Made { function, _code: code })
+    }
+}
+
+impl Kernels {
+    fn new(simd: Simd) -> Kernels {
+        let (rows, vectors) = micro::largest(simd);
+        Kernels { simd, rows, vectors, functions: (0..4 * 12 * rows * vectors).map(|_| OnceLock::new()).collect() }
     }
 
-    fn get(&self, rows: usize, vectors: usize) -> MicroKernel {
-        self.functions[(rows - 1) * self.vectors + vectors - 1]
+    /// The micro-kernel of a form; none if the system gives no memory for it.
+    fn get(&self, form: Form) -> Option<MicroKernel> {
+        let number = (form.left as usize * self.rows + form.rows - 1) * self.vectors + form.vectors - 1;
+        let number = 2 * number + usize::from(form.looks_up);
+        let slot = &self.functions[6 * number + 3 * usize::from(form.ends) + form.lines];
+        slot.get_or_init(|| Made::new(self.simd, form).ok()).as_ref().map(|made| made.function)
     }
 
     /// Columns of a panel.
@@ -104,7 +110,7 @@ impl Kernels {
 /// -1 for the first 8 words, then 0: eight words from `8 - n` are a mask of the first `n`.
 static MASK_WORDS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
-const _: () = assert!(team::WORKSPACE >= DEPTH * (PACKED_COLUMNS + 32), "a piece of all panels fits the workspace");
+const _: () = assert!(team::WORKSPACE >= DEPTH * 32, "a piece of a panel fits the workspace");
 
 /// One product with its operands.
 struct Job<'a> {
@@ -127,7 +133,10 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
     if shape.m == 0 || shape.n == 0 {
         return;
     }
-    let turned = is_less(kernels, shape);
+    let turned = match shape.rows {
+        0 => is_less(kernels, shape),
+        _ => shape.scattered == Scattered::LeftColumns as usize,
+    };
     let other = turn(shape);
     let (shape, lhs, rhs) = if turned { (&other, rhs, lhs) } else { (shape, lhs, rhs) };
     let work = shape.m.saturating_mul(shape.n).saturating_mul(shape.k);
@@ -151,7 +160,12 @@ pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *con
 fn turn(shape: &Shape) -> Shape {
     let turned = |s: &[isize; 3]| [s[0], s[2], s[1]];
     let (out, lhs, rhs) = (turned(&shape.out), turned(&shape.rhs), turned(&shape.lhs));
-    Shape { m: shape.n, n: shape.m, out, lhs, rhs, ..*shape }
+    Shape { m: shape.n, n: shape.m, out, lhs, rhs, scattered: Scattered::Right as usize, ..*shape }
+}
+
+/// Positions of `k` summed in registers at a time: pieces as equal as can be.
+fn piece(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1)
 }
 
 impl Job<'_> {
@@ -166,7 +180,7 @@ impl Job<'_> {
         let by_columns = panels >= 2 * threads || panels >= blocks;
         let (units, unit, total) =
             if by_columns { (panels, self.kernels.width(), n) } else { (blocks, self.kernels.rows, m) };
-        let parts = units.min(threads * if self.packs(m) && !by_columns { 1 } else { 2 });
+        let parts = units.min(2 * threads);
         team::run(threads, parts, &|part| {
             let cut = |k: usize| (units * k / parts * unit).min(total);
             let share = cut(part)..cut(part + 1);
@@ -175,48 +189,74 @@ impl Job<'_> {
         });
     }
 
-    /// Whether the right operand is packed for this many rows: where its columns do not lie side by side, and where
-    /// enough rows use it again.
+    /// Whether panels of the right operand are packed for this many rows: where its columns do not lie side by side, and
+    /// where enough blocks of rows use a panel again.
     fn packs(&self, rows: usize) -> bool {
-        let blocks = rows / self.kernels.rows;
-        let from = match self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) {
-            floats if floats > 2 * FAR => 0,
-            floats if floats > FAR => PACKED_FROM / 2,
-            _ => PACKED_FROM,
-        };
-        self.shape.rhs[2] != 1 && self.shape.n > 1 || blocks >= from && self.shape.n > self.kernels.width()
+        let used_again = rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.width();
+        let far = self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) > SMALL;
+        self.shape.rhs[2] != 1 && self.shape.n > 1
+            || used_again && far && self.shape.looks_up(Scattered::Right).is_none()
     }
 
+    /// Some rows by some columns: groups of rows, runs of `k` of which the left operand stays in a second-level cache, and
+    /// panels, each packed for the nearest cache.
+    ///
     /// # Safety
     /// Rows and columns are within the product, and no other thread writes these elements of `out`.
     unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>) {
         let (k, width) = (self.shape.k, self.kernels.width());
-        let packs = self.packs(rows.len());
-        for start in columns.clone().step_by(PACKED_COLUMNS) {
-            let columns = start..columns.end.min(start + PACKED_COLUMNS);
-            let run = if packs { DEPTH } else { (RUN_BYTES / (4 * columns.len()) / DEPTH).max(1) * DEPTH };
+        let most = piece(k);
+        let groups = rows.len().div_ceil(NEAR / DEPTH).max(1);
+        for group in 0..groups {
+            let cut = |g: usize| rows.start + rows.len() * g / groups;
+            let rows = cut(group)..cut(group + 1);
+            let packs = self.packs(rows.len());
+            let run = match packs {
+                _ if columns.len() <= width => RUN / columns.len().max(1),
+                true => NEAR / rows.len().max(1),
+                false => (NEAR / rows.len().max(1)).min(RUN / width),
+            };
+            let run = (run / most).max(1) * most;
             let mut at = 0;
             loop {
                 let depth = at..k.min(at + run);
-                // SAFETY: the elements are within the operand.
-                let right = unsafe {
-                    let start =
-                        self.rhs.offset(at as isize * self.shape.rhs[1] + columns.start as isize * self.shape.rhs[2]);
-                    Matrix { start, row: self.shape.rhs[1], column: self.shape.rhs[2] }
-                };
-                if packs {
-                    team::with_workspace(|buffer| {
-                        // SAFETY: the buffer holds `DEPTH` rows of all panels of so many columns.
-                        unsafe { pack(right, depth.len(), columns.len(), width, buffer.as_mut_ptr()) };
-                        let panel = |number: usize| (buffer[number * depth.len() * width..].as_ptr(), width as isize);
+                for start in columns.clone().step_by(width) {
+                    let panel = start..columns.end.min(start + width);
+                    let next = (start + width < columns.end).then_some(start + width);
+                    if packs {
+                        let mut from = depth.start;
+                        loop {
+                            let piece = from..depth.end.min(from + most);
+                            let ahead = match next {
+                                _ if piece.end < depth.end => Some((piece.end, panel.start)),
+                                Some(next) => Some((depth.start, next)),
+                                None => None,
+                            };
+                            let buffer = team::workspace();
+                            // SAFETY: passed on; the workspace holds a piece of a panel.
+                            unsafe {
+                                pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
+                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead);
+                            }
+                            from = piece.end;
+                            if from >= depth.end {
+                                break;
+                            }
+                        }
+                    } else {
                         // SAFETY: passed on.
-                        unsafe { self.panels(&rows, &columns, &depth, &panel) }
-                    });
-                } else {
-                    // SAFETY: panel starts are elements of the operand.
-                    let panel = |number: usize| (unsafe { right.start.add(number * width) }, right.row);
-                    // SAFETY: passed on.
-                    unsafe { self.panels(&rows, &columns, &depth, &panel) }
+                        unsafe {
+                            let right = self.right(at, start);
+                            self.panel(
+                                &rows,
+                                &panel,
+                                &depth,
+                                (right.start, right.row),
+                                false,
+                                next.map(|next| (at, next)),
+                            );
+                        }
+                    }
                 }
                 at = depth.end;
                 if at >= k {
@@ -226,70 +266,133 @@ impl Job<'_> {
         }
     }
 
-    /// All blocks of these rows and columns, for some positions of `k`.
+    /// The right operand from a row and a column on.
+    fn right(&self, row: usize, column: usize) -> Matrix {
+        let strides = &self.shape.rhs;
+        let start = self.rhs.wrapping_offset(column as isize * strides[2]);
+        let start = match self.shape.looks_up(Scattered::Right) {
+            Some(_) => start,
+            None => start.wrapping_offset(row as isize * strides[1]),
+        };
+        Matrix { start, row: strides[1], column: strides[2] }
+    }
+
+    /// All blocks of rows of one panel of columns, for some positions of `k`. `ahead` is the row and the column from which the
+    /// right operand is needed next.
     ///
     /// # Safety
-    /// As for `part`; `panel` gives the address and the row stride of each panel of the right operand.
-    unsafe fn panels(
+    /// As for `part`; `right` is the address and the row stride of the panel.
+    unsafe fn panel(
         &self,
         rows: &Range<usize>,
         columns: &Range<usize>,
         depth: &Range<usize>,
-        panel: &dyn Fn(usize) -> (*const f32, isize),
+        right: (*const f32, isize),
+        packed: bool,
+        ahead: Option<(usize, usize)>,
     ) {
-        let (width, lanes) = (self.kernels.width(), self.kernels.simd.lanes());
+        let lanes = self.kernels.simd.lanes();
         let (lhs, out) = (&self.shape.lhs, &self.shape.out);
         // Where columns of `out` do not lie side by side, a block goes through a tile.
         let mut tile = (out[2] != 1).then(Tile::new);
-        for (number, column) in columns.clone().step_by(width).enumerate() {
-            let here = width.min(columns.end - column);
-            let vectors = here.div_ceil(lanes);
-            let last = here - (vectors - 1) * lanes;
-            let (rhs, rhs_row) = panel(number);
-            // Blocks of rows as equal as can be.
-            let blocks = rows.len().div_ceil(self.kernels.rows);
-            for block in 0..blocks {
-                let cut = |b: usize| rows.start + rows.len() * b / blocks;
-                let (row, end) = (cut(block), cut(block + 1));
-                // SAFETY: the first element of the block is within the matrix.
-                let place = unsafe { self.out.offset(row as isize * out[1] + column as isize * out[2]) };
-                let mut at = depth.start;
-                loop {
-                    let piece = DEPTH.min(depth.end - at);
-                    let adds = at > 0 || self.shape.accumulate != 0;
-                    let (to, to_row, accumulate) = match &mut tile {
-                        Some(tile) => (tile.start(), Tile::ROW as isize, false),
-                        None => (place, out[1], adds),
+        let most = piece(self.shape.k);
+        let vectors = columns.len().div_ceil(lanes);
+        let last = columns.len() - (vectors - 1) * lanes;
+        let apart = self.shape.looks_up(Scattered::LeftRows);
+        let (left, most_rows) = match apart {
+            Some(_) => (Left::Apart, self.kernels.rows.min(MOST_APART)),
+            None => (Left::of(lhs[1], lhs[2]), self.kernels.rows),
+        };
+        let numbers = self.shape.looks_up(Scattered::Right);
+        let lines = match apart.or(numbers) {
+            Some(_) => 0,
+            None if rows.len() <= most_rows => 2,
+            None => 1,
+        };
+        let (ends, looks_up) = (!packed && last < lanes, numbers.is_some());
+        let form = Form { left, rows: 0, vectors, ends, looks_up, lines };
+        // Blocks of rows as equal as can be: the first ones have a row more.
+        let blocks = rows.len().div_ceil(most_rows).max(1);
+        let (height, higher) = (rows.len() / blocks, rows.len() % blocks);
+        let micro = |height: usize| self.kernels.get(Form { rows: height, ..form });
+        let kernels = [micro(height.max(1)), if higher > 0 { micro(height + 1) } else { micro(height.max(1)) }];
+        let mut row = rows.start;
+        for block in 0..blocks {
+            let end = row + height + usize::from(block < higher);
+            // SAFETY: the first element of the block is within the matrix.
+            let place = unsafe { self.out.offset(row as isize * out[1] + columns.start as isize * out[2]) };
+            let mut at = depth.start;
+            loop {
+                let piece = most.min(depth.end - at);
+                let adds = at > 0 || self.shape.accumulate != 0;
+                let (to, to_row, accumulate) = match &mut tile {
+                    Some(tile) => (tile.start(), Tile::ROW as isize, false),
+                    None => (place, out[1], adds),
+                };
+                let lhs_start = self.lhs.wrapping_offset(at as isize * lhs[2]);
+                let mut addresses = [lhs_start; MOST_APART];
+                let lhs_start = match apart {
+                    Some(numbers) => {
+                        for (address, row) in addresses.iter_mut().zip(row..end) {
+                            // SAFETY: there is a number for each row.
+                            let number = unsafe { *numbers.add(row) };
+                            *address = address.wrapping_offset(number as isize * lhs[1]);
+                        }
+                        addresses.as_ptr().cast()
+                    }
+                    None => lhs_start.wrapping_offset(row as isize * lhs[1]),
+                };
+                let (ahead, ahead_row) = match ahead {
+                    // Its lines one after the other, a line of each row with a block.
+                    Some((from, column))
+                        if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * LINE < columns.len() =>
+                    {
+                        let from = self.right(from + (at - depth.start), column + block * LINE);
+                        (from.start, from.row)
+                    }
+                    _ if lhs[1] == 1 => (lhs_start.wrapping_add(end - row), lhs[2]),
+                    _ => (lhs_start, 0),
+                };
+                // SAFETY: the first element of the block and of its operands are within the matrices, and the
+                // micro-kernel reaches no others than those of the block, which a tile has room for; the mask words
+                // cover every count of columns.
+                unsafe {
+                    let call = Block {
+                        lhs: lhs_start.cast(),
+                        lhs_row: lhs[1] * 4,
+                        lhs_column: lhs[2] * 4,
+                        rhs: match numbers {
+                            Some(_) => right.0.cast(),
+                            None => right.0.offset((at - depth.start) as isize * right.1).cast(),
+                        },
+                        rhs_row: right.1 * 4,
+                        numbers: numbers.map_or(std::ptr::null(), |numbers| numbers.add(at)),
+                        out: to.cast(),
+                        out_row: to_row * 4,
+                        k: piece,
+                        accumulate: usize::from(accumulate),
+                        mask: (1 << last) - 1,
+                        mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
+                        // The last byte of a line's length: where lines do not begin with a panel, its first one is there
+                        // already, with the panel before.
+                        ahead: ahead.wrapping_add(LINE).cast::<u8>().wrapping_sub(1),
+                        ahead_row: ahead_row * 4,
                     };
-                    // SAFETY: the first element of the block and of its operands are within the matrices, and the
-                    // micro-kernel reaches no others than those of the block, which a tile has room for; the mask words
-                    // cover every count of columns.
-                    unsafe {
-                        let call = Block {
-                            lhs: self.lhs.offset(row as isize * lhs[1] + at as isize * lhs[2]).cast(),
-                            lhs_row: lhs[1] * 4,
-                            lhs_column: lhs[2] * 4,
-                            rhs: rhs.offset((at - depth.start) as isize * rhs_row).cast(),
-                            rhs_row: rhs_row * 4,
-                            out: to.cast(),
-                            out_row: to_row * 4,
-                            k: piece,
-                            accumulate: usize::from(accumulate),
-                            mask: (1 << last) - 1,
-                            mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
-                        };
-                        self.kernels.get(end - row, vectors)(&call);
-                    }
-                    at += piece;
-                    if let Some(tile) = &mut tile {
-                        // SAFETY: the block is within `out`, whose rows lie side by side.
-                        unsafe { tile.put(end - row, here, place, out[2], adds) };
-                    }
-                    if at >= depth.end {
-                        break;
+                    match kernels[usize::from(block < higher)] {
+                        Some(kernel) => kernel(&call),
+                        None => micro::by_elements(&call, Form { rows: end - row, ..form }, columns.len()),
                     }
                 }
+                at += piece;
+                if let Some(tile) = &mut tile {
+                    // SAFETY: the block is within `out`, whose rows lie side by side.
+                    unsafe { tile.put(end - row, columns.len(), place, out[2], adds) };
+                }
+                if at >= depth.end {
+                    break;
+                }
             }
+            row = end;
         }
     }
 }

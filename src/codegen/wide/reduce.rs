@@ -2,18 +2,25 @@
 //!
 //! [`Order::Lanes`]: the 16 virtual lanes are one vector of 512 bits or two of 256; what is left over at the end of a row
 //! goes to the first lanes under a mask. [`Order::Sequential`]: one accumulator a lane of the surrounding loop.
+//!
+//! The additions of a chunk wait for each other. So where little else is done, several chunks go on side by side, each with
+//! an accumulator of its own, and are combined one after the other in their order: the bits are the same.
 
+use super::access::Ahead;
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal};
 use super::writer::{Binary, Unary};
 use crate::ir::{Atom, Size};
-use crate::schedule::kernel::{AxisId, Combine, Order, Reduce, Reduction};
+use crate::scalar::Function;
+use crate::schedule::kernel::{AxisId, Combine, Expr, Order, Reduce, Reduction, ScalarOp, Stmt};
 use iced_x86::Register;
 
 /// Positions of a chunk per accumulator.
 const CHUNK: i64 = 256;
 /// Virtual lanes of a reduction over lanes.
 const VIRTUAL: usize = 16;
+/// Statements whose work hides behind the additions of a chunk.
+const FEW: usize = 6;
 
 /// One vector of the running state of one result.
 #[derive(Clone, Copy)]
@@ -21,6 +28,26 @@ struct Accumulator {
     value: V,
     /// Kahan's sum of the chunks and its compensation.
     total: Option<(V, V)>,
+}
+
+/// The running state of every result, one vector after the other.
+type Sums = Vec<Vec<Accumulator>>;
+
+/// One of several chunks that go on side by side.
+struct Way {
+    /// Its row, where the chunks are rows.
+    row: Option<(AxisId, Number)>,
+    /// Vectors from the position to its own.
+    after: usize,
+    /// The addresses of its row.
+    ahead: Vec<Ahead>,
+    sums: Sums,
+}
+
+impl Way {
+    fn alone(sums: &Sums) -> Way {
+        Way { row: None, after: 0, ahead: Vec::new(), sums: sums.clone() }
+    }
 }
 
 impl Emitter<'_> {
@@ -60,7 +87,7 @@ impl Emitter<'_> {
         self.code.unary(Unary::Move, from)
     }
 
-    fn start(&mut self, reduce: &Reduce, vectors: usize, chunked: bool) -> Vec<Vec<Accumulator>> {
+    fn start(&mut self, reduce: &Reduce, vectors: usize, chunked: bool) -> Sums {
         let mut all = Vec::new();
         for reduction in &reduce.results {
             let total = chunked && reduction.combine == Combine::Sum && self.is_float(reduction);
@@ -75,6 +102,38 @@ impl Emitter<'_> {
             all.push(row);
         }
         all
+    }
+
+    /// Accumulators of so many chunks, which share their totals; the first are those given.
+    fn side_by_side(&mut self, all: &Sums, ways: usize) -> Vec<Sums> {
+        let mut sets = vec![all.clone()];
+        for _ in 1..ways {
+            let zero = self.code.splat(0);
+            let own = |e: &mut Self, a: &Accumulator| Accumulator { value: e.variable(zero), ..*a };
+            sets.push(all.iter().map(|row| row.iter().map(|a| own(self, a)).collect()).collect());
+        }
+        sets
+    }
+
+    /// How many chunks are worth summing side by side.
+    fn ways(&self, reduce: &Reduce) -> usize {
+        let cheap = |stmt: &Stmt| match stmt {
+            Stmt::Let(id) => match &self.kernel.value(*id).expr {
+                Expr::Load { guards, .. } => guards.is_empty(),
+                Expr::Constant(_) => true,
+                Expr::Scalar { op, .. } => match op {
+                    ScalarOp::Function(function) => *function == Function::Sign,
+                    op => !matches!(op, ScalarOp::Pow | ScalarOp::Div),
+                },
+                Expr::Size(_) | Expr::Position(_) | Expr::Within(_) | Expr::Random { .. } | Expr::Reduced => false,
+            },
+            Stmt::Loop(_) | Stmt::Reduce(_) | Stmt::Store(_) => false,
+        };
+        let sums = reduce.results.iter().all(|r| r.combine == Combine::Sum && self.is_float(r));
+        match (sums && reduce.body.len() <= FEW && reduce.body.iter().all(cheap), reduce.results.len()) {
+            (true, 1) => 4 * self.lanes() / VIRTUAL,
+            _ => 1,
+        }
     }
 
     /// `a` combined with `b`, which stands later.
@@ -129,15 +188,22 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Runs `f` for the start and the end of every chunk of `length` positions.
+    /// A number in memory, at zero.
+    fn counter(&mut self) -> Number {
+        let counter = Number::Slot(self.code.slot());
+        self.copy(counter, Number::Constant(0));
+        counter
+    }
+
+    /// Runs `f` for the start and the end of every chunk of `length` positions from the number in `start` on.
     fn chunks(
         &mut self,
+        start: Number,
         end: Number,
         length: i64,
         f: &mut dyn FnMut(&mut Self, Number, Number) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        let (start, stop) = (Number::Slot(self.code.slot()), self.code.slot());
-        self.copy(start, Number::Constant(0));
+        let stop = self.code.slot();
         let bound = Number::Slot(self.code.slot());
         self.copy(bound, end);
         self.advance(bound, length - 1);
@@ -167,7 +233,8 @@ impl Emitter<'_> {
             [axis] if chunked => {
                 let end = self.size(self.kernel.extent(*axis))?;
                 let position = self.place();
-                self.chunks(end, CHUNK, &mut |e, start, stop| {
+                let start = self.counter();
+                self.chunks(start, end, CHUNK, &mut |e, start, stop| {
                     e.copy(position, start);
                     e.range(position, stop, 1, &mut |e| {
                         e.at(*axis, position, &mut |e| e.accumulate(reduce, &all, 0, false))
@@ -178,8 +245,7 @@ impl Emitter<'_> {
                 self.release(position);
             }
             axes => {
-                let counter = Number::Slot(self.code.slot());
-                self.copy(counter, Number::Constant(0));
+                let counter = self.counter();
                 self.nest(axes, &mut |e| {
                     e.accumulate(reduce, &all, 0, false)?;
                     if chunked {
@@ -215,32 +281,26 @@ impl Emitter<'_> {
         let one_chunk = self.most(self.kernel.extent(*axis)).is_some_and(|n| n <= chunk as u64);
         let chunked = !(outer.is_empty() && one_chunk);
         let all = self.start(reduce, VIRTUAL / self.lanes(), chunked);
-        let end = self.size(self.kernel.extent(*axis))?;
+        let ways = if chunked { self.ways(reduce) } else { 1 };
+        let sets = self.side_by_side(&all, ways);
         let position = self.place();
-        self.nest(outer, &mut |e| {
-            let before = e.prepare_addresses(&reduce.body)?;
-            if one_chunk {
-                e.copy(position, Number::Constant(0));
-                e.sweep(reduce, &all, *axis, position, end)?;
-                if chunked {
-                    let none = e.code.label();
-                    e.code.push(Inst::Put(Register::RAX, end));
-                    e.code.push(Inst::Compare(Register::RAX, Number::Constant(0)));
-                    e.code.push(Inst::Jump(Condition::Equal, none));
-                    e.fold(&all);
-                    e.code.push(Inst::Place(none));
-                }
-            } else {
-                e.chunks(end, chunk, &mut |e, start, stop| {
-                    e.copy(position, start);
-                    e.sweep(reduce, &all, *axis, position, stop)?;
-                    e.fold(&all);
-                    Ok(())
-                })?;
+        match outer.split_last() {
+            Some((row, outer)) if one_chunk => {
+                self.nest(outer, &mut |e| e.rows_of_a_chunk(reduce, &sets, [*row, *axis], position))?;
             }
-            e.forget_addresses(before);
-            Ok(())
-        })?;
+            _ => self.nest(outer, &mut |e| {
+                let before = e.prepare_addresses(&reduce.body)?;
+                if one_chunk {
+                    let end = e.size(e.kernel.extent(*axis))?;
+                    e.copy(position, Number::Constant(0));
+                    e.sweep(reduce, &mut [Way::alone(&all)], *axis, position, end, false)?;
+                } else {
+                    e.chunks_of_a_row(reduce, &sets, *axis, position)?;
+                }
+                e.forget_addresses(before);
+                Ok(())
+            })?,
+        }
         self.release(position);
         for (reduction, row) in reduce.results.iter().zip(&all) {
             let finished: Vec<V> = row.iter().map(|a| a.total.map_or(a.value, |t| t.0)).collect();
@@ -250,14 +310,90 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Accumulates the positions of one chunk.
+    /// Rows of one chunk each, several side by side as far as they go.
+    fn rows_of_a_chunk(
+        &mut self,
+        reduce: &Reduce,
+        sets: &[Sums],
+        [row, axis]: [AxisId; 2],
+        position: Number,
+    ) -> Result<(), Refusal> {
+        let (rows, end) = (self.size(self.kernel.extent(row))?, self.size(self.kernel.extent(axis))?);
+        let none = self.code.label();
+        self.compare(end, Number::Constant(0));
+        self.code.push(Inst::Jump(Condition::Equal, none));
+        let first = self.kept(Number::Constant(0));
+        let few = matches!(rows, Number::Constant(n) if n < sets.len() as i64);
+        for sets in [sets, &sets[..1]].into_iter().skip(usize::from(few || sets.len() == 1)) {
+            self.range(first, rows, sets.len() as i64, &mut |e| {
+                let before = e.ahead.len();
+                let mut ways = Vec::new();
+                for (k, sums) in sets.iter().enumerate() {
+                    let place = if k == 0 { first } else { e.kept(first) };
+                    e.advance(place, k as i64);
+                    e.at(row, place, &mut |e| e.prepare_addresses(&reduce.body).map(drop))?;
+                    let ahead = e.ahead.split_off(before);
+                    ways.push(Way { row: Some((row, place)), after: 0, ahead, sums: sums.clone() });
+                }
+                e.copy(position, Number::Constant(0));
+                e.sweep(reduce, &mut ways, axis, position, end, false)?;
+                for (k, way) in ways.into_iter().enumerate() {
+                    e.fold(&way.sums);
+                    e.ahead.extend(way.ahead);
+                    if let (Some((_, place)), true) = (way.row, k > 0) {
+                        e.release(place);
+                    }
+                }
+                e.forget_addresses(before);
+                Ok(())
+            })?;
+        }
+        self.release(first);
+        self.code.push(Inst::Place(none));
+        Ok(())
+    }
+
+    /// The chunks of one row, several side by side as far as they go.
+    fn chunks_of_a_row(
+        &mut self,
+        reduce: &Reduce,
+        sets: &[Sums],
+        axis: AxisId,
+        position: Number,
+    ) -> Result<(), Refusal> {
+        let (end, chunk) = (self.size(self.kernel.extent(axis))?, CHUNK * VIRTUAL as i64);
+        let start = self.counter();
+        if sets.len() > 1 {
+            self.range(start, end, chunk * sets.len() as i64, &mut |e| {
+                let stop = Number::Slot(e.code.slot());
+                e.copy(stop, start);
+                e.advance(stop, chunk);
+                e.copy(position, start);
+                let vectors = chunk as usize / e.lanes();
+                let way = |(k, sums): (usize, &Sums)| Way { after: k * vectors, ..Way::alone(sums) };
+                let mut ways: Vec<Way> = sets.iter().enumerate().map(way).collect();
+                e.sweep(reduce, &mut ways, axis, position, stop, true)?;
+                ways.iter().for_each(|way| e.fold(&way.sums));
+                Ok(())
+            })?;
+        }
+        self.chunks(start, end, chunk, &mut |e, start, stop| {
+            e.copy(position, start);
+            e.sweep(reduce, &mut [Way::alone(&sets[0])], axis, position, stop, false)?;
+            e.fold(&sets[0]);
+            Ok(())
+        })
+    }
+
+    /// Accumulates the positions of one chunk in each way. `whole` says that they are a multiple of the lanes.
     fn sweep(
         &mut self,
         reduce: &Reduce,
-        all: &[Vec<Accumulator>],
+        ways: &mut [Way],
         axis: AxisId,
         position: Number,
         end: Number,
+        whole: bool,
     ) -> Result<(), Refusal> {
         let (lanes, copies) = (self.lanes(), VIRTUAL / self.lanes());
         let known = match end {
@@ -267,24 +403,48 @@ impl Emitter<'_> {
         if known.is_none_or(|n| n >= VIRTUAL as i64) {
             self.range(position, end, VIRTUAL as i64, &mut |e| {
                 for copy in 0..copies {
-                    e.lane = Some(LaneAxis { axis, masked: false, copy });
-                    e.at(axis, position, &mut |e| e.accumulate(reduce, all, copy, false))?;
+                    for way in &mut *ways {
+                        e.accumulate_in(reduce, way, LaneAxis { axis, masked: false, copy }, position)?;
+                    }
                 }
                 Ok(())
             })?;
         }
-        if known.is_none_or(|n| n % VIRTUAL as i64 != 0) {
+        if !whole && known.is_none_or(|n| n % VIRTUAL as i64 != 0) {
             let done = self.code.label();
             self.compare(position, end);
             self.code.push(Inst::Jump(Condition::GreaterEqual, done));
             for copy in 0..copies {
                 self.mask(position, end, copy * lanes);
-                self.lane = Some(LaneAxis { axis, masked: true, copy });
-                self.at(axis, position, &mut |e| e.accumulate(reduce, all, copy, true))?;
+                for way in &mut *ways {
+                    self.accumulate_in(reduce, way, LaneAxis { axis, masked: true, copy }, position)?;
+                }
             }
             self.code.push(Inst::Place(done));
         }
         self.lane = None;
+        Ok(())
+    }
+
+    /// One vector of a way.
+    fn accumulate_in(
+        &mut self,
+        reduce: &Reduce,
+        way: &mut Way,
+        lane: LaneAxis,
+        position: Number,
+    ) -> Result<(), Refusal> {
+        self.lane = Some(LaneAxis { copy: way.after + lane.copy, ..lane });
+        let before = self.ahead.len();
+        self.ahead.append(&mut way.ahead);
+        let sums = &way.sums;
+        let mut body =
+            |e: &mut Self| e.at(lane.axis, position, &mut |e| e.accumulate(reduce, sums, lane.copy, lane.masked));
+        match way.row {
+            Some((row, place)) => self.at(row, place, &mut body)?,
+            None => body(self)?,
+        }
+        way.ahead = self.ahead.split_off(before);
         Ok(())
     }
 

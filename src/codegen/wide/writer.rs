@@ -246,6 +246,12 @@ impl Writer {
         self.push(instruction)
     }
 
+    /// Asks for a cache line to be brought near.
+    pub fn prefetch(&mut self, address: Address) -> Result<(), IcedError> {
+        let instruction = Instruction::with1(Code::Prefetcht1_m8, address.operand())?;
+        self.push(instruction)
+    }
+
     /// One element of memory in every lane.
     pub fn broadcast(&mut self, dst: usize, address: Address) -> Result<(), IcedError> {
         let code = self.simd.pick(Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32, Code::VEX_Vbroadcastss_ymm_m32);
@@ -510,6 +516,20 @@ impl Writer {
             (_, false) => Instruction::with3(VEX_Vpermilps_ymm_ymmm256_imm8, y + d, y + s, 0b01)?,
         };
         self.push(instruction)
+    }
+
+    /// Groups of four lanes of `a` and of `b` in turn, of the lower or the upper half of each.
+    pub fn groups(&mut self, dst: usize, a: usize, b: usize, upper: bool) -> Result<(), IcedError> {
+        let [dst, a, b] = [dst, a, b].map(|r| self.simd.vector(r));
+        if self.simd == Simd::Avx2 {
+            let table = if upper { 0x31 } else { 0x20 };
+            return self.push(Instruction::with4(Code::VEX_Vperm2i128_ymm_ymm_ymmm256_imm8, dst, a, b, table)?);
+        }
+        let code = Code::EVEX_Vshufi32x4_zmm_k1z_zmm_zmmm512b32_imm8;
+        // Two groups of each, then the second and the third change places.
+        let table = if upper { 0b11_10_11_10 } else { 0b01_00_01_00 };
+        self.push(Instruction::with4(code, dst, a, b, table)?)?;
+        self.push(Instruction::with4(code, dst, dst, dst, 0b11_01_10_00)?)
     }
 
     /// The first lane in every lane.

@@ -1,5 +1,6 @@
 //! Programs against the interpreter, and the structure that fusion promises.
 
+mod cost;
 mod random;
 mod structure;
 mod waves;

@@ -524,9 +524,10 @@ program f32, N <= 8, 1 kernels, 0 products, arena 0 bytes (buffers 0)
   b1 p: f32[N, 3] output
   report p = b1
 
-wave 0 by N rows
+wave 0: 1 chain, 0.053 us predicted
 
-0:div reads 96 B, writes 96 B, 112 flops
+chain by N rows, 0.053 us predicted; a row holds 0 B, all tiles read 0 B
+0:div: 112 flops, reads 96 B, writes 96 B, 0.58 flops/B; 0.053 us predicted, most of it arithmetic
   fuses -: max broadcast sub exp sum broadcast div
   v11 = 0 : f32
   for i0 < N lanes {
@@ -565,9 +566,10 @@ program f32, N <= 4, 1 kernels, 0 products, arena 64 bytes (buffers 64)
   b2 row of %4: f32[10] arena 0..64
   report p = b1
 
-wave 0 by N rows, of a tile alone: b2[0]
+wave 0: 1 chain, 0.169 us predicted
 
-0:div reads 200 B, writes 200 B, 200 flops
+chain by N rows, of a tile alone: b2[0], 0.169 us predicted; a row holds 0 B, all tiles read 64 B
+0:div: 200 flops, reads 200 B, writes 200 B, 0.50 flops/B; 0.169 us predicted, most of it arithmetic
   fuses -: max broadcast sub exp sum broadcast div
   for i0 < N {
     v1 = max v0 over i1 < 10 lanes {

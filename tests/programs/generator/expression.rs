@@ -3,7 +3,7 @@
 //! Values stay moderate: what could grow or has a pole is applied to something bounded.
 
 use super::choices::Choices;
-use super::functions::PLAIN;
+use super::functions::{PLAIN, RANKS};
 use std::collections::BTreeSet;
 
 /// The axes of a value.
@@ -76,6 +76,8 @@ pub struct Scope<'s, 'w> {
     pub squares: Vec<String>,
     /// Whether every derivative is continuous and no draw is made.
     pub smooth: bool,
+    /// Whether elements may be sorted.
+    pub ranks: bool,
     /// The functions used.
     pub used: &'s mut BTreeSet<&'static str>,
 }
@@ -195,6 +197,11 @@ impl Scope<'_, '_> {
     /// What only matrices have.
     fn matrix(&mut self, depth: usize) -> String {
         let inner = self.expression(Axes::Matrix, depth - 1);
+        if self.ranks && self.choices.once_in(5) {
+            let name = self.choices.pick(&RANKS);
+            self.used.insert(name);
+            return format!("{name}({inner})");
+        }
         let (name, call) = match self.choices.below(13 + PLAIN.len()) {
             0 => return format!("softmax({inner})"),
             1 => return format!("log_softmax({inner})"),

@@ -254,6 +254,21 @@ pub const FUNCTIONS: &[(&str, &str, &str)] = &[
         "fn centred(x: [N, C]) -> [N, C] = product(x, mean(x over N))",
         "fn centred(x: [N, C]) -> [N, C] = sin(x * mean(x over N))",
     ),
+    (
+        "sorted",
+        "fn sorted(x: [N, C]) -> [N, C] = sort(x over C) - 0.5 * x",
+        "fn sorted(x: [N, C]) -> [N, C] = sort(x.T over C).T - x / 2",
+    ),
+    (
+        "standing",
+        "fn standing(x: [N, C]) -> [N, C] = tanh(x) + order(order(x over C) over C) / C",
+        "fn standing(x: [N, C]) -> [N, C] = order(order(x over C) over C) / C + tanh(x)",
+    ),
+    (
+        "leading",
+        "fn leading(x: [N, C]) -> [N, C] = tanh(x) * one_hot(argmax(x over C))",
+        "fn leading(x: [N, C]) -> [N, C] = one_hot(argmax(x over C)) * tanh(x)",
+    ),
 ];
 
 /// Those from `[N, C]` to `[N, C]` that take nothing else, and what they need.
@@ -274,6 +289,9 @@ pub const PLAIN: &[(&str, Option<&str>)] = &[
     ("through", None),
     ("centred", Some("product")),
 ];
+
+/// Likewise, where a rounding may change the result or its derivative by much.
+pub const RANKS: [&str; 3] = ["sorted", "standing", "leading"];
 
 /// Those that say their own derivative, which is used backwards only.
 pub const BACKWARDS_ONLY: [&str; 2] = ["through", "product"];

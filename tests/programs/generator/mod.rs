@@ -53,11 +53,29 @@ pub struct RandomProgram {
 
 /// Writes a program; one whose first word is even has continuous derivatives.
 pub fn random_program(words: &[u32]) -> RandomProgram {
+    program(words, None)
+}
+
+/// As [`random_program`], with sizes from 1 to `most` and as many rows; elements may be sorted.
+#[allow(dead_code, reason = "other tests use the generator too")]
+pub fn random_program_up_to(words: &[u32], most: usize) -> RandomProgram {
+    program(words, Some(most))
+}
+
+fn program(words: &[u32], most: Option<usize>) -> RandomProgram {
     let mut choices = Choices::new(words);
     let smooth = !choices.once_in(2);
-    let rows = 1 + choices.below(9) as u64;
-    let mut writer =
-        Writer { choices, smooth, used: BTreeSet::new(), items: Vec::new(), layers: 0, matrices: false, state: false };
+    let rows = 1 + choices.below(most.unwrap_or(9)) as u64;
+    let mut writer = Writer {
+        choices,
+        smooth,
+        most,
+        used: BTreeSet::new(),
+        items: Vec::new(),
+        layers: 0,
+        matrices: false,
+        state: false,
+    };
     let (columns, minimize, measures) = writer.model();
     let using = writer.rule();
     let clauses = writer.clauses(minimize.contains(" over "));
@@ -87,6 +105,8 @@ struct Writer<'w> {
     choices: Choices<'w>,
     /// Whether the objective has continuous derivatives, so that differences tell its gradient.
     smooth: bool,
+    /// Sizes are from 1 to this, else those of `SIZES`.
+    most: Option<usize>,
     /// The names of `FUNCTIONS` that are used.
     used: BTreeSet<&'static str>,
     /// Definitions, finished.
@@ -101,13 +121,17 @@ struct Writer<'w> {
 
 impl Writer<'_> {
     fn size(&mut self) -> usize {
-        SIZES[self.choices.below(SIZES.len())]
+        match self.most {
+            Some(most) => 1 + self.choices.below(most),
+            None => SIZES[self.choices.below(SIZES.len())],
+        }
     }
 
     /// An expression over these values.
     fn expression(&mut self, names: &[(String, Axes)], squares: &[String], axes: Axes, depth: usize) -> String {
-        let (choices, used) = (&mut self.choices, &mut self.used);
-        let mut scope = Scope { choices, used, names: names.to_vec(), squares: squares.to_vec(), smooth: self.smooth };
+        let (choices, used, ranks) = (&mut self.choices, &mut self.used, self.most.is_some());
+        let mut scope =
+            Scope { choices, used, ranks, names: names.to_vec(), squares: squares.to_vec(), smooth: self.smooth };
         scope.expression(axes, depth)
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::codegen::tests::{Guarded, numbers};
 
 fn widths() -> Vec<&'static Kernels> {
-    [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available()).map(|s| kernels(s).unwrap()).collect()
+    [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available()).map(kernels).collect()
 }
 
 /// How a matrix lies in memory.
@@ -12,16 +12,25 @@ fn widths() -> Vec<&'static Kernels> {
 enum Layout {
     Rows,
     Columns,
+    /// Rows of elements that are two apart.
+    Spread,
 }
 
 fn strides(layout: Layout, rows: usize, columns: usize) -> [isize; 3] {
     match layout {
         Layout::Rows => [(rows * columns) as isize, columns as isize, 1],
         Layout::Columns => [(rows * columns) as isize, 1, rows as isize],
+        Layout::Spread => [2 * (rows * columns) as isize, 2 * columns as isize, 2],
     }
 }
 
-/// The promised order: chains of `DEPTH` fused multiply-adds, their sums added in order.
+/// Elements from the first to the last of a matrix.
+fn length(strides: &[isize; 3], sizes: [usize; 3]) -> usize {
+    let last = sizes.iter().zip(strides).map(|(n, stride)| n.saturating_sub(1) * *stride as usize);
+    if sizes.contains(&0) { 0 } else { last.sum::<usize>() + 1 }
+}
+
+/// The promised order: chains of as many as a piece has fused multiply-adds, their sums added in order.
 fn expected(shape: &Shape, lhs: &[f32], rhs: &[f32], out: &mut [f32]) {
     let at = |s: &[isize; 3], b: usize, r: usize, c: usize| b * s[0] as usize + r * s[1] as usize + c * s[2] as usize;
     for b in 0..shape.batch {
@@ -29,8 +38,8 @@ fn expected(shape: &Shape, lhs: &[f32], rhs: &[f32], out: &mut [f32]) {
             for j in 0..shape.n {
                 let place = at(&shape.out, b, i, j);
                 let mut total = (shape.accumulate != 0).then(|| out[place]);
-                for start in (0..shape.k.max(1)).step_by(DEPTH) {
-                    let chain = (start..shape.k.min(start + DEPTH))
+                for start in (0..shape.k.max(1)).step_by(piece(shape.k)) {
+                    let chain = (start..shape.k.min(start + piece(shape.k)))
                         .fold(0.0f32, |sum, l| lhs[at(&shape.lhs, b, i, l)].mul_add(rhs[at(&shape.rhs, b, l, j)], sum));
                     total = Some(total.map_or(chain, |t| t + chain));
                 }
@@ -59,8 +68,10 @@ fn check(kernels: &Kernels, [batch, m, n, k]: [usize; 4], layouts: [Layout; 2], 
         accumulate,
         threads,
         emitter: 0,
+        rows: 0,
+        scattered: 0,
     };
-    let (lhs, rhs) = (numbers(batch * m * k, 1), numbers(batch * k * n, 2));
+    let (lhs, rhs) = (numbers(length(&shape.lhs, [batch, m, k]), 1), numbers(length(&shape.rhs, [batch, k, n]), 2));
     let mut wanted = numbers(batch * m * n, 3);
     let before = wanted.clone();
     expected(&shape, &lhs, &rhs, &mut wanted);
@@ -86,8 +97,8 @@ fn every_size_and_layout_is_the_promised_chain() {
             for n in sizes {
                 turn += 1;
                 let k = sizes[(turn * 7) % sizes.len()];
-                let layouts = [Layout::Rows, Layout::Columns];
-                let layouts = [layouts[turn % 2], layouts[turn / 2 % 2]];
+                let layouts = [Layout::Rows, Layout::Columns, Layout::Spread];
+                let layouts = [layouts[turn % 3], layouts[turn / 3 % 3]];
                 check(kernels, [1 + turn % 2, m, n, k], layouts, turn / 4 % 2, 1);
             }
         }
@@ -108,6 +119,103 @@ fn deep_and_wide_products_are_the_promised_chain_on_any_number_of_threads() {
                 };
                 check(kernels, [1, m, n, k], layouts, turn % 2, threads);
             }
+        }
+    }
+}
+
+#[test]
+fn rows_that_lie_apart_are_looked_up() {
+    for kernels in widths() {
+        for (m, n, k) in [(37, 10, 70), (10, 37, 400), (5, 33, 641), (1, 1, 1), (29, 32, 20)] {
+            for operand in [Scattered::LeftRows, Scattered::LeftColumns, Scattered::Right] {
+                for threads in [1, 3] {
+                    let layouts = match operand {
+                        Scattered::LeftColumns => [Layout::Columns, Layout::Rows],
+                        _ => [Layout::Rows, Layout::Rows],
+                    };
+                    let plain = Shape {
+                        batch: 1,
+                        m,
+                        n,
+                        k,
+                        out: strides(Layout::Rows, m, n),
+                        lhs: strides(layouts[0], m, k),
+                        rhs: strides(layouts[1], k, n),
+                        accumulate: 0,
+                        threads,
+                        emitter: 0,
+                        rows: 0,
+                        scattered: 0,
+                    };
+                    let (lhs, rhs) = (numbers(m * k, 1), numbers(k * n, 2));
+                    let mut wanted = vec![0.0f32; m * n];
+                    expected(&plain, &lhs, &rhs, &mut wanted);
+                    // The rows in the opposite order, with one between each two that is never read.
+                    let (rows, width) = match operand {
+                        Scattered::LeftRows => (m, k),
+                        Scattered::LeftColumns => (k, m),
+                        Scattered::Right => (k, n),
+                    };
+                    let of = if operand == Scattered::Right { &rhs } else { &lhs };
+                    let mut apart = vec![f32::NAN; (2 * rows - 1) * width];
+                    let places: Vec<u32> = (0..rows as u32).map(|row| 2 * (rows as u32 - 1 - row)).collect();
+                    for (row, place) in places.iter().enumerate() {
+                        apart[*place as usize * width..][..width].copy_from_slice(&of[row * width..][..width]);
+                    }
+                    let apart = guarded(&apart, false);
+                    let (l, r) = match operand {
+                        Scattered::Right => (lhs.as_ptr(), apart.start.cast_const().cast()),
+                        _ => (apart.start.cast_const().cast(), rhs.as_ptr()),
+                    };
+                    let shape = Shape { rows: places.as_ptr() as usize, scattered: operand as usize, ..plain };
+                    let mut got = vec![0.0f32; m * n];
+                    // SAFETY: the memories hold what the shape reaches.
+                    unsafe { product(kernels, &shape, got.as_mut_ptr(), l, r) };
+                    let same = got.iter().zip(&wanted).all(|(a, b)| a.to_bits() == b.to_bits());
+                    assert!(same, "{m} {n} {k} {operand:?} on {threads} threads");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn without_memory_for_code_a_block_is_computed_element_by_element() {
+    for kernels in widths() {
+        let (lhs, rhs) = (numbers(5 * 23, 1), numbers(40 * 32, 2));
+        let apart: Vec<*const f32> = [3, 0, 2].iter().map(|row| lhs[row * 23..].as_ptr()).collect();
+        let looked_up: Vec<u32> = (0..23).map(|k| (k * 7 + 3) % 40).collect();
+        for (left, looks_up) in [(Left::Rows, false), (Left::Columns, true), (Left::Any, false), (Left::Apart, false)] {
+            let columns = kernels.simd.lanes() - 3;
+            let form = Form { left, rows: 3, vectors: 1, ends: true, looks_up, lines: 0 };
+            let mut results = [vec![0.5f32; 3 * 32], vec![0.5f32; 3 * 32]];
+            for (made, out) in [true, false].into_iter().zip(&mut results) {
+                let block = Block {
+                    lhs: if left == Left::Apart { apart.as_ptr().cast() } else { lhs.as_ptr().cast() },
+                    lhs_row: if left == Left::Columns { 4 } else { 23 * 4 },
+                    lhs_column: if left == Left::Columns { 5 * 4 } else { 4 },
+                    rhs: rhs.as_ptr().cast(),
+                    rhs_row: 32 * 4,
+                    numbers: looked_up.as_ptr(),
+                    out: out.as_mut_ptr().cast(),
+                    out_row: 32 * 4,
+                    k: 23,
+                    accumulate: 1,
+                    mask: (1 << columns) - 1,
+                    mask_words: MASK_WORDS[8 - columns.min(8)..].as_ptr(),
+                    ahead: lhs.as_ptr().cast(),
+                    ahead_row: 0,
+                };
+                // SAFETY: the vectors hold what the block reaches.
+                unsafe {
+                    match kernels.get(form).filter(|_| made) {
+                        Some(kernel) => kernel(&block),
+                        None => micro::by_elements(&block, form, columns),
+                    }
+                }
+            }
+            assert_eq!(results[0], results[1], "{left:?}");
+            assert!(results[0].iter().filter(|x| **x == 0.5).count() < 3 * 32 - 2 * columns);
         }
     }
 }
@@ -145,6 +253,8 @@ fn speed() {
             accumulate: 0,
             threads: 1,
             emitter: 0,
+            rows: 0,
+            scattered: 0,
         };
         let (lhs, rhs) = (numbers(m * k, 1), numbers(k * n, 2));
         let mut out = vec![0.0f32; m * n];
