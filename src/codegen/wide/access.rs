@@ -22,7 +22,7 @@ pub(super) struct Ahead {
 }
 
 /// An index without the constant it begins with, and the bytes of that.
-fn split(index: &Index) -> (Index, i64) {
+pub(super) fn split(index: &Index) -> (Index, i64) {
     let bytes = index.offset.as_constant().and_then(|n| i32::try_from((n as i64).checked_mul(4)?).ok());
     match bytes {
         Some(bytes) => (Index { offset: Size::default(), ..index.clone() }, i64::from(bytes)),
@@ -155,7 +155,7 @@ impl Emitter<'_> {
     }
 
     /// As [`Emitter::address`], that of the first position of all copies.
-    fn first_address(&mut self, buffer: BufferId, index: &Index) -> Result<Address, Refusal> {
+    pub fn first_address(&mut self, buffer: BufferId, index: &Index) -> Result<Address, Refusal> {
         let lane = self.lane;
         self.lane = lane.map(|l| LaneAxis { copy: 0, ..l });
         let address = self.address(buffer, index);
@@ -220,6 +220,9 @@ impl Emitter<'_> {
         let lane = self.lane.map_or(0, |l| l.copy * self.lanes()) as u32;
         let lanes = lane..lane + self.lanes() as u32;
         if let Some(stride) = stride.as_constant() {
+            if stride >= 1 << 26 {
+                return Err(Refusal::NotCovered);
+            }
             return Ok(self.code.constant(lanes.map(|k| k.wrapping_mul(stride as u32)).collect()));
         }
         let iota = self.code.constant(lanes.collect());
@@ -236,11 +239,11 @@ impl Emitter<'_> {
         let gathers = !index.values.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
         let masked = self.is_masked();
         if gathers {
-            let offsets = self.lane_terms(index)?.ok_or(Refusal::NotCovered)?;
-            // The lanes' own part is in the offsets, beyond that of their copy.
-            let from = self.first_address(buffer, index)?;
+            if let Some(column) = self.load_strip(buffer, index)? {
+                return Ok(column);
+            }
             let to = self.code.vector();
-            self.code.push(Inst::Gather { to, from, index: offsets, masked });
+            self.gather_to(to, buffer, index)?;
             return Ok(to);
         }
         let from = self.address(buffer, index)?;
@@ -251,6 +254,15 @@ impl Emitter<'_> {
             self.code.push(Inst::Load { to, from, masked });
         }
         Ok(to)
+    }
+
+    pub fn gather_to(&mut self, to: V, buffer: BufferId, index: &Index) -> Result<(), Refusal> {
+        let masked = self.is_masked();
+        let offsets = self.lane_terms(index)?.ok_or(Refusal::NotCovered)?;
+        // The lanes' own part is in the offsets, beyond that of their copy.
+        let from = self.first_address(buffer, index)?;
+        self.code.push(Inst::Gather { to, from, index: offsets, masked });
+        Ok(())
     }
 
     pub fn store(&mut self, store: &Store) -> Result<(), Refusal> {
@@ -272,20 +284,28 @@ impl Emitter<'_> {
                 self.code.push(Inst::Store { to, from, masked: lane.masked });
                 Ok(())
             }
-            _ if self.code.simd == Simd::Avx512 => {
-                let offsets = self.lane_terms(&store.index)?.ok_or(Refusal::NotCovered)?;
-                let to = self.first_address(store.buffer, &store.index)?;
-                self.code.push(Inst::Scatter { to, from, index: offsets, masked: lane.masked });
-                Ok(())
-            }
-            _ => self.store_lane_by_lane(store, &stride, from, lane.masked),
+            _ if self.store_strip(store)? => Ok(()),
+            _ => self.store_apart(store),
         }
     }
 
+    /// Stores lanes that are apart.
+    pub fn store_apart(&mut self, store: &Store) -> Result<(), Refusal> {
+        let (from, masked) = (self.value(store.value)?, self.is_masked());
+        if self.code.simd == Simd::Avx2 {
+            return self.store_lane_by_lane(store, from, masked);
+        }
+        let offsets = self.lane_terms(&store.index)?.ok_or(Refusal::NotCovered)?;
+        let to = self.first_address(store.buffer, &store.index)?;
+        self.code.push(Inst::Scatter { to, from, index: offsets, masked });
+        Ok(())
+    }
+
     /// Stores lanes that are apart, one after the other, the last of them where the tail ends.
-    fn store_lane_by_lane(&mut self, store: &Store, stride: &Size, from: V, masked: bool) -> Result<(), Refusal> {
+    fn store_lane_by_lane(&mut self, store: &Store, from: V, masked: bool) -> Result<(), Refusal> {
         let mut to = self.address(store.buffer, &store.index)?;
-        let step = self.size(stride)?;
+        let stride = self.lane.map_or(Size::default(), |l| store.index.stride(l.axis));
+        let step = self.size(&stride)?;
         let known = match step {
             Number::Constant(n) => i32::try_from(4 * n).ok().map(i64::from),
             _ => None,

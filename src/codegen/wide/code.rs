@@ -28,6 +28,7 @@ pub struct Label(pub usize);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Condition {
+    Always,
     Less,
     LessEqual,
     GreaterEqual,
@@ -90,6 +91,24 @@ pub enum Inst {
         from: V,
         index: V,
         masked: bool,
+    },
+    /// Loads four elements, zeros behind them.
+    LoadPiece {
+        to: V,
+        from: Address,
+    },
+    /// `into`, but for one piece of four elements.
+    InsertPiece {
+        to: V,
+        into: V,
+        from: Address,
+        piece: usize,
+    },
+    /// Stores a piece of four elements.
+    StorePiece {
+        to: Address,
+        from: V,
+        piece: usize,
     },
     /// Stores one of the first four lanes.
     StoreLane {
@@ -256,9 +275,12 @@ impl Code {
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
             Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
-            Inst::Store { from, .. } | Inst::StoreFirst { from, .. } | Inst::StoreLane { from, .. } => {
-                (None, [Some(*from), None, None])
-            }
+            Inst::Store { from, .. }
+            | Inst::StoreFirst { from, .. }
+            | Inst::StoreLane { from, .. }
+            | Inst::StorePiece { from, .. } => (None, [Some(*from), None, None]),
+            Inst::LoadPiece { to, .. } => (Some(*to), [None; 3]),
+            Inst::InsertPiece { to, into, .. } => (Some(*to), [Some(*into), None, None]),
             Inst::Scatter { from, index, .. } => (None, [Some(*from), Some(*index), None]),
             Inst::Assign(to, a) | Inst::Merge(to, a) => (Some(*to), [Some(*to), Some(*a), None]),
             _ => (None, [None; 3]),

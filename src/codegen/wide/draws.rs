@@ -4,7 +4,7 @@
 //! whole vectors of elements. Invariant: an element's draw is the host's, bit for bit, whichever way it is computed.
 
 use super::code::{Condition, Inst, Number, V};
-use super::kernel::{Emitter, LaneAxis, Refusal};
+use super::kernel::{Emitter, LaneAxis, Refusal, Whole};
 use super::writer::{Address, Binary, Unary};
 use crate::ir::Size;
 use crate::scalar::Lane;
@@ -29,7 +29,7 @@ impl Emitter<'_> {
         self.range(position, end, step, &mut |e| {
             for copy in 0..2 {
                 e.lane = Some(LaneAxis { axis: l.axis, masked: false, copy });
-                e.at(l.axis, position, &mut |e| e.lanes_body(l))?;
+                e.at(l.axis, position, &mut |e| e.lanes_body(l, Whole::Never))?;
             }
             Ok(())
         })?;

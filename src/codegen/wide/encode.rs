@@ -130,6 +130,15 @@ impl Encoder {
                 let (from, index) = (self.read(*from, 0)?, self.read(*index, 1)?);
                 self.w.scatter(*to, from, index, *masked)?;
             }
+            Inst::LoadPiece { to, from } => self.w.load_piece(self.target(*to), *from)?,
+            Inst::InsertPiece { to, into, from, piece } => {
+                let (into, to) = (self.read(*into, 0)?, self.target(*to));
+                self.w.insert_piece(to, into, *from, *piece)?;
+            }
+            Inst::StorePiece { to, from, piece } => {
+                let from = self.read(*from, 0)?;
+                self.w.store_piece(*to, from, *piece)?;
+            }
             Inst::StoreLane { to, from, lane } => {
                 let from = self.read(*from, 0)?;
                 self.w.store_lane(*to, from, *lane)?;
@@ -282,6 +291,7 @@ impl Encoder {
             Inst::Jump(condition, label) => {
                 let label = self.labels[label.0];
                 match condition {
+                    Condition::Always => self.w.asm.jmp(label),
                     Condition::Less => self.w.asm.jl(label),
                     Condition::LessEqual => self.w.asm.jle(label),
                     Condition::GreaterEqual => self.w.asm.jge(label),

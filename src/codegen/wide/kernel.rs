@@ -9,6 +9,7 @@ use super::Simd;
 use super::access::{Ahead, strides};
 use super::code::{Code, Condition, Inst, Number, V};
 use super::lanes::Lanes;
+use super::strips::Strips;
 use super::writer::Address;
 use crate::codegen::crew::Span;
 use crate::codegen::kernel::visit_sizes;
@@ -55,6 +56,16 @@ pub(super) struct LaneAxis {
     pub copy: usize,
 }
 
+/// Whether all lanes are positions.
+#[derive(Clone, Copy)]
+pub(super) enum Whole {
+    Always,
+    /// As long as the first number does not exceed the second.
+    Where(Number, Number),
+    /// Or where that does not matter.
+    Never,
+}
+
 pub(super) struct Emitter<'a> {
     pub code: Code,
     pub program: &'a Program,
@@ -68,6 +79,7 @@ pub(super) struct Emitter<'a> {
     pub lane: Option<LaneAxis>,
     values: Vec<Option<V>>,
     pub ahead: Vec<Ahead>,
+    pub strips: Strips,
     pub keys: BTreeMap<ValueId, [V; 2]>,
     /// The axis cut by the span's columns, with the first and the last of them.
     columns: Option<(AxisId, Number, Number)>,
@@ -98,6 +110,7 @@ pub fn emit(
         lane: None,
         values: vec![None; kernel.values.len()],
         ahead: Vec::new(),
+        strips: Strips::default(),
         keys: BTreeMap::new(),
         columns: None,
         seconds: None,
@@ -350,14 +363,14 @@ impl Emitter<'_> {
             _ => None,
         };
         let lane = |masked| Some(LaneAxis { axis: l.axis, masked, copy: 0 });
-        let pass = |e: &mut Self| e.at(l.axis, position, &mut |e| e.lanes_body(l));
+        let pass = |e: &mut Self, whole| e.at(l.axis, position, &mut |e| e.lanes_body(l, whole));
         if l.body.len() > LONG && known.is_none_or(|n| n % lanes != 0) {
             // Code that is long stands there once, its lanes always under a mask.
-            let bound = self.limit(end, 1 - lanes);
+            let (bound, last) = (self.limit(end, 1 - lanes), self.limit(end, lanes));
             self.lane = lane(true);
             self.range(position, bound, lanes, &mut |e| {
                 e.mask(position, end, 0);
-                pass(e)
+                pass(e, Whole::Where(position, last))
             })?;
             self.lane = None;
             return Ok(());
@@ -367,7 +380,7 @@ impl Emitter<'_> {
         }
         if known.is_none_or(|n| n >= lanes) {
             self.lane = lane(false);
-            self.range(position, end, lanes, &mut |e| pass(e))?;
+            self.range(position, end, lanes, &mut |e| pass(e, Whole::Always))?;
         }
         if known.is_none_or(|n| n % lanes != 0) {
             let done = self.code.label();
@@ -375,7 +388,7 @@ impl Emitter<'_> {
             self.code.push(Inst::Jump(Condition::GreaterEqual, done));
             self.mask(position, end, 0);
             self.lane = lane(true);
-            pass(self)?;
+            pass(self, Whole::Never)?;
             self.code.push(Inst::Place(done));
         }
         self.lane = None;
@@ -383,9 +396,15 @@ impl Emitter<'_> {
     }
 
     /// The body of a vector loop; where an access strides, its address is computed at the start.
-    pub fn lanes_body(&mut self, l: &Loop) -> Result<(), Refusal> {
+    pub fn lanes_body(&mut self, l: &Loop, whole: Whole) -> Result<(), Refusal> {
         let before = self.prepare(&l.body, &|index| strides(index, l.axis))?;
+        match whole {
+            Whole::Always => self.plan_strips(l, None),
+            Whole::Where(position, last) => self.plan_strips(l, Some((position, last))),
+            Whole::Never => {}
+        }
         self.body(&l.body)?;
+        self.forget_strips();
         self.forget_addresses(before);
         Ok(())
     }

@@ -16,6 +16,7 @@ mod pack;
 pub(super) mod peak;
 pub(super) mod product;
 mod reduce;
+mod strips;
 mod turn;
 mod writer;
 

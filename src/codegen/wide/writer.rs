@@ -67,6 +67,14 @@ pub enum Binary {
     IntMax,
     IntEqual,
     IntGreater,
+    /// In every piece of four lanes, the first two of both vectors, in turn.
+    UnpackLow,
+    /// Likewise the last two.
+    UnpackHigh,
+    /// In every piece of four lanes, the first two of both vectors, one after the other.
+    UnpackLowPairs,
+    /// Likewise the last two.
+    UnpackHighPairs,
 }
 
 /// Operations of one vector.
@@ -121,6 +129,10 @@ impl Binary {
             Binary::IntMul => (EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32, VEX_Vpmulld_ymm_ymm_ymmm256),
             Binary::IntMin => (EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpminsd_ymm_ymm_ymmm256),
             Binary::IntMax => (EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32, VEX_Vpmaxsd_ymm_ymm_ymmm256),
+            Binary::UnpackLow => (EVEX_Vunpcklps_zmm_k1z_zmm_zmmm512b32, VEX_Vunpcklps_ymm_ymm_ymmm256),
+            Binary::UnpackHigh => (EVEX_Vunpckhps_zmm_k1z_zmm_zmmm512b32, VEX_Vunpckhps_ymm_ymm_ymmm256),
+            Binary::UnpackLowPairs => (EVEX_Vunpcklpd_zmm_k1z_zmm_zmmm512b64, VEX_Vunpcklpd_ymm_ymm_ymmm256),
+            Binary::UnpackHighPairs => (EVEX_Vunpckhpd_zmm_k1z_zmm_zmmm512b64, VEX_Vunpckhpd_ymm_ymm_ymmm256),
             Binary::IntEqual => (EVEX_Vpcmpeqd_kr_k1_zmm_zmmm512b32, VEX_Vpcmpeqd_ymm_ymm_ymmm256),
             Binary::IntGreater => (EVEX_Vpcmpgtd_kr_k1_zmm_zmmm512b32, VEX_Vpcmpgtd_ymm_ymm_ymmm256),
             Binary::Less | Binary::LessEqual | Binary::Equal | Binary::Unordered => {
@@ -416,6 +428,36 @@ impl Writer {
         let mut scatter = Instruction::with2(Code::EVEX_Vscatterdps_vm32z_k1_zmm, to, self.simd.vector(a))?;
         scatter.set_op_mask(SCRATCH);
         self.push(scatter)
+    }
+
+    /// Loads four elements, zeros behind them.
+    pub fn load_piece(&mut self, dst: usize, address: Address) -> Result<(), IcedError> {
+        let code = self.simd.pick(Code::EVEX_Vmovups_xmm_k1z_xmmm128, Code::VEX_Vmovups_xmm_xmmm128);
+        let instruction = Instruction::with2(code, Register::XMM0 + dst as u32, address.operand())?;
+        self.push(instruction)
+    }
+
+    /// `a`, but for one piece of four elements.
+    pub fn insert_piece(&mut self, dst: usize, a: usize, address: Address, piece: usize) -> Result<(), IcedError> {
+        let code = self
+            .simd
+            .pick(Code::EVEX_Vinsertf32x4_zmm_k1z_zmm_xmmm128_imm8, Code::VEX_Vinsertf128_ymm_ymm_xmmm128_imm8);
+        let (dst, a) = (self.simd.vector(dst), self.simd.vector(a));
+        let instruction = Instruction::with4(code, dst, a, address.operand(), piece as u32)?;
+        self.push(instruction)
+    }
+
+    /// Stores one piece of four elements.
+    pub fn store_piece(&mut self, address: Address, a: usize, piece: usize) -> Result<(), IcedError> {
+        if piece == 0 {
+            let code = self.simd.pick(Code::EVEX_Vmovups_xmmm128_k1z_xmm, Code::VEX_Vmovups_xmmm128_xmm);
+            let instruction = Instruction::with2(code, address.operand(), Register::XMM0 + a as u32)?;
+            return self.push(instruction);
+        }
+        let code =
+            self.simd.pick(Code::EVEX_Vextractf32x4_xmmm128_k1z_zmm_imm8, Code::VEX_Vextractf128_xmmm128_ymm_imm8);
+        let instruction = Instruction::with3(code, address.operand(), self.simd.vector(a), piece as u32)?;
+        self.push(instruction)
     }
 
     /// Stores one of the first four lanes; for the narrower vectors only.
