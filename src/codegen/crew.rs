@@ -10,7 +10,7 @@ use super::{Options, team};
 use crate::ir::{Atom, Size};
 use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{Program, Work, element_bytes};
-use crate::schedule::waves::Chain;
+use crate::schedule::waves::{Chain, shared_loop};
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,9 +50,9 @@ const TILE_BYTES: u64 = 512 << 10;
 const PASSED_A_NS: f64 = 10.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
 const MOST_REREAD: f64 = 4.0;
-/// Tiles of columns that each thread has: enough to share evenly.
+/// Tiles that each thread has of what is most of a stage: enough to share evenly.
 const TILES_A_THREAD: u64 = 4;
-/// Tiles of vectors over rows begin at multiples of this: the lanes of the widest vector.
+/// Tiles of rows that are lanes begin at multiples of this: the lanes of the widest vector.
 const LANES: u64 = 16;
 
 /// The value of a size, from the symbols in the table.
@@ -239,7 +239,9 @@ impl Crew {
             for k in 0..chains.iter().map(Vec::len).max().unwrap_or(0) {
                 let mut tasks: Vec<(f64, Task)> = Vec::new();
                 let mut needed = 0;
-                for piece in chains.iter().filter_map(|pieces| pieces.get(k)) {
+                let stage: Vec<&Chain> = chains.iter().filter_map(|pieces| pieces.get(k)).collect();
+                planner.spent = stage.iter().map(|piece| planner.spent(piece)).sum();
+                for piece in stage {
                     let (task, bytes) = planner.task(piece);
                     needed = needed.max(bytes);
                     let tiled = !matches!(&task, Task::Whole(..));
@@ -395,7 +397,7 @@ struct Planner<'a> {
     threads: usize,
     /// Nanoseconds of a fork and a join of the team.
     fork: f64,
-    /// Nanoseconds of the wave.
+    /// Nanoseconds of the wave; of the stage, once its pieces are known.
     spent: f64,
     /// Whether every step is shared by itself, since tiles of a chain would read the same weights too often.
     apart: bool,
@@ -446,11 +448,14 @@ impl Planner<'_> {
     fn wanted(&self, chain: &Chain, shared: u64) -> u64 {
         let spent = self.spent(chain);
         let fewest = (self.fork / 2.0).max(MOST_REREAD * shared as f64 / BYTES_A_NS).max(1.0);
-        let even = (spent / self.spent * 8.0 * self.threads as f64).ceil();
+        // Beside others, smaller ones, which fill up what those leave.
+        let alone = spent > 0.75 * self.spent;
+        let each = if alone { TILES_A_THREAD } else { 2 * TILES_A_THREAD };
+        let even = (spent / self.spent * (each * self.threads as u64) as f64).ceil();
         let wanted = even.min(spent / fewest).max(1.0) as u64;
         let threads = self.threads as u64;
         // With little else to fill up with, as many for each thread.
-        if wanted > threads && spent > 0.75 * self.spent { wanted / threads * threads } else { wanted }
+        if wanted > threads && alone { wanted / threads * threads } else { wanted }
     }
 
     /// The task of a piece of a chain, and the bytes of scratch it needs.
@@ -491,7 +496,12 @@ impl Planner<'_> {
             return None;
         }
         let tile = most.div_ceil(parts);
-        let tile = if tile >= 4 * LANES { tile.next_multiple_of(LANES) } else { tile };
+        let lanes = |(s, scale): (usize, &u64)| match &self.program.steps[s].work {
+            Work::Kernel(kernel) => *scale == 1 && shared_loop(kernel).is_some_and(|l| l.vector),
+            Work::Product(_) | Work::Order(_) => false,
+        };
+        let in_lanes = chain.steps().zip(&chain.scales).any(lanes);
+        let tile = if in_lanes && tile >= 4 * LANES { tile.next_multiple_of(LANES) } else { tile };
         let (mut private, mut room) = (Vec::new(), 0usize);
         for (buffer, row) in &chain.private {
             let bytes = element_bytes(self.program.buffer(*buffer).elem);
