@@ -38,8 +38,7 @@ pub struct Block {
 /// A micro-kernel.
 pub type MicroKernel = unsafe extern "sysv64" fn(*const Block);
 
-/// How the left operand lies. General registers compete with the multiply-adds for ports of the CPU, so where one of its strides
-/// is known several positions of `k` share the moving of addresses.
+/// How the left operand lies. Where one of its strides is known, several positions of `k` share the moving of addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Left {
     /// Any strides.
@@ -78,7 +77,7 @@ const LOOKED_UP: AsmRegister64 = r13;
 const APART: [AsmRegister64; 10] = [rax, rcx, rdx, rsi, r8, r9, rbx, r13, r14, r15];
 /// The most rows of a block whose rows lie apart.
 pub const MOST_APART: usize = APART.len();
-/// Strides, and three times the strides, from one position of `k` to the next.
+/// The right operand, what is asked for ahead, and their strides from one position of `k` to the next, once and three times.
 const RHS: AsmRegister64 = r10;
 const RHS_ROW: [AsmRegister64; 2] = [r11, rdi];
 const AHEAD: AsmRegister64 = r13;
