@@ -77,8 +77,8 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         return Err(CodegenError::Cpu(format!("this CPU has no vectors of {:?}", options.cpu)));
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(simd) = options.cpu.simd() {
-        super::wide::product::prepare(simd, options.threads)?;
+    if options.cpu != Cpu::Portable {
+        super::team::prepare(options.threads);
     }
     let isa = target::native(options.verify)?;
     let symbols = [

@@ -13,7 +13,7 @@ use super::collapse::collapse;
 use super::emit::Emitter;
 use super::groups::{Group, Level};
 use super::kernel::{Expr, Index, Kernel, Loop, Stmt, ValueId};
-use super::lower::{Lowered, Memory, full_map, needed, phases};
+use super::lower::{Lowered, Memory, full_map, needed, phases, reductions_of};
 use super::nodes::{Class, Nodes, expensive, reduced_axes};
 use crate::ir::{DType, NodeId, Op, ScalarOp, Size};
 
@@ -86,11 +86,7 @@ fn lower_rows(emitter: &mut Emitter, group: &Group) {
     let phase = phases(nodes, group);
     for p in 0..=phase.iter().copied().max().unwrap_or(0) {
         for pattern in 0..group.patterns.len() {
-            let results: Vec<NodeId> = (group.members.iter().zip(&phase))
-                .filter(|(id, q)| **q == p && nodes.class(**id) == Class::Reduction)
-                .filter(|(id, _)| group.reading_level(nodes, **id) == Level::Full(pattern))
-                .map(|(id, _)| *id)
-                .collect();
+            let results = reductions_of(nodes, group, &phase, p, pattern);
             if !results.is_empty() {
                 write_reductions(emitter, group, pattern, &rows, &results);
             }

@@ -64,6 +64,15 @@ pub(super) fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
     phase
 }
 
+/// The reductions of a pattern that end a phase.
+pub(super) fn reductions_of(nodes: &Nodes, group: &Group, phase: &[usize], p: usize, pattern: usize) -> Vec<NodeId> {
+    (group.members.iter().zip(phase))
+        .filter(|(id, q)| **q == p && nodes.class(**id) == Class::Reduction)
+        .filter(|(id, _)| group.reading_level(nodes, **id) == Level::Full(pattern))
+        .map(|(id, _)| *id)
+        .collect()
+}
+
 fn lower_rows(emitter: &mut Emitter, group: &Group) {
     let nodes = emitter.nodes;
     let first = group.members.iter().find(|id| group.level(nodes, **id) == Level::Row);
@@ -80,11 +89,7 @@ fn lower_rows(emitter: &mut Emitter, group: &Group) {
     for p in 0..=last {
         if p > 0 {
             for pattern in 0..group.patterns.len() {
-                let results: Vec<NodeId> = (group.members.iter().zip(&phase))
-                    .filter(|(id, q)| **q == p && nodes.class(**id) == Class::Reduction)
-                    .filter(|(id, _)| group.reading_level(nodes, **id) == Level::Full(pattern))
-                    .map(|(id, _)| *id)
-                    .collect();
+                let results = reductions_of(nodes, group, &phase, p, pattern);
                 if !results.is_empty() {
                     lower_reductions(emitter, group, pattern, &rows, &results);
                 }

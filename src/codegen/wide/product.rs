@@ -54,13 +54,6 @@ unsafe impl Send for Made {}
 // SAFETY: as above.
 unsafe impl Sync for Made {}
 
-/// Makes everything that products with these vectors on so many threads need.
-pub fn prepare(simd: Simd, threads: usize) -> Result<(), CodegenError> {
-    kernels(simd);
-    team::prepare(threads);
-    Ok(())
-}
-
 /// The micro-kernels of a width.
 pub fn kernels(simd: Simd) -> &'static Kernels {
     static WIDE: OnceLock<Kernels> = OnceLock::new();
