@@ -102,7 +102,8 @@ enum Task {
     /// All rows of some columns.
     Columns {
         first: usize,
-        parts: Vec<Part>,
+        /// Each with whether its own loop runs over the columns.
+        parts: Vec<(Part, bool)>,
         rows: Count,
         columns: Count,
         tile: u64,
@@ -207,7 +208,7 @@ fn time(program: &Program, step: usize) -> f64 {
 
 /// Whether a kernel is cut along its columns too.
 pub(super) fn is_by_columns(program: &Program, step: usize) -> bool {
-    let mut chains = program.waves.iter().flat_map(|wave| &wave.chains);
+    let mut chains = program.waves.iter().flat_map(|wave| &wave.chains).filter(|c| c.row_steps().contains(&step));
     chains.any(|chain| chain.columns.iter().any(|range| range.contains(&step)))
 }
 
@@ -376,9 +377,11 @@ impl Stage {
                 }
                 Task::Columns { first, parts, rows, columns, tile } => {
                     let last = columns.eval(table).min((part + 1) * tile);
-                    let span = Span { start: 0, end: rows.eval(table), first: part * tile, last };
+                    let across = Span { start: 0, end: rows.eval(table), first: part * tile, last };
+                    let down = Span { start: part * tile, end: last, first: 0, last: i64::MAX as u64 };
                     let mut since = watch.now();
-                    for (step, function) in (*first..).zip(parts) {
+                    for (step, (function, is_down)) in (*first..).zip(parts) {
+                        let span = if *is_down { down } else { across };
                         // SAFETY: the span is within the function's rows and columns, and tiles are apart.
                         unsafe { function(table.as_ptr(), &span) }
                         since = watch.count(step, since);
@@ -411,13 +414,25 @@ impl Planner<'_> {
             |s: usize| chain.columns.iter().find(|range| range.contains(&s) && (*range).clone().all(|s| !whole(s)));
         let mut pieces: Vec<Chain> = Vec::new();
         for (s, scale) in chain.steps().zip(&chain.scales) {
-            let rows = chain.rows.clone().filter(|_| !whole(s));
-            let columns: Vec<_> = by_columns(s).cloned().into_iter().collect();
+            let is_down = !chain.row_steps().contains(&s);
+            let mut columns: Vec<_> = by_columns(s).cloned().into_iter().collect();
+            if is_down && (columns.is_empty() || self.apart) {
+                // Its rows are the columns.
+                let rows = match &self.program.steps[s].work {
+                    Work::Kernel(kernel) if !whole(s) => shared_loop(kernel).map(|l| kernel.extent(l.axis).clone()),
+                    _ => None,
+                };
+                columns.clear();
+                pieces.push(Chain { first: s, scales: vec![1], rows, private: Vec::new(), columns, down: 0 });
+                continue;
+            }
+            let (rows, down) = (chain.rows.clone().filter(|_| !whole(s)), usize::from(is_down));
             match pieces.last_mut() {
                 Some(piece) if piece.rows == rows && piece.columns == columns && !self.apart => {
-                    piece.scales.push(*scale)
+                    piece.scales.push(*scale);
+                    piece.down += down;
                 }
-                _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new(), columns }),
+                _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new(), columns, down }),
             }
         }
         for piece in pieces.iter_mut().filter(|p| p.rows.is_some()) {
@@ -460,7 +475,8 @@ impl Planner<'_> {
 
     /// The task of a piece of a chain, and the bytes of scratch it needs.
     fn task(&self, chain: &Chain) -> (Task, usize) {
-        self.columns(chain).or_else(|| self.tiles(chain)).unwrap_or_else(|| {
+        let tiles = || self.tiles(chain).filter(|_| chain.down == 0);
+        self.columns(chain).or_else(tiles).unwrap_or_else(|| {
             let functions = chain.steps().map(|s| self.functions[s].whole).collect();
             (Task::Whole(chain.first, functions), 0)
         })
@@ -469,10 +485,14 @@ impl Planner<'_> {
     /// Tiles of columns, if a piece is cut by them.
     fn columns(&self, chain: &Chain) -> Option<(Task, usize)> {
         chain.columns.first()?;
+        if self.threads == 1 && self.program.footprint(chain).shared < TILE_BYTES {
+            return None;
+        }
         let Work::Product(product) = &self.program.steps[chain.first].work else { return None };
         let most = product.n.eval(&self.program.capacity).ok()?.max(1);
         let (rows, columns) = (Count::new(&product.m, self.layout)?, Count::new(&product.n, self.layout)?);
-        let parts = chain.steps().map(|s| self.functions[s].part).collect::<Option<Vec<_>>>()?;
+        let is_down = |s: usize| !chain.row_steps().contains(&s);
+        let parts = chain.steps().map(|s| Some((self.functions[s].part?, is_down(s)))).collect::<Option<Vec<_>>>()?;
         let tile = most.div_ceil(TILES_A_THREAD * self.threads as u64).next_multiple_of(2 * LANES);
         Some((Task::Columns { first: chain.first, parts, rows, columns, tile }, 0))
     }

@@ -60,7 +60,8 @@ impl Fixture {
             fused: Vec::new(),
             work: Work::Kernel(self.kernel.clone()),
         };
-        let (steps, waves) = crate::schedule::waves::waves(vec![step], &self.buffers);
+        let options = crate::schedule::Options::new(capacity.clone());
+        let (steps, waves) = crate::schedule::waves::waves(vec![step], &self.buffers, &options);
         Program {
             dtype: self.dtype,
             symbols: capacity.keys().cloned().collect(),
