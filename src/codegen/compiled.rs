@@ -2,9 +2,10 @@
 //!
 //! Invariant: the code lives as long as [`Compiled`], and is called only through it.
 
-use super::crew::{Crew, Functions, Part, Whole, is_by_columns, is_worth_parts};
+use super::crew::{Crew, Functions, Part, Whole};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
+use super::planner::{is_by_columns, is_worth_parts};
 #[cfg(target_arch = "x86_64")]
 use super::step::emit_wide;
 use super::step::{emit_order, emit_product, emit_step};

@@ -15,6 +15,7 @@ mod lanes;
 mod loops;
 mod order;
 mod peaks;
+mod planner;
 mod product;
 mod reduce;
 mod sizes;
