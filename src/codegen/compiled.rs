@@ -5,7 +5,7 @@
 use super::crew::{Crew, Functions, Part, Whole};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
-use super::planner::{is_by_columns, is_worth_parts};
+use super::planner::{by_columns, worth_parts};
 #[cfg(target_arch = "x86_64")]
 use super::step::emit_wide;
 use super::step::{emit_order, emit_product, emit_step};
@@ -254,10 +254,11 @@ impl<M: Module> Writer<'_, M> {
         kernel: &Kernel,
         layout: &TableLayout,
         options: &Options,
+        by_columns: bool,
     ) -> Result<Option<FuncId>, CodegenError> {
         use super::wide::kernel::{Refusal, emit};
         let Some(simd) = options.cpu.simd() else { return Ok(None) };
-        let code = match emit(program, kernel, layout, simd, is_by_columns(program, number)) {
+        let code = match emit(program, kernel, layout, simd, by_columns) {
             Ok(code) => code,
             Err(Refusal::NotCovered) => return Ok(None),
             Err(Refusal::Broken(why)) => return Err(CodegenError::Internal(why)),
@@ -324,13 +325,14 @@ fn emit<M: Module>(
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
     let (mut parts, mut spans) = (Vec::new(), Vec::new());
+    let (worth_parts, by_columns) = (worth_parts(program, options.fork_ns), by_columns(program));
     for (number, step) in program.steps.iter().enumerate() {
-        let in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
+        let in_parts = options.cpu != Cpu::Portable && worth_parts[number];
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
         #[cfg(target_arch = "x86_64")]
         let wide = match &step.work {
             Work::Kernel(kernel) if in_parts || program.cost(step).total() >= options.wide_from => {
-                writer.wide(number, program, kernel, layout, options)?
+                writer.wide(number, program, kernel, layout, options, by_columns.contains(&number))?
             }
             _ => None,
         };

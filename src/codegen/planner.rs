@@ -7,8 +7,9 @@ use super::Options;
 use super::crew::{Count, Functions, Private, Stage, Task};
 use super::table::TableLayout;
 use crate::schedule::cost::BYTES_A_NS;
-use crate::schedule::program::{Program, Work, element_bytes};
+use crate::schedule::program::{BufferId, Program, Work, element_bytes};
 use crate::schedule::waves::{Chain, shared_loop};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
@@ -28,21 +29,22 @@ pub(super) struct Plan {
     pub room: usize,
 }
 
-/// Nanoseconds that a step takes, about, at capacity.
-fn time(program: &Program, step: usize) -> f64 {
-    program.nanoseconds(&program.steps[step])
+/// The kernels that are cut along their columns too.
+pub(super) fn by_columns(program: &Program) -> BTreeSet<usize> {
+    let chains = program.waves.iter().flat_map(|wave| &wave.chains);
+    let of =
+        |chain: &Chain| chain.columns.iter().cloned().flatten().filter(|s| chain.row_steps().contains(s)).collect();
+    chains.flat_map::<Vec<usize>, _>(of).collect()
 }
 
-/// Whether a kernel is cut along its columns too.
-pub(super) fn is_by_columns(program: &Program, step: usize) -> bool {
-    let mut chains = program.waves.iter().flat_map(|wave| &wave.chains).filter(|c| c.row_steps().contains(&step));
-    chains.any(|chain| chain.columns.iter().any(|range| range.contains(&step)))
-}
-
-/// Whether a step is worth a function of spans.
-pub(super) fn is_worth_parts(program: &Program, step: usize, fork_ns: u64) -> bool {
-    let wave = program.waves.iter().find(|w| w.steps().contains(&step));
-    wave.is_some_and(|w| w.steps().map(|s| time(program, s)).sum::<f64>() > fork_ns as f64)
+/// Of each step, whether it is worth a function of spans.
+pub(super) fn worth_parts(program: &Program, fork_ns: u64) -> Vec<bool> {
+    let mut worth = vec![false; program.steps.len()];
+    for wave in &program.waves {
+        let spent: f64 = program.steps[wave.steps()].iter().map(|step| program.nanoseconds(step)).sum();
+        worth[wave.steps()].fill(spent > fork_ns as f64);
+    }
+    worth
 }
 
 /// `None` if the functions may as well run one after the other.
@@ -54,14 +56,16 @@ pub(super) fn plan(
 ) -> Option<Plan> {
     let (threads, fork) = (options.threads.max(1), options.fork_ns as f64);
     let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
+    let times: Vec<f64> = program.steps.iter().map(|step| program.nanoseconds(step)).collect();
     for wave in &program.waves {
-        let spent: f64 = wave.steps().map(|s| time(program, s)).sum();
+        let spent: f64 = times[wave.steps()].iter().sum();
         // What threads write others read afterwards, from caches that are not theirs.
         let written: u64 = wave.steps().map(|s| program.cost(&program.steps[s]).written).sum();
         let others = 1.0 - 1.0 / threads as f64;
         let saves = threads > 1 && others * (spent - written as f64 / PASSED_A_NS) > 2.0 * fork;
         let threads = if saves { threads } else { 1 };
-        let mut planner = Planner { program, layout, functions, threads, fork, spent, apart: false };
+        let times = times.as_slice();
+        let mut planner = Planner { program, layout, functions, times, threads, fork, spent, apart: false };
         // A step without a function of spans cuts its chain: each piece has a stage.
         let mut chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
         if saves && chains.iter().flatten().any(|piece| planner.is_bound(piece)) {
@@ -78,7 +82,7 @@ pub(super) fn plan(
                 needed = needed.max(bytes);
                 let tiled = !matches!(&task, Task::Whole(..));
                 worth |= tiled;
-                tasks.push((piece.steps().map(|s| time(program, s)).sum(), task));
+                tasks.push((planner.spent(piece), task));
             }
             room = room.max(needed);
             // The longest first.
@@ -94,6 +98,8 @@ struct Planner<'a> {
     program: &'a Program,
     layout: &'a TableLayout,
     functions: &'a [Functions],
+    /// Nanoseconds of each step, about, at capacity.
+    times: &'a [f64],
     threads: usize,
     /// Nanoseconds of a fork and a join of the team.
     fork: f64,
@@ -132,18 +138,24 @@ impl Planner<'_> {
                 _ => pieces.push(Chain { first: s, scales: vec![*scale], rows, private: Vec::new(), columns, down }),
             }
         }
-        for piece in pieces.iter_mut().filter(|p| p.rows.is_some()) {
-            let outside = chain.steps().filter(|s| !piece.steps().contains(s));
-            let touched: Vec<_> = outside.flat_map(|s| self.program.touches(&self.program.steps[s])).collect();
-            let own: Vec<_> = piece.steps().flat_map(|s| self.program.touches(&self.program.steps[s])).collect();
-            let kept = chain.private.iter().filter(|(b, _)| own.contains(b) && !touched.contains(b));
-            piece.private = kept.cloned().collect();
+        // A buffer that several pieces touch is no tile's own.
+        let mut users: BTreeMap<BufferId, BTreeSet<usize>> = BTreeMap::new();
+        for (k, piece) in pieces.iter().enumerate() {
+            for b in self.program.steps[piece.steps()].iter().flat_map(|step| self.program.touches(step)) {
+                users.entry(b).or_default().insert(k);
+            }
+        }
+        for (buffer, row) in &chain.private {
+            let alone = users.get(buffer).filter(|of| of.len() == 1).and_then(|of| of.first());
+            if let Some(piece) = alone.map(|k| &mut pieces[*k]).filter(|piece| piece.rows.is_some()) {
+                piece.private.push((*buffer, row.clone()));
+            }
         }
         pieces
     }
 
     fn spent(&self, chain: &Chain) -> f64 {
-        chain.steps().map(|s| time(self.program, s)).sum()
+        self.times[chain.steps()].iter().sum()
     }
 
     /// Whether a piece of a chain is most of its wave and is not worth a tile for every thread.

@@ -165,8 +165,24 @@ impl Uses {
 /// A chain in the making: steps with their scales.
 struct Draft {
     steps: Vec<(usize, u64)>,
+    /// By buffer, which of the steps touch it.
+    users: BTreeMap<BufferId, Vec<usize>>,
     rows: Option<Size>,
     down: usize,
+}
+
+impl Draft {
+    fn push(&mut self, s: usize, scale: u64, facts: &Facts) {
+        for b in facts.reads.union(&facts.writes) {
+            self.users.entry(*b).or_default().push(self.steps.len());
+        }
+        self.steps.push((s, scale));
+    }
+
+    /// The steps that touch a buffer, with their scales.
+    fn users(&self, buffer: &BufferId) -> impl Iterator<Item = (usize, u64)> {
+        self.users.get(buffer).into_iter().flatten().map(|k| self.steps[*k])
+    }
 }
 
 /// Cuts steps into waves; gives them in the order of their waves and chains.
@@ -176,6 +192,10 @@ pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer], options: &Options) -> 
     let rows = drafts(0..steps.len(), &steps, &facts, None);
     let order: Vec<usize> = rows.iter().flatten().flat_map(|draft| draft.steps.iter().map(|(s, _)| *s)).collect();
     let drafts = drafts(order, &steps, &facts, Some(options.fewest_columns / 2));
+    let mut touching = vec![0; buffers.len()];
+    for facts in &facts {
+        facts.reads.union(&facts.writes).for_each(|b| touching[b.index()] += 1);
+    }
     let mut order: Vec<usize> = Vec::new();
     let mut waves = Vec::new();
     for wave in &drafts {
@@ -184,7 +204,7 @@ pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer], options: &Options) -> 
             let first = order.len();
             order.extend(draft.steps.iter().map(|(s, _)| *s));
             let scales = draft.steps.iter().map(|(_, scale)| *scale).collect();
-            let private = private(draft, &steps, &facts, buffers);
+            let private = private(draft, &steps, &facts, buffers, &touching);
             let (rows, columns, down) = (draft.rows.clone(), Vec::new(), draft.down);
             chains.push(Chain { first, scales, rows, private, columns, down });
         }
@@ -225,7 +245,10 @@ fn drafts(
         if drafts.len() <= at {
             drafts.push(Vec::new());
         }
-        drafts[at].push(Draft { steps: vec![(s, 1)], rows: facts[s].extent.clone(), down: 0 });
+        let (steps, users) = (Vec::new(), BTreeMap::new());
+        let mut draft = Draft { steps, users, rows: facts[s].extent.clone(), down: 0 };
+        draft.push(s, 1, &facts[s]);
+        drafts[at].push(draft);
         place[s] = (at, drafts[at].len() - 1);
     }
     drafts
@@ -281,7 +304,7 @@ fn join(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts]) -> bool {
         // What cannot be cut follows what cannot be cut.
         let whole = draft.rows.is_none() && facts[s].extent.is_none();
         if whole {
-            draft.steps.push((s, 1));
+            draft.push(s, 1, &facts[s]);
         }
         return whole;
     };
@@ -292,19 +315,19 @@ fn join(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts]) -> bool {
     };
     let pitch = |t: usize, scale: u64, b: BufferId| pitch(&steps[t], b).map(|p| &p * &Size::constant(scale));
     for b in facts[s].reads.union(&facts[s].writes) {
-        let mut shared = draft.steps.iter().filter(|(t, _)| facts[*t].touches(b)).peekable();
-        let written = facts[s].writes.contains(b) || draft.steps.iter().any(|(t, _)| facts[*t].writes.contains(b));
+        let mut shared = draft.users(b).peekable();
+        let written = facts[s].writes.contains(b) || draft.users(b).any(|(t, _)| facts[t].writes.contains(b));
         if !written || shared.peek().is_none() {
             continue;
         }
         let Some(own) = pitch(s, scale, *b) else { return false };
-        if shared.any(|(t, k)| pitch(*t, k * by, *b).as_ref() != Some(&own)) {
+        if shared.any(|(t, k)| pitch(t, k * by, *b).as_ref() != Some(&own)) {
             return false;
         }
     }
     draft.steps.iter_mut().for_each(|(_, k)| *k *= by);
     draft.rows = Some(rows);
-    draft.steps.push((s, scale));
+    draft.push(s, scale, &facts[s]);
     true
 }
 
@@ -316,7 +339,7 @@ fn join_down(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts], fewes
         && facts[s].scratch.is_empty()
         && super::columns::goes_down(&before, draft.down, &steps[s], fewest);
     if fits {
-        draft.steps.push((s, 1));
+        draft.push(s, 1, &facts[s]);
         draft.down += 1;
     }
     fits
@@ -416,31 +439,33 @@ fn product_pitch(product: &Product, buffer: BufferId) -> Option<Size> {
     first.filter(|p| pitches.iter().all(|q| q.as_ref() == Some(p)))
 }
 
-/// What only the steps of a chain touch, row by row.
-fn private(draft: &Draft, steps: &[Step], facts: &[Facts], buffers: &[Buffer]) -> Vec<(BufferId, Size)> {
-    if draft.rows.is_none() {
-        return Vec::new();
-    }
+/// What only the steps of a chain touch, row by row; `touching` counts the steps that touch each buffer.
+fn private(
+    draft: &Draft,
+    steps: &[Step],
+    facts: &[Facts],
+    buffers: &[Buffer],
+    touching: &[usize],
+) -> Vec<(BufferId, Size)> {
     let mut found = Vec::new();
-    let by_rows = &draft.steps[..draft.steps.len() - draft.down];
-    let all: BTreeSet<BufferId> = by_rows.iter().flat_map(|(s, _)| facts[*s].writes.iter().copied()).collect();
-    for b in all {
-        if !matches!(buffers[b.index()].place, Place::Arena { .. }) {
+    let by_rows = draft.steps.len() - draft.down;
+    for (b, users) in draft.users.iter().filter(|_| draft.rows.is_some()) {
+        let users = || users.iter().map(|k| draft.steps[*k]);
+        let apart = !matches!(buffers[b.index()].place, Place::Arena { .. })
+            || users().count() < touching[b.index()]
+            || draft.users[b].iter().any(|k| *k >= by_rows)
+            || !users().any(|(s, _)| facts[s].writes.contains(b));
+        if apart {
             continue;
         }
-        if by_rows.iter().any(|(s, _)| facts[*s].scratch.contains(&b)) {
-            found.push((b, Size::default()));
+        if users().any(|(s, _)| facts[s].scratch.contains(b)) {
+            found.push((*b, Size::default()));
             continue;
         }
-        let own = |t: &usize| by_rows.iter().any(|(s, _)| s == t);
-        if (0..steps.len()).any(|t| !own(&t) && facts[t].touches(&b)) {
-            continue;
-        }
-        let mut pitches = by_rows.iter().filter(|(t, _)| facts[*t].touches(&b));
-        let of = |(t, k): &(usize, u64)| pitch(&steps[*t], b).map(|p| &p * &Size::constant(*k));
-        let first = pitches.next().and_then(of);
-        if let Some(pitch) = first.filter(|p| pitches.all(|q| of(q).as_ref() == Some(p))) {
-            found.push((b, pitch));
+        let mut pitches = users().map(|(s, k)| pitch(&steps[s], *b).map(|p| &p * &Size::constant(k)));
+        let first = pitches.next().flatten();
+        if let Some(pitch) = first.filter(|p| pitches.all(|q| q.as_ref() == Some(p))) {
+            found.push((*b, pitch));
         }
     }
     found
