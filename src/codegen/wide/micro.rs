@@ -7,6 +7,7 @@
 
 use super::Simd;
 use super::writer::{Address, Writer};
+use crate::scalar::Width;
 use iced_x86::code_asm::*;
 use iced_x86::{IcedError, Register};
 use std::mem::offset_of;
@@ -158,7 +159,7 @@ struct Micro {
 
 /// The code of the micro-kernel of this form, for `f32`.
 pub fn emit(simd: Simd, form: Form) -> Result<Vec<u8>, IcedError> {
-    let mut micro = Micro { w: Writer::new(simd)?, form };
+    let mut micro = Micro { w: Writer::new(simd, Width::Single)?, form };
     micro.enter()?;
     micro.multiply()?;
     micro.store()?;

@@ -12,6 +12,7 @@ use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
 use crate::codegen::{target, team};
+use crate::scalar::Width;
 use crate::schedule::scattered::Scattered;
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
@@ -96,7 +97,7 @@ impl Kernels {
 
     /// Columns of a panel.
     fn width(&self) -> usize {
-        self.vectors * self.simd.lanes()
+        self.vectors * self.simd.lanes(Width::Single)
     }
 }
 
@@ -284,7 +285,7 @@ impl Job<'_> {
         packed: bool,
         ahead: Option<(usize, usize)>,
     ) {
-        let lanes = self.kernels.simd.lanes();
+        let lanes = self.kernels.simd.lanes(Width::Single);
         let (lhs, out) = (&self.shape.lhs, &self.shape.out);
         // Where columns of `out` do not lie side by side, a block goes through a tile.
         let mut tile = (out[2] != 1).then(Tile::new);

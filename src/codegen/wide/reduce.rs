@@ -1,6 +1,6 @@
 //! Reductions in the promised order, as `kernel` IR states it.
 //!
-//! [`Order::Lanes`]: the 16 virtual lanes are one vector of 512 bits or two of 256; what is left over at the end of a row
+//! [`Order::Lanes`]: the virtual lanes, 16 or in f64 8, are one vector of 512 bits or two of 256; what is left over at the end of a row
 //! goes to the first lanes under a mask. [`Order::Sequential`]: one accumulator a lane of the surrounding loop.
 //!
 //! The additions of a chunk wait for each other. So where little else is done, several chunks go on side by side, each with
@@ -9,16 +9,16 @@
 use super::access::Ahead;
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal};
-use super::writer::{Binary, Unary};
-use crate::ir::{Atom, Size};
+use super::operation::{Binary, Unary};
+use crate::ir::{Atom, DType, Size};
 use crate::scalar::Function;
 use crate::schedule::kernel::{AxisId, Combine, Expr, Order, Reduce, Reduction, ScalarOp, Stmt};
 use iced_x86::Register;
 
 /// Positions of a chunk per accumulator.
 const CHUNK: i64 = 256;
-/// Virtual lanes of a reduction over lanes.
-const VIRTUAL: usize = 16;
+/// Bytes of the virtual lanes of a reduction over lanes.
+const VIRTUAL: usize = 64;
 /// Statements whose work hides behind the additions of a chunk.
 const FEW: usize = 6;
 
@@ -68,6 +68,11 @@ impl Emitter<'_> {
         }
     }
 
+    /// Virtual lanes of a reduction over lanes.
+    fn virtual_lanes(&self) -> usize {
+        VIRTUAL / self.code.width.bytes()
+    }
+
     fn is_float(&self, reduction: &Reduction) -> bool {
         self.kernel.value(reduction.operand).dtype.is_float()
     }
@@ -77,6 +82,7 @@ impl Emitter<'_> {
         let number = match reduction.combine {
             Combine::Sum => 0.0,
             _ if dtype.is_float() => f64::NEG_INFINITY,
+            _ if dtype == DType::I64 => i64::MIN as f64,
             _ => f64::from(i32::MIN),
         };
         self.constant(dtype, number)
@@ -131,7 +137,7 @@ impl Emitter<'_> {
         };
         let sums = reduce.results.iter().all(|r| r.combine == Combine::Sum && self.is_float(r));
         match (sums && reduce.body.len() <= FEW && reduce.body.iter().all(cheap), reduce.results.len()) {
-            (true, 1) => 4 * self.lanes() / VIRTUAL,
+            (true, 1) => 4 * self.lanes() / self.virtual_lanes(),
             _ => 1,
         }
     }
@@ -277,10 +283,10 @@ impl Emitter<'_> {
 
     fn reduce_lanes(&mut self, reduce: &Reduce) -> Result<(), Refusal> {
         let Some((axis, outer)) = reduce.axes.split_last() else { return Err(Refusal::NotCovered) };
-        let chunk = CHUNK * VIRTUAL as i64;
+        let chunk = CHUNK * self.virtual_lanes() as i64;
         let one_chunk = self.most(self.kernel.extent(*axis)).is_some_and(|n| n <= chunk as u64);
         let chunked = !(outer.is_empty() && one_chunk);
-        let all = self.start(reduce, VIRTUAL / self.lanes(), chunked);
+        let all = self.start(reduce, self.virtual_lanes() / self.lanes(), chunked);
         let ways = if chunked { self.ways(reduce) } else { 1 };
         let sets = self.side_by_side(&all, ways);
         let position = self.place();
@@ -361,7 +367,7 @@ impl Emitter<'_> {
         axis: AxisId,
         position: Number,
     ) -> Result<(), Refusal> {
-        let (end, chunk) = (self.size(self.kernel.extent(axis))?, CHUNK * VIRTUAL as i64);
+        let (end, chunk) = (self.size(self.kernel.extent(axis))?, CHUNK * self.virtual_lanes() as i64);
         let start = self.counter();
         if sets.len() > 1 {
             self.range(start, end, chunk * sets.len() as i64, &mut |e| {
@@ -395,13 +401,14 @@ impl Emitter<'_> {
         end: Number,
         whole: bool,
     ) -> Result<(), Refusal> {
-        let (lanes, copies) = (self.lanes(), VIRTUAL / self.lanes());
+        let (lanes, block) = (self.lanes(), self.virtual_lanes() as i64);
+        let copies = block as usize / lanes;
         let known = match end {
             Number::Constant(n) => Some(n),
             _ => None,
         };
-        if known.is_none_or(|n| n >= VIRTUAL as i64) {
-            self.range(position, end, VIRTUAL as i64, &mut |e| {
+        if known.is_none_or(|n| n >= block) {
+            self.range(position, end, block, &mut |e| {
                 for copy in 0..copies {
                     for way in &mut *ways {
                         e.accumulate_in(reduce, way, LaneAxis { axis, masked: false, copy }, position)?;
@@ -410,7 +417,7 @@ impl Emitter<'_> {
                 Ok(())
             })?;
         }
-        if !whole && known.is_none_or(|n| n % VIRTUAL as i64 != 0) {
+        if !whole && known.is_none_or(|n| n % block != 0) {
             let done = self.code.label();
             self.compare(position, end);
             self.code.push(Inst::Jump(Condition::GreaterEqual, done));

@@ -7,6 +7,7 @@ use super::Simd;
 use super::pack::transpose_8;
 use super::product::Kernels;
 use crate::codegen::product::Shape;
+use crate::scalar::Width;
 
 /// Cycles an element takes that is moved to the place of its transpose.
 const MOVED: f64 = 0.8;
@@ -15,7 +16,7 @@ const CALL: f64 = 40.0;
 
 /// Cycles of `m` rows by `n` columns, by counting: what is multiplied, what is packed, and what goes through tiles.
 fn effort(kernels: &Kernels, [m, n, k]: [usize; 3], packs: bool, tiles: bool) -> f64 {
-    let lanes = kernels.simd.lanes();
+    let lanes = kernels.simd.lanes(Width::Single);
     let blocks = m.div_ceil(kernels.rows).max(1);
     let rows = m.div_ceil(blocks) as f64;
     // Two multiply-adds a cycle, each of which the next one of its chain waits for four.

@@ -186,7 +186,7 @@ fn without_memory_for_code_a_block_is_computed_element_by_element() {
         let apart: Vec<*const f32> = [3, 0, 2].iter().map(|row| lhs[row * 23..].as_ptr()).collect();
         let looked_up: Vec<u32> = (0..23).map(|k| (k * 7 + 3) % 40).collect();
         for (left, looks_up) in [(Left::Rows, false), (Left::Columns, true), (Left::Any, false), (Left::Apart, false)] {
-            let columns = kernels.simd.lanes() - 3;
+            let columns = kernels.simd.lanes(Width::Single) - 3;
             let form = Form { left, rows: 3, vectors: 1, ends: true, looks_up, lines: 0 };
             let mut results = [vec![0.5f32; 3 * 32], vec![0.5f32; 3 * 32]];
             for (made, out) in [true, false].into_iter().zip(&mut results) {
