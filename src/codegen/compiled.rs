@@ -53,9 +53,6 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
-/// The name of the function that computes some rows and columns of a product.
-const SPAN: &str = "dlc_product_span";
-
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
@@ -84,7 +81,8 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
-        (SPAN, product::span_f32 as *const u8),
+        (span_name(DType::F32), product::span_f32 as *const u8),
+        (span_name(DType::F64), product::span_f64 as *const u8),
         order::function(DType::F32),
         order::function(DType::F64),
         order::function(DType::I32),
@@ -192,6 +190,11 @@ impl Compiled {
 
 fn library_name(dtype: DType) -> &'static str {
     if dtype == DType::F64 { "dlc_product_f64" } else { "dlc_product_f32" }
+}
+
+/// The function that computes some rows and columns of a product.
+fn span_name(dtype: DType) -> &'static str {
+    if dtype == DType::F64 { "dlc_product_span_f64" } else { "dlc_product_span_f32" }
 }
 
 /// Refuses programs whose positions do not fit the integers they are computed in.
@@ -347,7 +350,7 @@ fn emit<M: Module>(
                 }
             }
             Work::Product(product) => {
-                if in_parts && program.dtype == DType::F32 {
+                if in_parts {
                     let signature = of_spans(&writer.signature);
                     let some = writer.module.declare_function(&format!("span_{number}"), Linkage::Local, &signature);
                     let some = some.map_err(refused)?;
@@ -355,7 +358,10 @@ fn emit<M: Module>(
                     writer.context.func.signature = signature;
                     let mut of_span = of_library.clone();
                     of_span.params.push(AbiParam::new(types::I64));
-                    let library = writer.module.declare_function(SPAN, Linkage::Import, &of_span).map_err(refused)?;
+                    let library = writer
+                        .module
+                        .declare_function(span_name(program.dtype), Linkage::Import, &of_span)
+                        .map_err(refused)?;
                     let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                     let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                     emit_product(builder, program, product, layout, library, options, config)?;

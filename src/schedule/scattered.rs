@@ -4,7 +4,7 @@
 //! only ever an operand of products that can look its rows up.
 
 use super::program::{BufferId, Operand, Place, Product, Program, Work};
-use crate::ir::{DType, Role, Size};
+use crate::ir::{Role, Size};
 
 /// Columns that rows are looked up for at most: each panel of columns looks them up again, which for many costs more than
 /// copying the rows together once.
@@ -25,7 +25,7 @@ impl Program {
     /// The inputs whose rows may lie apart, ascending.
     pub fn scattered(&self) -> Vec<BufferId> {
         let ids = (0..self.buffers.len() as u32).map(BufferId);
-        ids.filter(|b| self.dtype == DType::F32 && self.may_be_scattered(*b)).collect()
+        ids.filter(|b| self.may_be_scattered(*b)).collect()
     }
 
     fn may_be_scattered(&self, b: BufferId) -> bool {
@@ -36,7 +36,7 @@ impl Program {
             used = true;
             matches!(&step.work, Work::Product(p) if self.scattered_in(p, b).is_some())
         });
-        data && buffer.elem == DType::F32 && buffer.dims.len() > 1 && multiplied && used
+        data && buffer.elem == self.dtype && buffer.dims.len() > 1 && multiplied && used
     }
 
     /// How a product reads an input whose rows lie apart, if it can.

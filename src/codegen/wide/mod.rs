@@ -7,6 +7,7 @@
 mod access;
 mod code;
 mod draws;
+pub(super) mod element;
 mod encode;
 mod expressions;
 pub(super) mod kernel;
