@@ -34,6 +34,7 @@ pub struct Compiled {
     layout: TableLayout,
     interface: Interface,
     code_bytes: usize,
+    wide: Vec<bool>,
     plan: String,
     clif: String,
     asm: String,
@@ -59,6 +60,8 @@ struct Emitted {
     parts: Vec<FuncId>,
     /// For each part, its function of a span of rows.
     spans: Vec<Option<FuncId>>,
+    /// For each part, whether it has code for wide vectors.
+    wide: Vec<bool>,
     code_bytes: usize,
     clif: String,
     asm: String,
@@ -108,7 +111,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     }
     let plan =
         crew.as_ref().map_or_else(|| "one step after the other on one thread\n".into(), |crew| crew.plan(&table));
-    let Emitted { code_bytes, clif, asm, .. } = emitted;
+    let Emitted { code_bytes, wide, clif, asm, .. } = emitted;
     let interface = Interface {
         symbols: program.symbols.clone(),
         capacity: program.capacity.clone(),
@@ -117,7 +120,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         arena: program.arena_bytes(),
         parts: program.steps.iter().map(|s| s.name.clone()).collect(),
     };
-    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, plan, clif, asm })
+    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, wide, plan, clif, asm })
 }
 
 impl Compiled {
@@ -139,6 +142,11 @@ impl Compiled {
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
         self.code_bytes
+    }
+
+    /// For each part, whether it is a kernel with code for vectors of 256 or 512 bits.
+    pub fn wide(&self) -> &[bool] {
+        &self.wide
     }
 
     pub fn layout(&self) -> &TableLayout {
@@ -325,7 +333,7 @@ fn emit<M: Module>(
     let text = options.text;
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
-    let (mut parts, mut spans) = (Vec::new(), Vec::new());
+    let (mut parts, mut spans, mut is_wide) = (Vec::new(), Vec::new(), Vec::new());
     for (number, step) in program.steps.iter().enumerate() {
         let in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
@@ -339,6 +347,7 @@ fn emit<M: Module>(
         #[cfg(not(target_arch = "x86_64"))]
         let wide: Option<FuncId> = None;
         let mut span = wide;
+        is_wide.push(wide.is_some());
         match &step.work {
             Work::Kernel(kernel) => {
                 writer.clear(id);
@@ -397,5 +406,5 @@ fn emit<M: Module>(
     builder.finalize(config);
     writer.define(step, "the step")?;
     let Writer { code_bytes, clif, asm, .. } = writer;
-    Ok(Emitted { step, parts, spans, code_bytes, clif, asm })
+    Ok(Emitted { step, parts, spans, wide: is_wide, code_bytes, clif, asm })
 }

@@ -9,7 +9,8 @@ use super::kernel::{Emitter, LaneAxis, Refusal};
 use super::operation::Binary;
 use super::writer::Address;
 use crate::ir::Size;
-use crate::schedule::kernel::{AxisId, Expr, Index, Stmt, Store};
+use crate::scalar::Lane;
+use crate::schedule::kernel::{AxisId, Expr, Guard, Index, Stmt, Store};
 use crate::schedule::program::BufferId;
 use iced_x86::Register;
 
@@ -238,19 +239,30 @@ impl Emitter<'_> {
         Ok(self.code.binary(Binary::IntMul, iota, stride))
     }
 
-    pub fn load(&mut self, buffer: BufferId, index: &Index) -> Result<V, Refusal> {
+    pub fn load(&mut self, buffer: BufferId, index: &Index, guards: &[Guard]) -> Result<V, Refusal> {
         if !self.is_element(self.program.buffer(buffer).elem) {
             return Err(Refusal::NotCovered);
         }
         let stride = self.lane.map_or(Size::default(), |l| index.stride(l.axis));
         let gathers = !index.values.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
         let masked = self.is_masked();
+        if !guards.is_empty() {
+            let wanted = self.within(guards)?;
+            let to = self.code.vector();
+            if gathers || stride.as_constant() == Some(0) {
+                self.gather_to(to, buffer, index, Some(wanted))?;
+            } else {
+                let from = self.address(buffer, index)?;
+                self.code.push(Inst::LoadWhere { to, from, wanted, masked });
+            }
+            return Ok(to);
+        }
         if gathers {
             if let Some(column) = self.load_strip(buffer, index)? {
                 return Ok(column);
             }
             let to = self.code.vector();
-            self.gather_to(to, buffer, index)?;
+            self.gather_to(to, buffer, index, None)?;
             return Ok(to);
         }
         let from = self.address(buffer, index)?;
@@ -263,13 +275,33 @@ impl Emitter<'_> {
         Ok(to)
     }
 
-    pub fn gather_to(&mut self, to: V, buffer: BufferId, index: &Index) -> Result<(), Refusal> {
+    pub fn gather_to(&mut self, to: V, buffer: BufferId, index: &Index, wanted: Option<V>) -> Result<(), Refusal> {
         let masked = self.is_masked();
-        let offsets = self.lane_terms(index)?.ok_or(Refusal::NotCovered)?;
+        let offsets = self.lane_terms(index)?.unwrap_or_else(|| self.code.splat(0));
         // The lanes' own part is in the offsets, beyond that of their copy.
         let from = self.first_address(buffer, index)?;
-        self.code.push(Inst::Gather { to, from, index: offsets, masked });
+        self.code.push(Inst::Gather { to, from, index: offsets, wanted, masked });
         Ok(())
+    }
+
+    /// Where all guards hold, as a mask.
+    pub fn within(&mut self, guards: &[Guard]) -> Result<V, Refusal> {
+        let mut all = self.code.splat(u64::MAX);
+        for guard in guards {
+            let narrow = |size: &Size| size.eval(&self.program.capacity).is_ok_and(|n| n < 1 << 31);
+            if !narrow(&guard.lower) || !narrow(&guard.upper) {
+                return Err(Refusal::NotCovered);
+            }
+            let index = self.index_vector(&guard.index)?;
+            let (lower, upper) = (self.size(&guard.lower)?, self.size(&guard.upper)?);
+            let (lower, upper) = (self.splat(lower), self.splat(upper));
+            let below = self.code.binary(Binary::IntGreater, lower, index);
+            let above = Lane::not(&mut self.ops(), below);
+            let within = self.code.binary(Binary::IntGreater, upper, index);
+            let within = self.code.binary(Binary::And, within, above);
+            all = self.code.binary(Binary::And, all, within);
+        }
+        Ok(all)
     }
 
     pub fn store(&mut self, store: &Store) -> Result<(), Refusal> {

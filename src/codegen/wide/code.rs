@@ -75,6 +75,13 @@ pub enum Inst {
         from: Address,
         masked: bool,
     },
+    /// Loads the lanes that a mask wants, zeros elsewhere.
+    LoadWhere {
+        to: V,
+        from: Address,
+        wanted: V,
+        masked: bool,
+    },
     Broadcast {
         to: V,
         from: Address,
@@ -86,11 +93,12 @@ pub enum Inst {
         to: V,
         from: Register,
     },
-    /// The elements at `from` and an index, in elements.
+    /// The elements at `from` and an index, in elements; zeros where a mask, if there is one, does not want them.
     Gather {
         to: V,
         from: Address,
         index: V,
+        wanted: Option<V>,
         masked: bool,
     },
     /// Stores to `to` and an index, in elements; for the wider vectors only.
@@ -329,7 +337,8 @@ impl Code {
             Inst::Fma(to, a, b, c) | Inst::Select(to, a, b, c) => (Some(*to), [Some(*a), Some(*b), Some(*c)]),
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
-            Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
+            Inst::LoadWhere { to, wanted, .. } => (Some(*to), [Some(*wanted), None, None]),
+            Inst::Gather { to, index, wanted, .. } => (Some(*to), [Some(*index), *wanted, None]),
             Inst::Store { from, .. }
             | Inst::StoreFirst { from, .. }
             | Inst::StoreLane { from, .. }

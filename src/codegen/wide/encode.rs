@@ -113,11 +113,21 @@ impl Encoder {
             Inst::Broadcast { to, from, word: true } => self.w.broadcast_word(self.target(*to), *from)?,
             Inst::Broadcast { to, from, word: false } => self.w.broadcast(self.target(*to), *from)?,
             Inst::Splat { to, from } => self.w.splat(self.target(*to), *from)?,
-            Inst::Gather { to, from, index, masked } => {
+            Inst::LoadWhere { to, from, wanted, masked } => {
+                let (wanted, to, mask) = (self.read(*wanted, 0)?, self.target(*to), self.mask());
+                let free = self.scratch(1);
+                self.w.load_where(to, *from, wanted, masked.then_some(mask), free)?;
+            }
+            Inst::Gather { to, from, index, wanted, masked } => {
                 let (index, to, mask) = (self.read(*index, 0)?, self.target(*to), self.mask());
                 // The result must not share a register with the index.
                 let target = if to == index { self.scratch(2) } else { to };
-                self.w.gather(target, *from, index, masked.then_some(mask), self.scratch(1))?;
+                let free = self.scratch(1);
+                let wanted = match wanted {
+                    Some(wanted) => Some(self.read(*wanted, 1)?),
+                    None => None,
+                };
+                self.w.gather(target, *from, index, wanted, masked.then_some(mask), free)?;
                 if target != to {
                     self.w.unary(Unary::Move, to, Operand::Register(target))?;
                 }

@@ -21,10 +21,11 @@ impl Emitter<'_> {
             Expr::Constant(number) => self.constant(value.dtype, *number),
             Expr::Size(size) => self.size_value(value.dtype, size)?,
             Expr::Position(index) => self.index_vector(index)?,
-            Expr::Load { buffer, index, guards } if guards.is_empty() => self.load(*buffer, index)?,
+            Expr::Load { buffer, index, guards } => self.load(*buffer, index, guards)?,
+            Expr::Within(guards) => self.within(guards)?,
             Expr::Scalar { op, args } => self.scalar(*op, args, value.dtype)?,
             Expr::Random { element, .. } => self.draw(id, element)?,
-            Expr::Load { .. } | Expr::Within(_) | Expr::Reduced => return Err(Refusal::NotCovered),
+            Expr::Reduced => return Err(Refusal::NotCovered),
         };
         self.hold(id, vector);
         Ok(())

@@ -205,7 +205,7 @@ impl<T: Element> Job<'_, T> {
         let (k, width) = (self.shape.k, self.kernels.columns());
         let most = piece(k);
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
-        let groups = rows.len().div_ceil(near / DEPTH).max(1);
+        let groups = rows.len().div_ceil(near / most).max(1);
         for group in 0..groups {
             let cut = |g: usize| rows.start + rows.len() * g / groups;
             let rows = cut(group)..cut(group + 1);

@@ -188,7 +188,7 @@ impl Emitter<'_> {
                 },
                 &mut |e| {
                     for (index, to) in indices.iter().zip(columns).filter_map(|(i, to)| Some((i, to?))) {
-                        e.gather_to(to, buffer, index)?;
+                        e.gather_to(to, buffer, index, None)?;
                     }
                     Ok(())
                 },

@@ -323,12 +323,47 @@ impl Writer {
         self.push(instruction)
     }
 
-    /// The elements at `from` and an index, all or those of the tail mask; `free` is a register that may change.
+    /// Loads the lanes that a vector, and the tail mask if given, want, zeros elsewhere; `free` is a register that may change.
+    pub fn load_where(
+        &mut self,
+        dst: usize,
+        from: Address,
+        wanted: usize,
+        mask: Option<usize>,
+        free: usize,
+    ) -> Result<(), IcedError> {
+        if self.simd == Simd::Avx2 {
+            self.narrow_mask(free, Some(wanted), mask)?;
+            return self.load_masked(dst, from, free);
+        }
+        self.lanes_wanted(Some(wanted), mask.is_some())?;
+        let code = match self.width {
+            Width::Single => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
+            Width::Double => Code::EVEX_Vmovupd_zmm_k1z_zmmm512,
+        };
+        let mut load = Instruction::with2(code, self.simd.vector(dst), from.operand())?;
+        load.set_op_mask(SCRATCH);
+        load.set_zeroing_masking(true);
+        self.push(load)
+    }
+
+    /// The lanes that a vector and the tail mask want, as far as they are given.
+    fn narrow_mask(&mut self, dst: usize, wanted: Option<usize>, mask: Option<usize>) -> Result<(), IcedError> {
+        match (wanted, mask) {
+            (Some(wanted), Some(mask)) => self.binary(Binary::And, dst, wanted, Operand::Register(mask)),
+            (Some(one), None) | (None, Some(one)) => self.unary(Unary::Move, dst, Operand::Register(one)),
+            (None, None) => self.binary(Binary::IntEqual, dst, dst, Operand::Register(dst)),
+        }
+    }
+
+    /// The elements at `from` and an index, all or those that a vector and the tail mask want, zeros elsewhere; `free` is a
+    /// register that may change.
     pub fn gather(
         &mut self,
         dst: usize,
         from: Address,
         index: usize,
+        wanted: Option<usize>,
         mask: Option<usize>,
         free: usize,
     ) -> Result<(), IcedError> {
@@ -338,17 +373,14 @@ impl Writer {
             [Code::EVEX_Vgatherqpd_zmm_k1_vm64z, Code::VEX_Vgatherqpd_ymm_vm64y_ymm],
         );
         if self.simd == Simd::Avx512 {
-            self.lanes_wanted(mask.is_some())?;
+            self.lanes_wanted(wanted, mask.is_some())?;
             let vector = self.simd.vector(dst);
             self.clear(dst)?;
             let mut gather = Instruction::with2(code, vector, from)?;
             gather.set_op_mask(SCRATCH);
             return self.push(gather);
         }
-        match mask {
-            Some(mask) => self.unary(Unary::Move, free, Operand::Register(mask))?,
-            None => self.binary(Binary::IntEqual, free, free, Operand::Register(free))?,
-        }
+        self.narrow_mask(free, wanted, mask)?;
         self.clear(dst)?;
         let gather = Instruction::with3(code, self.simd.vector(dst), from, self.simd.vector(free))?;
         self.push(gather)
@@ -361,8 +393,19 @@ impl Writer {
         MemoryOperand::new(from.base, self.simd.vector(index), scale, from.displacement, size, false, Register::None)
     }
 
-    /// Sets a mask that a gather or a scatter may clear: all lanes, or those of the tail.
-    fn lanes_wanted(&mut self, masked: bool) -> Result<(), IcedError> {
+    /// Sets a mask that a gather or a scatter may clear: all lanes, or those that a vector and the tail mask want.
+    fn lanes_wanted(&mut self, wanted: Option<usize>, masked: bool) -> Result<(), IcedError> {
+        if let Some(wanted) = wanted {
+            let code = match self.width {
+                Width::Single => Code::EVEX_Vpmovd2m_kr_zmm,
+                Width::Double => Code::EVEX_Vpmovq2m_kr_zmm,
+            };
+            self.push(Instruction::with2(code, SCRATCH, self.simd.vector(wanted))?)?;
+            if masked {
+                self.push(Instruction::with3(Code::VEX_Kandw_kr_kr_kr, SCRATCH, SCRATCH, TAIL)?)?;
+            }
+            return Ok(());
+        }
         let wanted = match masked {
             true => Instruction::with2(Code::VEX_Kmovw_kr_km16, SCRATCH, TAIL)?,
             false => Instruction::with3(Code::VEX_Kxnorw_kr_kr_kr, SCRATCH, SCRATCH, SCRATCH)?,
@@ -372,7 +415,7 @@ impl Writer {
 
     /// Stores to `to` and an index, all lanes or those of the tail mask; for the wider vectors only.
     pub fn scatter(&mut self, to: Address, a: usize, index: usize, masked: bool) -> Result<(), IcedError> {
-        self.lanes_wanted(masked)?;
+        self.lanes_wanted(None, masked)?;
         let to = self.spread_out(to, index);
         let code = match self.width {
             Width::Single => Code::EVEX_Vscatterdps_vm32z_k1_zmm,
