@@ -108,11 +108,11 @@ trait Float: Copy + From<f32> + 'static {}
 impl Float for f32 {}
 impl Float for f64 {}
 
-/// A product by whom the shape says.
+/// A product by whom the shape says, or the part of a whole one that a shape describes: its order of additions is the whole's.
 ///
 /// # Safety
 /// As for `by_library`; the CPU must have the vectors of the emitter that the shape names.
-unsafe fn product<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
+unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::wide::{Simd, product};
@@ -124,7 +124,7 @@ unsafe fn product<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *con
         // A shape whose result has gaps between columns stays with the library.
         if let Some(simd) = simd.filter(|_| shape.out[2] == 1) {
             // SAFETY: passed on from the caller.
-            return unsafe { product::product(simd, shape, out, lhs, rhs) };
+            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs) };
         }
     }
     // SAFETY: passed on from the caller.
@@ -149,7 +149,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
             }
             None => lhs.offset(row * shape.lhs[1]),
         };
-        product(&some, out, lhs, rhs.offset(column * shape.rhs[2]))
+        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]))
     }
 }
 
@@ -160,7 +160,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
 /// operands.
 pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
 }
 
 /// The product of `f64` matrices.
@@ -169,7 +169,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
 /// As for [`product_f32`].
 pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
 }
 
 /// Some rows and columns of the product of `f32` matrices, on this thread.

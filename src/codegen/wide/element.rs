@@ -4,6 +4,7 @@
 //! whatever the elements.
 
 use crate::scalar::Width;
+use std::arch::x86_64::*;
 use std::ops::Add;
 
 /// Bytes of a cache line.
@@ -16,6 +17,27 @@ pub trait Element: Copy + Default + Add<Output = Self> + Send + Sync + 'static {
     const BYTES: usize = Self::WIDTH.bytes();
     /// Elements of a row of the blocks that [`Element::transpose`] takes: a vector of 256 bits.
     const BLOCK: usize = 32 / Self::BYTES;
+
+    /// A vector of 256 bits.
+    type Vector: Copy;
+
+    /// # Safety
+    /// The CPU must have AVX2.
+    unsafe fn zeros() -> Self::Vector;
+
+    /// # Safety
+    /// A vector from there on must be readable, and the CPU must have AVX2.
+    unsafe fn load(from: *const Self) -> Self::Vector;
+
+    /// # Safety
+    /// A vector from there on must be writable, and the CPU must have AVX2.
+    unsafe fn store(to: *mut Self, vector: Self::Vector);
+
+    /// `a · b + c`, each element rounded once.
+    ///
+    /// # Safety
+    /// The CPU must have FMA.
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
     /// `a · b + self`, rounded once.
     fn plus_product(self, a: Self, b: Self) -> Self;
@@ -30,6 +52,35 @@ pub trait Element: Copy + Default + Add<Output = Self> + Send + Sync + 'static {
 impl Element for f32 {
     const WIDTH: Width = Width::Single;
 
+    type Vector = __m256;
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn zeros() -> __m256 {
+        _mm256_setzero_ps()
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load(from: *const f32) -> __m256 {
+        // SAFETY: passed on.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(to: *mut f32, vector: __m256) {
+        // SAFETY: passed on.
+        unsafe { _mm256_storeu_ps(to, vector) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn multiply_add(a: __m256, b: __m256, c: __m256) -> __m256 {
+        _mm256_fmadd_ps(a, b, c)
+    }
+
+    #[inline]
     fn plus_product(self, a: f32, b: f32) -> f32 {
         a.mul_add(b, self)
     }
@@ -43,6 +94,35 @@ impl Element for f32 {
 impl Element for f64 {
     const WIDTH: Width = Width::Double;
 
+    type Vector = __m256d;
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn zeros() -> __m256d {
+        _mm256_setzero_pd()
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn load(from: *const f64) -> __m256d {
+        // SAFETY: passed on.
+        unsafe { _mm256_loadu_pd(from) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(to: *mut f64, vector: __m256d) {
+        // SAFETY: passed on.
+        unsafe { _mm256_storeu_pd(to, vector) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn multiply_add(a: __m256d, b: __m256d, c: __m256d) -> __m256d {
+        _mm256_fmadd_pd(a, b, c)
+    }
+
+    #[inline]
     fn plus_product(self, a: f64, b: f64) -> f64 {
         a.mul_add(b, self)
     }
@@ -57,7 +137,6 @@ impl Element for f64 {
 /// As for [`Element::transpose`].
 #[target_feature(enable = "avx2")]
 unsafe fn transpose_doubles(from: *const f64, from_row: isize, to: *mut f64, to_row: usize) {
-    use std::arch::x86_64::*;
     // SAFETY: four doubles at each of four rows are accessible, as the caller vouches.
     unsafe {
         // The halves of rows j and j + 2 side by side.
@@ -79,7 +158,6 @@ unsafe fn transpose_doubles(from: *const f64, from_row: isize, to: *mut f64, to_
 /// As for [`Element::transpose`].
 #[target_feature(enable = "avx2")]
 unsafe fn transpose_singles(from: *const f32, from_row: isize, to: *mut f32, to_row: usize) {
-    use std::arch::x86_64::*;
     // SAFETY: eight floats at each of eight rows are accessible, as the caller vouches.
     unsafe {
         // The halves of rows j and j + 4 side by side.

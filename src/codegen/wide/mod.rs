@@ -6,6 +6,7 @@
 
 mod access;
 mod code;
+mod dots;
 mod draws;
 pub(super) mod element;
 mod encode;

@@ -2,9 +2,10 @@
 //!
 //! Input: a [`Shape`] with addresses. Output: `out = lhs · rhs`, or added to it. Invariant: every element is summed over
 //! `k` in equal pieces of at most [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its
-//! bits depend on `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
+//! bits depend on `k` alone, but for dot products (`dots`), not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
+use super::dots::{self, Dots};
 use super::element::{Element, LINE};
 use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
@@ -44,6 +45,23 @@ pub struct Kernels {
     functions: Vec<OnceLock<Option<Made>>>,
 }
 
+/// The most rows for which a panel is wider than others, and the most vectors of such a panel.
+const FEW_ROWS: usize = 3;
+const MOST_VECTORS: usize = 8;
+/// Micro-kernels of a number of rows and of vectors.
+const KINDS: usize = 4 * 2 * 2 * 3;
+
+/// Vectors of a panel for so few rows: as many as their accumulators leave registers for, since a multiply-add waits for the
+/// one before it, and more of a row of the right operand is read in one piece.
+fn vectors_for(simd: Simd, rows: usize) -> usize {
+    match (simd, rows) {
+        (Simd::Avx512, 0..=1) => MOST_VECTORS,
+        (Simd::Avx512, 2) | (Simd::Avx2, 0..=1) => 6,
+        (Simd::Avx512, _) | (Simd::Avx2, 2) => 4,
+        (Simd::Avx2, _) => 3,
+    }
+}
+
 /// A micro-kernel and what keeps its code alive.
 struct Made {
     function: MicroKernel,
@@ -81,7 +99,8 @@ impl Made {
 impl Kernels {
     fn new(simd: Simd, width: Width) -> Kernels {
         let (rows, vectors) = micro::largest(simd);
-        let functions = (0..4 * 12 * rows * vectors).map(|_| OnceLock::new()).collect();
+        let kinds = rows * vectors + FEW_ROWS * MOST_VECTORS;
+        let functions = (0..KINDS * kinds).map(|_| OnceLock::new()).collect();
         Kernels { simd, width, rows, vectors, functions }
     }
 
@@ -92,9 +111,13 @@ impl Kernels {
 
     /// The micro-kernel of a form; none if the system gives no memory for it.
     fn get(&self, form: Form) -> Option<MicroKernel> {
-        let number = (form.left as usize * self.rows + form.rows - 1) * self.vectors + form.vectors - 1;
-        let number = 2 * number + usize::from(form.looks_up);
-        let slot = &self.functions[6 * number + 3 * usize::from(form.ends) + form.lines];
+        let size = match form.vectors > self.vectors {
+            true => self.rows * self.vectors + (form.rows - 1) * MOST_VECTORS + form.vectors - 1,
+            false => (form.rows - 1) * self.vectors + form.vectors - 1,
+        };
+        let number = 2 * form.left as usize + usize::from(form.looks_up);
+        let number = 3 * (2 * number + usize::from(form.ends)) + form.lines;
+        let slot = &self.functions[KINDS * size + number];
         slot.get_or_init(|| Made::new(self.simd, self.width, form).ok()).as_ref().map(|made| made.function)
     }
 
@@ -121,17 +144,39 @@ struct Job<'a, T> {
 // SAFETY: shares of a job write disjoint parts of `out` and only read the rest.
 unsafe impl<T: Element> Sync for Job<'_, T> {}
 
-/// The product of one shape, batches included.
+/// Whether a product is one of dot products.
+pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
+    dots::are_less::<T>(shape)
+}
+
+/// The product of one shape, batches included. `dots` is whether the whole product, of which this may be a part, is one of dot
+/// products.
 ///
 /// # Safety
 /// Every element that the shape reaches must be in memory that may be accessed, and those of `out` apart from each other
 /// and from the operands'; the columns of `out` must lie side by side, and the CPU must have the vectors.
-pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
+pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *mut T, lhs: *const T, rhs: *const T) {
     let kernels = kernels(simd, T::WIDTH);
+    if dots {
+        let threads =
+            if shape.m.saturating_mul(shape.n).saturating_mul(shape.k) < SHARED_FROM { 1 } else { shape.threads };
+        for batch in 0..shape.batch as isize {
+            let at = |strides: &[isize; 3]| batch * strides[0];
+            // SAFETY: the offsets stay within what the shape reaches, for which the caller vouches.
+            unsafe {
+                let (lhs, rhs) = (lhs.offset(at(&shape.lhs)), rhs.offset(at(&shape.rhs)));
+                Dots::new(shape, out.offset(at(&shape.out)), lhs, rhs).run(threads);
+            }
+        }
+        return;
+    }
     if shape.m == 0 || shape.n == 0 {
         return;
     }
     let turned = match shape.rows {
+        // A matrix whose rows along the vector's elements lie side by side is read as it lies.
+        0 if shape.n == 1 && shape.m > 1 && shape.lhs[1] == 1 => true,
+        0 if shape.m == 1 && shape.rhs[2] == 1 => false,
         0 => is_less(kernels, shape),
         _ => shape.scattered == Scattered::LeftColumns as usize,
     };
@@ -187,6 +232,14 @@ impl<T: Element> Job<'_, T> {
         });
     }
 
+    /// Columns of a panel for so many rows.
+    fn columns(&self, rows: usize, packs: bool) -> usize {
+        match rows <= FEW_ROWS && !packs && self.shape.out[2] == 1 && self.shape.rows == 0 {
+            true => vectors_for(self.kernels.simd, rows) * self.kernels.lanes(),
+            false => self.kernels.columns(),
+        }
+    }
+
     /// Whether panels of the right operand are packed for this many rows: where its columns do not lie side by side, and
     /// where enough blocks of rows use a panel again.
     fn packs(&self, rows: usize) -> bool {
@@ -202,7 +255,7 @@ impl<T: Element> Job<'_, T> {
     /// # Safety
     /// Rows and columns are within the product, and no other thread writes these elements of `out`.
     unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>) {
-        let (k, width) = (self.shape.k, self.kernels.columns());
+        let k = self.shape.k;
         let most = piece(k);
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
         let groups = rows.len().div_ceil(near / most).max(1);
@@ -210,6 +263,7 @@ impl<T: Element> Job<'_, T> {
             let cut = |g: usize| rows.start + rows.len() * g / groups;
             let rows = cut(group)..cut(group + 1);
             let packs = self.packs(rows.len());
+            let width = self.columns(rows.len(), packs);
             let run = match packs {
                 _ if columns.len() <= width => run / columns.len().max(1),
                 true => near / rows.len().max(1),
@@ -307,6 +361,7 @@ impl<T: Element> Job<'_, T> {
         let numbers = self.shape.looks_up(Scattered::Right);
         let lines = match apart.or(numbers) {
             Some(_) => 0,
+            None if vectors > self.kernels.vectors => 0,
             None if rows.len() <= most_rows => 2,
             None => 1,
         };

@@ -78,6 +78,19 @@ fn expected<T: Number>(shape: &Shape, lhs: &[T], rhs: &[T], out: &mut [T]) {
         for i in 0..shape.m {
             for j in 0..shape.n {
                 let place = at(&shape.out, b, i, j);
+                if is_of_dots::<T>(shape) {
+                    let mut lanes = [T::default(); 16];
+                    let count = dots::LANES / T::BYTES;
+                    for l in 0..shape.k {
+                        let (x, y) = (lhs[at(&shape.lhs, b, i, l)], rhs[at(&shape.rhs, b, l, j)]);
+                        lanes[l % count] = lanes[l % count].plus_product(x, y);
+                    }
+                    for half in [8, 4, 2, 1].into_iter().filter(|half| *half < count) {
+                        (0..half).for_each(|l| lanes[l] = lanes[l] + lanes[l + half]);
+                    }
+                    out[place] = if shape.accumulate != 0 { out[place] + lanes[0] } else { lanes[0] };
+                    continue;
+                }
                 let mut total = (shape.accumulate != 0).then(|| out[place]);
                 for start in (0..shape.k.max(1)).step_by(piece(shape.k)) {
                     let chain = (start..shape.k.min(start + piece(shape.k))).fold(T::default(), |sum, l| {
@@ -132,7 +145,7 @@ fn check_of<T: Number>(
         let (l, r, o) = (guarded(&lhs, front), guarded(&rhs, front), guarded(&before, front));
         // SAFETY: the memories hold what the shape reaches.
         let got = unsafe {
-            product::<T>(simd, &shape, o.start.cast(), l.start.cast(), r.start.cast());
+            product::<T>(simd, &shape, is_of_dots::<T>(&shape), o.start.cast(), l.start.cast(), r.start.cast());
             std::slice::from_raw_parts(o.start.cast::<T>(), wanted.len())
         };
         for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
@@ -161,8 +174,17 @@ fn every_size_and_layout_is_the_promised_chain() {
 #[test]
 fn deep_and_wide_products_are_the_promised_chain_on_any_number_of_threads() {
     for simd in simds() {
-        for (turn, [m, n, k]) in
-            [[130, 70, 300], [3, 1100, 520], [700, 10, 257], [200, 550, 33]].into_iter().enumerate()
+        for (turn, [m, n, k]) in [
+            [130, 70, 300],
+            [3, 1100, 520],
+            [700, 10, 257],
+            [200, 550, 33],
+            [901, 1, 900],
+            [1, 999, 701],
+            [2, 700, 400],
+        ]
+        .into_iter()
+        .enumerate()
         {
             for threads in [1, 2, 3, 8] {
                 let layouts = if turn % 2 == threads % 2 {
@@ -184,7 +206,9 @@ fn rows_that_lie_apart_are_looked_up() {
 
 fn rows_apart<T: Number>() {
     for simd in simds() {
-        for (m, n, k) in [(37, 10, 70), (10, 37, 400), (5, 33, 641), (1, 1, 1), (29, 32, 20)] {
+        for (m, n, k) in
+            [(37, 10, 70), (10, 37, 400), (5, 33, 641), (1, 1, 1), (29, 32, 20), (43, 1, 65), (1, 43, 65), (1, 1, 99)]
+        {
             for operand in [Scattered::LeftRows, Scattered::LeftColumns, Scattered::Right] {
                 for threads in [1, 3] {
                     let layouts = match operand {
@@ -228,7 +252,7 @@ fn rows_apart<T: Number>() {
                     let shape = Shape { rows: places.as_ptr() as usize, scattered: operand as usize, ..plain };
                     let mut got = vec![T::default(); m * n];
                     // SAFETY: the memories hold what the shape reaches.
-                    unsafe { product::<T>(simd, &shape, got.as_mut_ptr(), l, r) };
+                    unsafe { product::<T>(simd, &shape, is_of_dots::<T>(&shape), got.as_mut_ptr(), l, r) };
                     let same = got.iter().zip(&wanted).all(|(a, b)| a.bits() == b.bits());
                     assert!(same, "{m} {n} {k} {operand:?} on {threads} threads");
                 }
@@ -310,7 +334,15 @@ fn speed_of<T: Number>() {
         ([20000, 10, 256], [Layout::Columns, Layout::Rows]),
         ([1024, 1024, 1024], [Layout::Rows, Layout::Rows]),
         ([1, 512, 512], [Layout::Rows, Layout::Rows]),
+        ([1, 512, 512], [Layout::Rows, Layout::Columns]),
+        ([2, 512, 512], [Layout::Rows, Layout::Rows]),
+        ([3, 512, 512], [Layout::Rows, Layout::Rows]),
         ([1000, 1, 512], [Layout::Rows, Layout::Rows]),
+        ([512, 1, 1000], [Layout::Columns, Layout::Rows]),
+        ([1000, 2, 512], [Layout::Rows, Layout::Rows]),
+        ([1000, 4, 512], [Layout::Rows, Layout::Rows]),
+        ([1000, 512, 1], [Layout::Rows, Layout::Rows]),
+        ([128, 512, 4], [Layout::Rows, Layout::Rows]),
     ];
     for ([m, n, k], layouts) in cases {
         let mut shape = Shape {
@@ -345,7 +377,9 @@ fn speed_of<T: Number>() {
             };
             for simd in simds() {
                 // SAFETY: the vectors hold what the shape reaches.
-                let speed = time(&mut |out| unsafe { product(simd, &shape, out, lhs.as_ptr(), rhs.as_ptr()) });
+                let speed = time(&mut |out| unsafe {
+                    product(simd, &shape, is_of_dots::<T>(&shape), out, lhs.as_ptr(), rhs.as_ptr())
+                });
                 row += &format!(" {:>7.1}", speed);
             }
             // SAFETY: as above.
