@@ -258,7 +258,10 @@ impl<T: Element> Job<'_, T> {
         let k = self.shape.k;
         let most = piece(k);
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
-        let groups = rows.len().div_ceil(near / most).max(1);
+        // Where the whole right operand stays in the nearest cache, rows of `out` are written from end to end.
+        let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= SMALL / T::BYTES;
+        let group = if stays { self.kernels.rows } else { near / most };
+        let groups = rows.len().div_ceil(group).max(1);
         for group in 0..groups {
             let cut = |g: usize| rows.start + rows.len() * g / groups;
             let rows = cut(group)..cut(group + 1);
