@@ -35,6 +35,7 @@ pub struct Compiled {
     layout: TableLayout,
     interface: Interface,
     code_bytes: usize,
+    wide: Vec<bool>,
     plan: String,
     clif: String,
     asm: String,
@@ -54,15 +55,14 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
-/// The name of the function that computes some rows and columns of a product.
-const SPAN: &str = "dlc_product_span";
-
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
     parts: Vec<FuncId>,
     /// For each part, its function of a span of rows.
     spans: Vec<Option<FuncId>>,
+    /// For each part, whether it has code for wide vectors.
+    wide: Vec<bool>,
     code_bytes: usize,
     clif: String,
     asm: String,
@@ -85,7 +85,8 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
-        (SPAN, product::span_f32 as *const u8),
+        (span_name(DType::F32), product::span_f32 as *const u8),
+        (span_name(DType::F64), product::span_f64 as *const u8),
         order::function(DType::F32),
         order::function(DType::F64),
         order::function(DType::I32),
@@ -111,7 +112,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     }
     let plan =
         crew.as_ref().map_or_else(|| "one step after the other on one thread\n".into(), |crew| crew.plan(&table));
-    let Emitted { code_bytes, clif, asm, .. } = emitted;
+    let Emitted { code_bytes, wide, clif, asm, .. } = emitted;
     let interface = Interface {
         symbols: program.symbols.clone(),
         capacity: program.capacity.clone(),
@@ -120,7 +121,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         arena: program.arena_bytes(),
         parts: program.steps.iter().map(|s| s.name.clone()).collect(),
     };
-    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, plan, clif, asm })
+    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, wide, plan, clif, asm })
 }
 
 impl Compiled {
@@ -142,6 +143,11 @@ impl Compiled {
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
         self.code_bytes
+    }
+
+    /// For each part, whether it is a kernel with code for vectors of 256 or 512 bits.
+    pub fn wide(&self) -> &[bool] {
+        &self.wide
     }
 
     pub fn layout(&self) -> &TableLayout {
@@ -193,6 +199,11 @@ impl Compiled {
 
 fn library_name(dtype: DType) -> &'static str {
     if dtype == DType::F64 { "dlc_product_f64" } else { "dlc_product_f32" }
+}
+
+/// The function that computes some rows and columns of a product.
+fn span_name(dtype: DType) -> &'static str {
+    if dtype == DType::F64 { "dlc_product_span_f64" } else { "dlc_product_span_f32" }
 }
 
 /// Refuses programs whose positions do not fit the integers they are computed in.
@@ -324,7 +335,7 @@ fn emit<M: Module>(
     let text = options.text;
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
-    let (mut parts, mut spans) = (Vec::new(), Vec::new());
+    let (mut parts, mut spans, mut is_wide) = (Vec::new(), Vec::new(), Vec::new());
     let (worth_parts, by_columns) = (worth_parts(program, options.fork_ns), by_columns(program));
     for (number, step) in program.steps.iter().enumerate() {
         let in_parts = options.cpu != Cpu::Portable && worth_parts[number];
@@ -339,6 +350,7 @@ fn emit<M: Module>(
         #[cfg(not(target_arch = "x86_64"))]
         let wide: Option<FuncId> = None;
         let mut span = wide;
+        is_wide.push(wide.is_some());
         match &step.work {
             Work::Kernel(kernel) => {
                 writer.clear(id);
@@ -350,7 +362,7 @@ fn emit<M: Module>(
                 }
             }
             Work::Product(product) => {
-                if in_parts && program.dtype == DType::F32 {
+                if in_parts {
                     let signature = of_spans(&writer.signature);
                     let some = writer.module.declare_function(&format!("span_{number}"), Linkage::Local, &signature);
                     let some = some.map_err(refused)?;
@@ -358,7 +370,10 @@ fn emit<M: Module>(
                     writer.context.func.signature = signature;
                     let mut of_span = of_library.clone();
                     of_span.params.push(AbiParam::new(types::I64));
-                    let library = writer.module.declare_function(SPAN, Linkage::Import, &of_span).map_err(refused)?;
+                    let library = writer
+                        .module
+                        .declare_function(span_name(program.dtype), Linkage::Import, &of_span)
+                        .map_err(refused)?;
                     let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
                     let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
                     emit_product(builder, program, product, layout, library, options, config)?;
@@ -394,5 +409,5 @@ fn emit<M: Module>(
     builder.finalize(config);
     writer.define(step, "the step")?;
     let Writer { code_bytes, clif, asm, .. } = writer;
-    Ok(Emitted { step, parts, spans, code_bytes, clif, asm })
+    Ok(Emitted { step, parts, spans, wide: is_wide, code_bytes, clif, asm })
 }

@@ -132,12 +132,6 @@ struct Facts {
     scratch: BTreeSet<BufferId>,
 }
 
-impl Facts {
-    fn touches(&self, buffer: &BufferId) -> bool {
-        self.reads.contains(buffer) || self.writes.contains(buffer)
-    }
-}
-
 /// By buffer, the step that wrote it last and those that have read it since.
 struct Uses {
     writer: Vec<Option<usize>>,

@@ -146,6 +146,14 @@ pub(super) fn bytes_f64(x: &[f64]) -> Vec<u8> {
     x.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
+/// Numbers as floats of a type, in f64 with all their digits.
+pub(super) fn floats(dtype: DType, x: &[f32]) -> Vec<u8> {
+    match dtype {
+        DType::F64 => bytes_f64(&x.iter().map(|x| f64::from(*x) * (1.0 + 1e-9 / 3.0)).collect::<Vec<f64>>()),
+        _ => bytes_f32(x),
+    }
+}
+
 pub(super) fn bytes_i32(x: &[i32]) -> Vec<u8> {
     x.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
