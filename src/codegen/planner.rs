@@ -8,13 +8,15 @@ use super::crew::{Count, Functions, Private, Stage, Task};
 use super::table::TableLayout;
 use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{BufferId, Program, Work, element_bytes};
-use crate::schedule::waves::{Chain, shared_loop};
+use crate::schedule::waves::{Chain, Wave, shared_loop};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
 /// Bytes a nanosecond that a thread reads of what another has just written, about.
 const PASSED_A_NS: f64 = 10.0;
+/// A step is shared if that saves the time of so many forks, at least: the first of them finds other caches cold.
+const FEWEST_FORKS: f64 = 7.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
 const MOST_REREAD: f64 = 4.0;
 /// Tiles that each thread has of what is most of a stage: enough to share evenly.
@@ -47,6 +49,15 @@ pub(super) fn worth_parts(program: &Program, fork_ns: u64) -> Vec<bool> {
     worth
 }
 
+/// Nanoseconds saved by sharing a wave among the threads, about.
+fn gain(program: &Program, wave: &Wave, times: &[f64], options: &Options) -> f64 {
+    let spent: f64 = times[wave.steps()].iter().sum();
+    // What threads write others read afterwards, from caches that are not theirs.
+    let written: u64 = wave.steps().map(|s| program.cost(&program.steps[s]).written).sum();
+    let others = 1.0 - 1.0 / options.threads.max(1) as f64;
+    others * (spent - written as f64 / PASSED_A_NS) - 2.0 * options.fork_ns as f64
+}
+
 /// `None` if the functions may as well run one after the other.
 pub(super) fn plan(
     program: &Program,
@@ -54,15 +65,15 @@ pub(super) fn plan(
     functions: &[Functions],
     options: &Options,
 ) -> Option<Plan> {
-    let (threads, fork) = (options.threads.max(1), options.fork_ns as f64);
+    let fork = options.fork_ns as f64;
     let (mut stages, mut room, mut worth) = (Vec::new(), 0usize, false);
     let times: Vec<f64> = program.steps.iter().map(|step| program.nanoseconds(step)).collect();
-    for wave in &program.waves {
+    let gains: Vec<f64> = program.waves.iter().map(|wave| gain(program, wave, &times, options)).collect();
+    let gained: f64 = gains.iter().filter(|gain| **gain > 0.0).sum();
+    let threads = if gained > FEWEST_FORKS * fork { options.threads.max(1) } else { 1 };
+    for (wave, gain) in program.waves.iter().zip(gains) {
         let spent: f64 = times[wave.steps()].iter().sum();
-        // What threads write others read afterwards, from caches that are not theirs.
-        let written: u64 = wave.steps().map(|s| program.cost(&program.steps[s]).written).sum();
-        let others = 1.0 - 1.0 / threads as f64;
-        let saves = threads > 1 && others * (spent - written as f64 / PASSED_A_NS) > 2.0 * fork;
+        let saves = threads > 1 && gain > 0.0;
         let threads = if saves { threads } else { 1 };
         let times = times.as_slice();
         let mut planner = Planner { program, layout, functions, times, threads, fork, spent, apart: false };
