@@ -78,7 +78,7 @@ fn at_every_size(dtype: DType) {
 }
 
 #[test]
-fn every_kernel_has_code_for_wide_vectors_but_scatters() {
+fn every_kernel_has_code_for_wide_vectors() {
     for (cpu, dtype) in [Cpu::Avx2, Cpu::Avx512].into_iter().flat_map(|cpu| [(cpu, DType::F32), (cpu, DType::F64)]) {
         let mut wide = BTreeSet::new();
         for sample in Op::samples(dtype).into_iter().filter(|s| is_lowered(&s.op) && cpu.is_available()) {
@@ -89,10 +89,8 @@ fn every_kernel_has_code_for_wide_vectors_but_scatters() {
             let compiled = flush::all(&program, &[flush::options(cpu, 1)]);
             for (step, is_wide) in program.steps.iter().zip(compiled[0].wide()).filter(|(s, _)| s.kernel().is_some()) {
                 let name = sample.op.primitive().name();
-                if *is_wide {
-                    wide.insert(name);
-                }
-                assert!(*is_wide || name == "scatter_add", "{dtype} {cpu:?}: {} of {name}\n{program}", step.name);
+                wide.insert(name);
+                assert!(*is_wide, "{dtype} {cpu:?}: {} of {name}\n{program}", step.name);
             }
         }
         assert!(!cpu.is_available() || wide.len() >= 40, "{dtype} {cpu:?}: {wide:?}");

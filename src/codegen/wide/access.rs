@@ -144,7 +144,8 @@ impl Emitter<'_> {
                 None => return Err(Refusal::NotCovered),
             };
         }
-        let whole = hoisted || index.offset.as_constant() == Some(0);
+        let numbers: Vec<(V, Size)> = self.values_apart(&index, false)?;
+        let whole = numbers.is_empty() && (hoisted || index.offset.as_constant() == Some(0));
         if let ([(axis, stride)], Number::Register(base), true) = (rest.as_slice(), from, whole)
             && let (Some(stride), Number::Register(position)) = (stride.as_constant(), self.position(*axis)?)
             && (1..=MOST_SCALE / self.bytes() as u64).contains(&stride)
@@ -159,7 +160,20 @@ impl Emitter<'_> {
             self.code.push(Inst::Put(Register::RAX, from));
         }
         self.offset(&index, depth, !hoisted)?;
+        for (value, stride) in numbers {
+            self.code.push(Inst::First(Register::RCX, value));
+            self.code.push(Inst::Multiply(Register::RCX, self.size(&stride)?));
+            self.code.push(Inst::Multiply(Register::RCX, Number::Constant(self.bytes())));
+            self.code.push(Inst::Add(Register::RAX, Number::Register(Register::RCX)));
+        }
         Ok(Address::at(Register::RAX, displacement))
+    }
+
+    /// The values of an index that vary by lane, or those that do not, with their strides.
+    fn values_apart(&self, index: &Index, by_lane: bool) -> Result<Vec<(V, Size)>, Refusal> {
+        let varies = |value| self.lane.is_some_and(|l| self.kernel.varies_along(value, l.axis));
+        let apart = index.values.iter().filter(|(value, _)| varies(*value) == by_lane);
+        apart.map(|(value, stride)| Ok((self.value(*value)?, stride.clone()))).collect()
     }
 
     /// As [`Emitter::address`], that of the first position of all copies.
@@ -179,6 +193,9 @@ impl Emitter<'_> {
     /// The index in every lane, as integers.
     pub fn index_vector(&mut self, index: &Index) -> Result<V, Refusal> {
         let mut sum = self.lane_terms(index)?;
+        for (value, stride) in self.values_apart(index, false)? {
+            sum = Some(self.add_times(sum, value, &stride)?);
+        }
         self.code.push(Inst::Put(Register::RAX, self.size(&index.offset)?));
         for (axis, stride) in &index.terms {
             let (stride, position) = (self.size(stride)?, self.position(*axis)?);
@@ -196,7 +213,7 @@ impl Emitter<'_> {
         sum.ok_or(Refusal::NotCovered)
     }
 
-    /// What differs by lane in an index, and what is in vectors.
+    /// What differs by lane in an index.
     fn lane_terms(&mut self, index: &Index) -> Result<Option<V>, Refusal> {
         let mut sum = None;
         if let Some(lane) = self.lane {
@@ -205,22 +222,26 @@ impl Emitter<'_> {
                 stride => Some(self.iota_by(&stride)?),
             };
         }
-        for (value, stride) in &index.values {
-            let vector = self.value(*value)?;
-            let scaled = match stride.as_constant() {
-                Some(1) => vector,
-                _ => {
-                    let stride = self.size(stride)?;
-                    let stride = self.splat(stride);
-                    self.code.binary(Binary::IntMul, vector, stride)
-                }
-            };
-            sum = Some(match sum {
-                Some(sum) => self.code.binary(Binary::IntAdd, sum, scaled),
-                None => scaled,
-            });
+        for (value, stride) in self.values_apart(index, true)? {
+            sum = Some(self.add_times(sum, value, &stride)?);
         }
         Ok(sum)
+    }
+
+    /// `sum + value · stride`.
+    fn add_times(&mut self, sum: Option<V>, value: V, stride: &Size) -> Result<V, Refusal> {
+        let scaled = match stride.as_constant() {
+            Some(1) => value,
+            _ => {
+                let stride = self.size(stride)?;
+                let stride = self.splat(stride);
+                self.code.binary(Binary::IntMul, value, stride)
+            }
+        };
+        Ok(match sum {
+            Some(sum) => self.code.binary(Binary::IntAdd, sum, scaled),
+            None => scaled,
+        })
     }
 
     /// The numbers of the lanes times a stride.
@@ -244,7 +265,8 @@ impl Emitter<'_> {
             return Err(Refusal::NotCovered);
         }
         let stride = self.lane.map_or(Size::default(), |l| index.stride(l.axis));
-        let gathers = !index.values.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
+        let by_lane = self.values_apart(index, true)?;
+        let gathers = !by_lane.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
         let masked = self.is_masked();
         if !guards.is_empty() {
             let wanted = self.within(guards)?;
@@ -306,8 +328,12 @@ impl Emitter<'_> {
 
     pub fn store(&mut self, store: &Store) -> Result<(), Refusal> {
         let elem = self.program.buffer(store.buffer).elem;
-        if store.accumulate || !store.index.values.is_empty() || !self.is_element(elem) {
+        let by_lane = self.values_apart(&store.index, true)?;
+        if !by_lane.is_empty() || !self.is_element(elem) {
             return Err(Refusal::NotCovered);
+        }
+        if store.accumulate {
+            return self.accumulate_in_memory(store);
         }
         let from = self.value(store.value)?;
         let Some(lane) = self.lane else {
@@ -326,6 +352,28 @@ impl Emitter<'_> {
             _ if self.store_strip(store)? => Ok(()),
             _ => self.store_apart(store),
         }
+    }
+
+    /// Adds to elements that lie side by side, or to one where no positions are lanes.
+    fn accumulate_in_memory(&mut self, store: &Store) -> Result<(), Refusal> {
+        let by = self.value(store.value)?;
+        let place = self.address(store.buffer, &store.index)?;
+        let float = self.program.buffer(store.buffer).elem.is_float();
+        let add = if float { Binary::Add } else { Binary::IntAdd };
+        let old = self.code.vector();
+        let Some(lane) = self.lane else {
+            self.code.push(Inst::Broadcast { to: old, from: place, word: false });
+            let from = self.code.binary(add, old, by);
+            self.code.push(Inst::StoreFirst { to: place, from });
+            return Ok(());
+        };
+        if store.index.stride(lane.axis).as_constant() != Some(1) {
+            return Err(Refusal::NotCovered);
+        }
+        self.code.push(Inst::Load { to: old, from: place, masked: lane.masked });
+        let from = self.code.binary(add, old, by);
+        self.code.push(Inst::Store { to: place, from, masked: lane.masked });
+        Ok(())
     }
 
     /// Stores lanes that are apart.

@@ -163,6 +163,8 @@ pub enum Inst {
     /// Compares a bit with 0.
     TestBit(Register, usize),
     Put(Register, Number),
+    /// The integer in the first lane, with its sign.
+    First(Register, V),
     Keep(usize, Register),
     LoadNumber(Register, Address),
     AddressOf(Register, Address),
@@ -339,7 +341,8 @@ impl Code {
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
             Inst::LoadWhere { to, wanted, .. } => (Some(*to), [Some(*wanted), None, None]),
             Inst::Gather { to, index, wanted, .. } => (Some(*to), [Some(*index), *wanted, None]),
-            Inst::Store { from, .. }
+            Inst::First(_, from)
+            | Inst::Store { from, .. }
             | Inst::StoreFirst { from, .. }
             | Inst::StoreLane { from, .. }
             | Inst::StorePiece { from, .. } => (None, [Some(*from), None, None]),

@@ -153,6 +153,10 @@ impl Encoder {
                 let from = self.read(*from, 0)?;
                 self.w.store_lane(*to, from, *lane)?;
             }
+            Inst::First(to, from) => {
+                let from = self.read(*from, 0)?;
+                self.w.first(*to, from)?;
+            }
             Inst::StoreFirst { to, from } => {
                 let from = self.read(*from, 0)?;
                 self.w.store_first(*to, from)?;

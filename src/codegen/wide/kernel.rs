@@ -1,7 +1,7 @@
 //! One kernel to wide code: its entry, its loops and statements.
 //!
 //! Input: a kernel. Output: the code of a function of the table and a range of the outermost loop, or a
-//! refusal of what is not covered: guards, wide integers, scatters, arg-max. Invariants: a value is one
+//! refusal of what is not covered: 64-bit integers beside 32-bit lanes, and lanes that scatter. Invariants: a value is one
 //! vector of the program's floats, of integers as wide or of -1 and 0 for a boolean, all lanes equal where it is uniform;
 //! lanes beyond the end of an axis are computed and never loaded or stored.
 
@@ -354,7 +354,8 @@ impl Emitter<'_> {
     }
 
     fn run_loop(&mut self, l: &Loop, start: Number, end: Number) -> Result<(), Refusal> {
-        if l.ordered || l.vector && self.lane.is_some() {
+        // Lanes that add to one element would lose what the others add.
+        if l.vector && (l.ordered || self.lane.is_some()) {
             return Err(Refusal::NotCovered);
         }
         let position = self.place();

@@ -29,8 +29,10 @@ const NEAR: usize = 768 << 10;
 const RUN: usize = 256 << 10;
 /// Blocks of rows beyond which packing costs less than it saves.
 const PACKED_FROM: usize = 2;
-/// Bytes from the first to the last row of a right operand that stays in the nearest cache as it is.
-const SMALL: usize = 32 << 10;
+/// Bytes from the first to the last row of a right operand so near that packing costs more than it saves.
+const SMALL: usize = 64 << 10;
+/// Bytes of a right operand that stays in the nearest cache as a whole.
+const NEAREST: usize = 32 << 10;
 /// Multiply-adds from which a product is shared among threads.
 const SHARED_FROM: usize = 1 << 20;
 
@@ -259,7 +261,7 @@ impl<T: Element> Job<'_, T> {
         let most = piece(k);
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
         // Where the whole right operand stays in the nearest cache, rows of `out` are written from end to end.
-        let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= SMALL / T::BYTES;
+        let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= NEAREST / T::BYTES;
         let group = if stays { self.kernels.rows } else { near / most };
         let groups = rows.len().div_ceil(group).max(1);
         for group in 0..groups {

@@ -168,6 +168,20 @@ impl Writer {
         self.push(instruction)
     }
 
+    /// The integer in the first lane in a general register, with its sign.
+    pub fn first(&mut self, to: Register, a: usize) -> Result<(), IcedError> {
+        use Code::*;
+        let first = Register::XMM0 + a as u32;
+        if self.width == Width::Double {
+            let code = if a < 16 { VEX_Vmovq_rm64_xmm } else { EVEX_Vmovq_rm64_xmm };
+            return self.push(Instruction::with2(code, to, first)?);
+        }
+        let low = Register::EAX + (to as u32 - Register::RAX as u32);
+        let code = if a < 16 { VEX_Vmovd_rm32_xmm } else { EVEX_Vmovd_rm32_xmm };
+        self.push(Instruction::with2(code, low, first)?)?;
+        self.push(Instruction::with2(Movsxd_r64_rm32, to, low)?)
+    }
+
     /// Asks for a cache line to be brought near.
     pub fn prefetch(&mut self, address: Address) -> Result<(), IcedError> {
         let instruction = Instruction::with1(Code::Prefetcht1_m8, address.operand())?;
