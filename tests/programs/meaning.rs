@@ -19,7 +19,7 @@ fn batches(program: &RandomProgram, words: &[u32]) -> [u64; 3] {
 }
 
 /// Starting values, three steps and an evaluation: compiled against the interpreter. In f32 to the bit, in which products
-/// are loops; in f64 nearly, in which they are the library's.
+/// are loops; in f64 nearly, in which they are products of matrices.
 fn trains(program: &RandomProgram, words: &[u32], dtype: DType) -> Result<(), TestCaseError> {
     let products = if dtype == DType::F32 { Products::Loops } else { Products::Library };
     let model = model(program, dtype).map_err(TestCaseError::fail)?;

@@ -220,3 +220,39 @@ fn draws_agree_with_the_host() {
         }
     }
 }
+
+/// `out[j] = j < before ? 0 : draw(j - before)`: the first numbers of elements are negative.
+#[test]
+fn draws_behind_other_columns_agree_with_the_host() {
+    for dtype in [DType::F32, DType::F64] {
+        for (before, h) in [(8u64, 16u64), (24, 100), (8, 200), (40, 64), (5, 77)] {
+            let mut fixture = Fixture::new(dtype);
+            let j = fixture.axis(size(h));
+            let seed = fixture.buffer(DType::I64, &[]);
+            let step = fixture.buffer(DType::I64, &[]);
+            let out = fixture.buffer(dtype, &[size(h)]);
+            let (a, b) = (fixture.load(seed, Index::default(), &[]), fixture.load(step, Index::default(), &[]));
+            let element = Index { offset: &Size::constant(0) - &size(before), ..Index::axis(j) };
+            let draw = fixture.value(dtype, &[j], Expr::Random { site: 9, seed: a, step: b, element });
+            let guard = Guard { index: Index::axis(j), lower: size(before), upper: size(h) };
+            let within = fixture.value(DType::Bool, &[j], Expr::Within(vec![guard]));
+            let zero = fixture.value(dtype, &[], Expr::Constant(0.0));
+            let args = vec![within, draw, zero];
+            let chosen = fixture.value(dtype, &[j], Expr::Scalar { op: ScalarOp::Select, args });
+            let mut body = [draw, within, chosen].map(Stmt::Let).to_vec();
+            body.push(store(out, Index::axis(j), chosen));
+            fixture.kernel.body = [a, b, zero].map(Stmt::Let).to_vec();
+            fixture.kernel.body.push(vector_loop(j, body));
+            let zeros = vec![0; (h * element_bytes(dtype)) as usize];
+            let after = run(&fixture.program(&Bindings::new()), &[bytes_i64(&[5]), bytes_i64(&[77]), zeros]);
+            let key = Key::derive(5, 9, 77);
+            for k in before..h {
+                let (at, element) = (k as usize, k - before);
+                match dtype {
+                    DType::F32 => assert_eq!(f32s(&after[2])[at], key.uniform_f32(element), "{before} of {h} at {k}"),
+                    _ => assert_eq!(f64s(&after[2])[at], key.uniform_f64(element), "{before} of {h} at {k}"),
+                }
+            }
+        }
+    }
+}

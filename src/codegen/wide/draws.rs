@@ -146,6 +146,9 @@ impl Emitter<'_> {
                 let after = ops.int((lanes * pitch) as i64);
                 let later = ops.int_add(elements, after);
                 let later = ops.shift_left(later, 32);
+                // What is no element may be negative: its sign must not reach the others.
+                let low_half = ops.int(0xffff_ffff);
+                let elements = ops.int_and(elements, low_half);
                 ops.int_or(elements, later)
             }
             None => elements,
@@ -200,7 +203,11 @@ impl Emitter<'_> {
         let zero = ops.word(0);
         // Half as many counters as elements: the lanes' begin at half the first element.
         let start = ops.int_sub(elements, iota);
+        // Where the first is no element it may be negative, and keeps its sign.
+        let sign = ops.int(Width::Single.sign_bit());
+        let sign = ops.int_and(start, sign);
         let start = ops.shift_right(start, 1);
+        let start = ops.int_or(start, sign);
         let counter = ops.int_add(start, iota);
         let [first, second] = random::threefry(&mut ops, key, [counter, zero]);
         [false, true].map(|upper| {
