@@ -49,7 +49,7 @@ mod uses;
 
 pub use expression::BUILTINS;
 pub use modules::Modules;
-pub use prelude::{LIBRARY, divided, prelude};
+pub use prelude::{LIBRARY, Library, prelude};
 pub use requires::broken_requirement;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
