@@ -19,6 +19,7 @@ use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use std::fmt::Write;
+use std::ops::Range;
 
 /// Positions and element numbers are 32-bit integers in programs that compute in f32, and draws take 32-bit numbers.
 const MOST_POSITIONS: i128 = 1 << 31;
@@ -195,7 +196,10 @@ fn library_name(dtype: DType) -> &'static str {
 }
 
 /// Refuses programs whose positions do not fit the integers they are computed in.
-fn check(program: &Program) -> Result<(), CodegenError> {
+///
+/// # Errors
+/// [`CodegenError::TooLarge`], which [`compile`] would give too.
+pub fn check(program: &Program) -> Result<(), CodegenError> {
     let reach = |kernel: &Kernel, index: &Index| -> Option<i128> {
         let at = |size: &Size| size.eval(&program.capacity).ok().map(i128::from);
         let mut sum = at(&index.offset).unwrap_or(0);
@@ -323,8 +327,14 @@ fn emit<M: Module>(
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
     let (mut parts, mut spans) = (Vec::new(), Vec::new());
+    let (mut wave, mut in_parts): (Range<usize>, bool) = (0..0, false);
     for (number, step) in program.steps.iter().enumerate() {
-        let in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
+        // All steps of a wave are worth parts, or none.
+        if !wave.contains(&number) {
+            let steps = program.waves.iter().map(|wave| wave.steps()).find(|steps| steps.contains(&number));
+            wave = steps.unwrap_or(number..number + 1);
+            in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
+        }
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
         #[cfg(target_arch = "x86_64")]
         let wide = match &step.work {

@@ -26,7 +26,7 @@ mod team;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-pub use compiled::{Compiled, Interface, compile};
+pub use compiled::{Compiled, Interface, check, compile};
 pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
 pub use team::{forks, run as on_team};

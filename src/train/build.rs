@@ -3,6 +3,7 @@
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
 use super::constants;
+use super::later::Later;
 use super::model::shown;
 use super::stopping::Plateau;
 use crate::check::typed::{Counter, Train};
@@ -151,9 +152,12 @@ pub fn schedule_of(
 
 /// Compiles a graph for batches of up to so many rows.
 fn compile(graph: &Graph, sizes: Sizes, settings: &Settings) -> Result<Compiled, BuildError> {
-    let program = schedule_of(graph, sizes, settings)?;
+    compile_program(&schedule_of(graph, sizes, settings)?, settings)
+}
+
+pub(super) fn compile_program(program: &schedule::Program, settings: &Settings) -> Result<Compiled, BuildError> {
     let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
-    Ok(codegen::compile(&program, &options)?)
+    Ok(codegen::compile(program, &options)?)
 }
 
 /// A machine for batches, with the inputs a run of it needs.
@@ -187,7 +191,12 @@ impl Batched {
     }
 
     /// What `compile` made of a graph, as a machine.
-    fn of(compiled: Compiled, most: Sizes, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
+    pub(super) fn of(
+        compiled: Compiled,
+        most: Sizes,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Batched, BuildError> {
         let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
         let rows = Train::batch_symbol();
         let symbols = machine.compiled().interface().symbols.iter().map(|s| *s == rows).collect();
@@ -271,18 +280,20 @@ pub struct Engine {
     /// All parameters and layer states of the program, and what the phase's optimizer keeps.
     pub memory: Memory,
     pub step: Batched,
-    pub evaluate: Batched,
+    evaluate: Later,
     /// `None` if no measure applies a metric.
-    pub summary: Option<Batched>,
+    summary: Option<Later>,
     starts: Starts,
+    /// How machines are made later; their draws follow its seed.
+    settings: Settings,
     /// From the graphs to machines ready to run.
     pub compile_time: Duration,
 }
 
 impl Engine {
-    /// Compiles a phase with these constants for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
-    /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
-    /// steps of the phases before.
+    /// Compiles a phase with these constants for training batches, and plans its evaluation in chunks, and of all rows of a
+    /// part. Parameters and layer states have the values of `before`, or without it their starting values; the optimizer's
+    /// state starts afresh, after so many steps of the phases before.
     pub fn new(
         model: &Model,
         constants: &[(String, Tensor)],
@@ -296,13 +307,12 @@ impl Engine {
         // The starting values of the first phase include those of its optimizer.
         let first = phase == 0 && before.is_none();
         let wanted = [(before.is_none(), &model.init), (!first, &graphs.start)];
-        // The step takes about as long to compile as the others together.
         let (starts, step, evaluate, summary) = std::thread::scope(|scope| {
             let others = scope.spawn(|| {
                 let starts = wanted.map(|(wanted, graph)| wanted.then(|| compile(graph, 1.into(), settings)));
                 let summarized = !graphs.summary.outputs().is_empty();
-                let summary = summarized.then(|| compile(&graphs.summary, all, settings));
-                (starts, compile(&graphs.evaluate, chunk, settings), summary)
+                let summary = summarized.then(|| Later::plan(&graphs.summary, all, settings));
+                (starts, Later::plan(&graphs.evaluate, chunk, settings), summary)
             });
             let step = compile(&graphs.step, batch, settings);
             match others.join() {
@@ -330,23 +340,35 @@ impl Engine {
             None => None,
         };
         let step = Batched::of(step?, batch, settings, &mut memory)?;
-        let evaluate = Batched::of(evaluate?, chunk, settings, &mut memory)?;
-        let summary = match summary {
-            Some(summary) => Some(Batched::of(summary?, all, settings, &mut memory)?),
-            None => None,
-        };
+        let (evaluate, summary) = (evaluate?, summary.transpose()?);
+        for later in [&evaluate].into_iter().chain(&summary) {
+            later.reserve(&mut memory)?;
+        }
         let compile_time = start.elapsed();
-        let starts = Starts { init, own, carried, first };
-        let mut engine = Engine { memory, step, evaluate, summary, starts, compile_time };
-        engine.begin(model, before, settings.seed)?;
+        let (starts, settings) = (Starts { init, own, carried, first }, settings.clone());
+        let seed = settings.seed;
+        let mut engine = Engine { memory, step, evaluate, summary, starts, settings, compile_time };
+        engine.begin(model, before, seed)?;
         Ok(engine)
+    }
+
+    /// The machine that evaluates a chunk of rows, and the memory it works on.
+    pub fn evaluate(&mut self) -> Result<(&mut Batched, &mut Memory), BuildError> {
+        Ok((self.evaluate.machine(&self.settings, &mut self.memory)?, &mut self.memory))
+    }
+
+    /// The machine of the measures that apply a metric, if there are any, and the memory it works on.
+    pub fn summary(&mut self) -> Result<Option<(&mut Batched, &mut Memory)>, BuildError> {
+        let Some(summary) = &mut self.summary else { return Ok(None) };
+        Ok(Some((summary.machine(&self.settings, &mut self.memory)?, &mut self.memory)))
     }
 
     /// Gives parameters and state the values from which the phase begins, as in [`Engine::new`], with this seed from now on.
     pub fn begin(&mut self, model: &Model, before: Option<(&Memory, u64)>, seed: u64) -> Result<(), RuntimeError> {
+        self.settings.seed = seed;
         let Starts { init, own, carried, first } = &mut self.starts;
-        let machines = [&mut self.step, &mut self.evaluate].into_iter().chain(&mut self.summary);
-        for machine in machines.chain(&mut *init).chain(&mut *own) {
+        let later = [&mut self.evaluate].into_iter().chain(&mut self.summary).filter_map(Later::made);
+        for machine in [&mut self.step].into_iter().chain(later).chain(&mut *init).chain(&mut *own) {
             machine.set("seed", seed as i64)?;
         }
         if let Some(init) = init.as_mut().filter(|_| before.is_none()) {

@@ -13,6 +13,7 @@ mod event;
 mod gather;
 pub mod gradient_check;
 mod gradients;
+mod later;
 mod metrics;
 mod model;
 mod predict;
