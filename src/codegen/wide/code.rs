@@ -4,6 +4,7 @@
 //! accumulator, which [`Inst::Assign`] and [`Inst::Merge`] change; constants lie behind the code and need no register.
 
 use super::Simd;
+use super::assemble::assemble;
 use super::encode::Encoder;
 use super::writer::{Address, Binary, Unary, Writer};
 use iced_x86::code_asm::{qword_ptr, r12, r13, r14, r15, rax, rbp, rbx, rsp};
@@ -443,6 +444,6 @@ impl Code {
         let mask = (0..16).map(|k| if k < 8 { u32::MAX } else { 0 });
         let words: Vec<u32> = words.into_iter().chain(mask).collect();
         writer.asm.dd(&words)?;
-        writer.asm.assemble(0)
+        assemble(&mut writer.asm)
     }
 }
