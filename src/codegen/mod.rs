@@ -5,6 +5,7 @@
 //! the scalar operations of kernels.
 
 mod access;
+mod calls;
 mod compiled;
 mod crew;
 mod draws;
@@ -83,7 +84,7 @@ pub struct Options {
     pub fork_ns: u64,
     /// Whether Cranelift's verifier runs on every function.
     pub verify: bool,
-    /// Whether to keep the functions' text, for `clif` and `asm`.
+    /// Whether to keep the functions' text, for `clif` and `asm`; all but wide code is then Cranelift's.
     pub text: bool,
 }
 
