@@ -100,6 +100,8 @@ pub struct Session<'t> {
     /// Which of several runs this is.
     pub part: Option<Part>,
     pub train: &'t Train,
+    /// The tensors it started from, as far as they were given.
+    init: &'t [(String, Tensor)],
     feed: Feed<'t>,
     second: Option<Second<'t>>,
     /// The rows of the present batch that are read where they lie.
@@ -115,18 +117,26 @@ impl<'t> Session<'t> {
         program: &'t Program,
         tables: &'t BTreeMap<String, Table>,
         settings: &Settings,
-        init: &[(String, Tensor)],
+        init: &'t [(String, Tensor)],
     ) -> Result<Session<'t>, RunError> {
         Session::start(Source::new(program, tables, settings)?, 0, init)
     }
 
     /// A phase as if it were the first.
-    pub fn start(source: Source<'t>, phase: usize, init: &[(String, Tensor)]) -> Result<Session<'t>, RunError> {
+    pub fn start(source: Source<'t>, phase: usize, init: &'t [(String, Tensor)]) -> Result<Session<'t>, RunError> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
         session.start_from(init)?;
+        session.init = init;
         session.begin();
+        session.trace.starts(&session.progress);
         Ok(session)
+    }
+
+    /// Gives all tensors the values with which [`Session::start`] left them.
+    pub(super) fn compute_start(&mut self) -> Result<(), RunError> {
+        self.engine.begin(&self.source.model, None, self.source.settings.seed)?;
+        self.start_from(self.init)
     }
 
     /// Replaces starting values of the first phase.
@@ -264,6 +274,7 @@ impl<'t> Session<'t> {
             beginning: None,
             part: None,
             train,
+            init: &[],
             feed,
             second,
             lent: Vec::new(),
