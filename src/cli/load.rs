@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
 
 /// Adds the text of a file to the others.
 pub fn add(files: &mut Files, path: &Path) -> Result<FileId, Diagnostic> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(8 << 10);
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| unreadable(path, &e))?;

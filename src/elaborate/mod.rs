@@ -30,7 +30,7 @@ pub use prediction::{Prediction, Predictions, predictions};
 
 use crate::check::typed::{DefId, Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, codes, on_deep_stack};
 use instance::Instances;
 pub use measure::MEMBERS;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -132,7 +132,7 @@ pub fn elaborate_training(program: &Program, options: Options) -> Result<Model, 
 }
 
 fn of_program(program: &Program, options: Options, looking: bool) -> Result<Model, Diagnostic> {
-    limits::with_stack(|| graphs(program, options, looking)).unwrap_or_else(|error| {
+    on_deep_stack(|| graphs(program, options, looking)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })
