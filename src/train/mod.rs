@@ -24,8 +24,10 @@ mod repetition;
 mod run;
 mod search;
 mod session;
+mod starts;
 mod state;
 mod stopping;
+mod task;
 mod trace;
 mod watching;
 

@@ -150,7 +150,7 @@ impl<'t> Session<'t> {
         }
         if !init.is_empty() {
             // What is kept for the parameters may begin from their values.
-            let mut start = Batched::new(&model.phases[self.progress.phase].start, 1, settings, memory)?;
+            let mut start = Batched::once(&model.phases[self.progress.phase].start, settings, memory)?;
             start.run(memory, 1)?;
         }
         Ok(())
