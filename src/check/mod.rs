@@ -80,7 +80,7 @@ pub fn check_program(
 ) -> (typed::Program, Vec<Diagnostic>) {
     let run = || check_files(prelude, modules, user, schemas, settings);
     // Recursion is as deep as the source nests, which the parser bounds.
-    on_deep_stack(&run).unwrap_or_else(|_| run())
+    on_deep_stack(run).unwrap_or_else(|_| run())
 }
 
 fn check_files(
