@@ -11,6 +11,7 @@ use dlc::codegen::{self, compile};
 use dlc::elaborate::{self, Model};
 use dlc::ir::{Bindings, DType, Graph};
 use dlc::optimize;
+use dlc::runtime::{Machine, Memory};
 use dlc::schedule::{self, schedule};
 use dlc::source::Files;
 use dlc::syntax;
@@ -25,7 +26,7 @@ fn net(layers: usize) -> String {
     }
     let _ = write!(
         text,
-        " dense(a{}, 10)\n}}\ntrain {{\n minimize cross_entropy(model(x), y) + 1e-4 * l2(weights)\n on d, batch 64\n \
+        " dense(a{}, 10)\n}}\ntrain {{\n minimize cross_entropy(model(x), y) + 1e-4 * l2(weights)\n on d, batch 128\n \
          using adam\n epochs 1\n}}\n",
         layers - 1
     );
@@ -80,19 +81,22 @@ fn stages(layers: usize) -> Vec<(&'static str, Duration)> {
         out.push((pass.name, time));
         graph = after;
     }
-    let options = schedule::Options::new(Bindings::from([(Train::batch_symbol(), 64)]));
+    let options = schedule::Options::new(Bindings::from([(Train::batch_symbol(), 128)]));
     let (scheduled, time) = timed(|| schedule(&graph, &options).unwrap());
     out.push(("schedule", time));
-    let (compiled, time) = timed(|| compile(&scheduled, &codegen::Options::default()).unwrap());
+    let options = codegen::Options { threads: 2, ..codegen::Options::default() };
+    let (compiled, time) = timed(|| compile(&scheduled, &options).unwrap());
     out.push(("codegen", time));
-    drop(compiled);
+    let (machine, time) = timed(|| Machine::new(compiled, &mut Memory::new()).unwrap());
+    out.push(("machine", time));
+    drop(machine);
     out
 }
 
 #[test]
 fn time_grows_with_the_depth_of_a_net() {
     let full = std::env::var_os("DLC_FULL").is_some();
-    let depths: &[usize] = if full { &[50, 100, 200, 400] } else { &[10, 40] };
+    let depths: &[usize] = if full { &[50, 100, 200, 400] } else { &[20, 160] };
     let mut rows: Vec<(&'static str, Vec<Duration>)> = Vec::new();
     for depth in depths {
         for (name, time) in stages(*depth) {

@@ -145,6 +145,11 @@ fn reciprocals() {
 }
 
 #[test]
+fn row_sums() {
+    golden("row-sums");
+}
+
+#[test]
 fn dead() {
     golden("dead");
 }

@@ -133,7 +133,7 @@ fn run(program: &Program, options: &codegen::Options, n: usize, given: &BTreeMap
 fn threads_tiles_and_widths_change_no_bit() {
     let cases = if std::env::var_os("DLC_FULL").is_some() { 3_000 } else { 60 };
     let wide: Vec<Cpu> = [Cpu::Avx2, Cpu::Avx512].into_iter().filter(|c| c.is_available()).collect();
-    let mut by_columns = 0;
+    let (mut by_columns, mut down) = (0, 0);
     for case in 0..cases {
         let mut dice = Dice(case * 7919 + 17);
         let (graph, parameters, inputs) = network(&mut dice);
@@ -148,8 +148,9 @@ fn threads_tiles_and_widths_change_no_bit() {
             (limits.shared_bytes, limits.fewest_columns) = (0, 1);
         }
         let program = schedule(&graph, &limits).unwrap();
-        let chains = program.waves.iter().flat_map(|wave| &wave.chains);
-        by_columns += chains.flat_map(|chain| &chain.columns).filter(|steps| steps.len() > 1).count();
+        let chains = || program.waves.iter().flat_map(|wave| &wave.chains);
+        down += chains().filter(|chain| chain.down > 0 && !chain.columns.is_empty()).count();
+        by_columns += chains().flat_map(|chain| &chain.columns).filter(|steps| steps.len() > 1).count();
         let options = |cpu, threads| {
             let (wide_from, fork_ns) = (0, 0);
             codegen::Options { cpu, threads, wide_from, fork_ns, ..codegen::Options::default() }
@@ -171,6 +172,7 @@ fn threads_tiles_and_widths_change_no_bit() {
         }
     }
     assert!(by_columns > cases as usize / 4, "products with what follows them, cut by columns: {by_columns}");
+    assert!(down > cases as usize / 8, "sums over rows cut with the product before them: {down}");
 }
 
 #[test]

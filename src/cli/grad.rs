@@ -21,7 +21,10 @@ pub fn execute(options: &Grad) -> Result<(), Failure> {
         }
     }
     // A quotient reads better than a product with a reciprocal.
-    let passes = optimize::Options { off: ["reciprocals".to_owned()].into(), ..optimize::Options::default() };
+    let passes = optimize::Options {
+        off: ["reciprocals".to_owned(), "row-sums".to_owned()].into(),
+        ..optimize::Options::default()
+    };
     for (k, heading) in phases {
         let graph = optimize::optimize(&model.phases[k].gradient, &passes, &mut |_, _| {});
         match graph {

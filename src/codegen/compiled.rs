@@ -3,9 +3,10 @@
 //! Invariant: the code lives as long as [`Compiled`], and is called only through it.
 
 use super::calls::{self, Calls};
-use super::crew::{Crew, Functions, Part, Whole, is_by_columns, is_worth_parts};
+use super::crew::{Crew, Functions, Part, Whole};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
+use super::planner::{by_columns, worth_parts};
 #[cfg(target_arch = "x86_64")]
 use super::step::emit_wide;
 use super::step::{emit_order, emit_product, emit_step};
@@ -20,7 +21,6 @@ use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_module::{FuncId, Linkage, Module, ModuleError};
 use std::fmt::Write;
-use std::ops::Range;
 
 /// Positions and element numbers are 32-bit integers in programs that compute in f32, and draws take 32-bit numbers.
 const MOST_POSITIONS: i128 = 1 << 31;
@@ -36,6 +36,7 @@ pub struct Compiled {
     layout: TableLayout,
     interface: Interface,
     code_bytes: usize,
+    wide: Vec<bool>,
     plan: String,
     clif: String,
     asm: String,
@@ -55,15 +56,14 @@ pub struct Interface {
     pub parts: Vec<String>,
 }
 
-/// The name of the function that computes some rows and columns of a product.
-const SPAN: &str = "dlc_product_span";
-
 /// What emitting a program gives.
 struct Emitted {
     step: FuncId,
     parts: Vec<FuncId>,
     /// For each part, its function of a span of rows.
     spans: Vec<Option<FuncId>>,
+    /// For each part, whether it has code for wide vectors.
+    wide: Vec<bool>,
     code_bytes: usize,
     clif: String,
     asm: String,
@@ -86,7 +86,8 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     let symbols = [
         (library_name(DType::F32), product::product_f32 as *const u8),
         (library_name(DType::F64), product::product_f64 as *const u8),
-        (SPAN, product::span_f32 as *const u8),
+        (span_name(DType::F32), product::span_f32 as *const u8),
+        (span_name(DType::F64), product::span_f64 as *const u8),
         order::function(DType::F32),
         order::function(DType::F64),
         order::function(DType::I32),
@@ -112,7 +113,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
     }
     let plan =
         crew.as_ref().map_or_else(|| "one step after the other on one thread\n".into(), |crew| crew.plan(&table));
-    let Emitted { code_bytes, clif, asm, .. } = emitted;
+    let Emitted { code_bytes, wide, clif, asm, .. } = emitted;
     let interface = Interface {
         symbols: program.symbols.clone(),
         capacity: program.capacity.clone(),
@@ -121,7 +122,7 @@ pub fn compile(program: &Program, options: &Options) -> Result<Compiled, Codegen
         arena: program.arena_bytes(),
         parts: program.steps.iter().map(|s| s.name.clone()).collect(),
     };
-    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, plan, clif, asm })
+    Ok(Compiled { _executable: executable, step, parts, crew, layout, interface, code_bytes, wide, plan, clif, asm })
 }
 
 impl Compiled {
@@ -143,6 +144,11 @@ impl Compiled {
     /// Bytes of machine code.
     pub fn code_bytes(&self) -> usize {
         self.code_bytes
+    }
+
+    /// For each part, whether it is a kernel with code for vectors of 256 or 512 bits.
+    pub fn wide(&self) -> &[bool] {
+        &self.wide
     }
 
     pub fn layout(&self) -> &TableLayout {
@@ -194,6 +200,11 @@ impl Compiled {
 
 fn library_name(dtype: DType) -> &'static str {
     if dtype == DType::F64 { "dlc_product_f64" } else { "dlc_product_f32" }
+}
+
+/// The function that computes some rows and columns of a product.
+fn span_name(dtype: DType) -> &'static str {
+    if dtype == DType::F64 { "dlc_product_span_f64" } else { "dlc_product_span_f32" }
 }
 
 /// Refuses programs whose positions do not fit the integers they are computed in.
@@ -258,10 +269,11 @@ impl<M: Module> Writer<'_, M> {
         kernel: &Kernel,
         layout: &TableLayout,
         options: &Options,
+        by_columns: bool,
     ) -> Result<Option<FuncId>, CodegenError> {
         use super::wide::kernel::{Refusal, emit};
         let Some(simd) = options.cpu.simd() else { return Ok(None) };
-        let code = match emit(program, kernel, layout, simd, is_by_columns(program, number)) {
+        let code = match emit(program, kernel, layout, simd, by_columns) {
             Ok(code) => code,
             Err(Refusal::NotCovered) => return Ok(None),
             Err(Refusal::Broken(why)) => return Err(CodegenError::Internal(why)),
@@ -335,21 +347,16 @@ fn emit<M: Module>(
     let text = options.text;
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
-    let (mut parts, mut spans) = (Vec::new(), Vec::new());
+    let (mut parts, mut spans, mut is_wide) = (Vec::new(), Vec::new(), Vec::new());
     let direct = calls::apply(writer.module, options);
-    let (mut wave, mut in_parts): (Range<usize>, bool) = (0..0, false);
+    let (worth_parts, by_columns) = (worth_parts(program, options.fork_ns), by_columns(program));
     for (number, step) in program.steps.iter().enumerate() {
-        // All steps of a wave are worth parts, or none.
-        if !wave.contains(&number) {
-            let steps = program.waves.iter().map(|wave| wave.steps()).find(|steps| steps.contains(&number));
-            wave = steps.unwrap_or(number..number + 1);
-            in_parts = options.cpu != Cpu::Portable && is_worth_parts(program, number, options.fork_ns);
-        }
+        let in_parts = options.cpu != Cpu::Portable && worth_parts[number];
         let id = writer.declare(&format!("part_{number}"), Linkage::Local)?;
         #[cfg(target_arch = "x86_64")]
         let wide = match &step.work {
             Work::Kernel(kernel) if in_parts || program.cost(step).total() >= options.wide_from => {
-                writer.wide(number, program, kernel, layout, options)?
+                writer.wide(number, program, kernel, layout, options, by_columns.contains(&number))?
             }
             _ => None,
         };
@@ -357,6 +364,7 @@ fn emit<M: Module>(
         let wide: Option<FuncId> = None;
         parts.push(id);
         spans.push(wide);
+        is_wide.push(wide.is_some());
         match &step.work {
             Work::Kernel(kernel) => {
                 let calls = wide.filter(|_| direct).and_then(|wide| calls::whole(kernel, layout, wide));
@@ -372,13 +380,14 @@ fn emit<M: Module>(
                 }
             }
             Work::Product(product) => {
-                if in_parts && program.dtype == DType::F32 {
+                if in_parts {
                     let signature = of_spans(&writer.signature);
                     let some = writer.module.declare_function(&format!("span_{number}"), Linkage::Local, &signature);
                     let some = some.map_err(refused)?;
                     let mut of_span = of_library.clone();
                     of_span.params.push(AbiParam::new(types::I64));
-                    let library = writer.module.declare_function(SPAN, Linkage::Import, &of_span).map_err(refused)?;
+                    let library = writer.module.declare_function(span_name(program.dtype), Linkage::Import, &of_span);
+                    let library = library.map_err(refused)?;
                     let calls = || calls::product(program, product, layout, library, options, true);
                     if !writer.write(some, direct.then(calls).flatten())? {
                         writer.clear(some);
@@ -415,7 +424,7 @@ fn emit<M: Module>(
     let step = writer.declare("step", Linkage::Export)?;
     if writer.write(step, direct.then(|| calls::step(&parts)))? {
         let Writer { code_bytes, clif, asm, .. } = writer;
-        return Ok(Emitted { step, parts, spans, code_bytes, clif, asm });
+        return Ok(Emitted { step, parts, spans, wide: is_wide, code_bytes, clif, asm });
     }
     writer.clear(step);
     let callees: Vec<_> =
@@ -425,5 +434,5 @@ fn emit<M: Module>(
     builder.finalize(config);
     writer.define(step, "the step")?;
     let Writer { code_bytes, clif, asm, .. } = writer;
-    Ok(Emitted { step, parts, spans, code_bytes, clif, asm })
+    Ok(Emitted { step, parts, spans, wide: is_wide, code_bytes, clif, asm })
 }

@@ -16,6 +16,7 @@ mod lanes;
 mod loops;
 mod order;
 mod peaks;
+mod planner;
 mod product;
 mod reduce;
 mod sizes;

@@ -1,4 +1,4 @@
-//! Matrix products by the library, callable from compiled code.
+//! Matrix products by emitted kernels or by the library, callable from compiled code.
 //!
 //! Input: addresses, sizes and strides in elements. Output: `out = lhs · rhs`, or `out += lhs · rhs`. Invariant: every
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
@@ -49,7 +49,7 @@ const AVX2: usize = 1;
 #[cfg(target_arch = "x86_64")]
 const AVX512: usize = 2;
 
-/// Who multiplies `f32` matrices with these vectors.
+/// Who multiplies matrices with these vectors.
 pub fn emitter(cpu: super::Cpu) -> usize {
     match cpu {
         #[cfg(target_arch = "x86_64")]
@@ -60,10 +60,12 @@ pub fn emitter(cpu: super::Cpu) -> usize {
     }
 }
 
+/// A product by the library.
+///
 /// # Safety
 /// Every element that `shape` reaches from `out`, `lhs` and `rhs` must be in memory that may be accessed, and those of
 /// `out` must be apart from each other and from the operands'.
-unsafe fn product<T: Copy + 'static>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, zero: T, one: T) {
+unsafe fn by_library<T: Copy + 'static>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, zero: T, one: T) {
     let work = shape.m.saturating_mul(shape.n).saturating_mul(shape.k);
     let shared = shape.threads > 1 && work >= SHARED_FROM;
     let parallelism = if shared { Parallelism::Rayon(shape.threads) } else { Parallelism::None };
@@ -97,29 +99,77 @@ unsafe fn product<T: Copy + 'static>(shape: &Shape, out: *mut T, lhs: *const T, 
     }
 }
 
-/// The product of `f32` matrices.
+/// A float that matrices are of.
+#[cfg(target_arch = "x86_64")]
+trait Float: super::wide::element::Element + From<f32> {}
+#[cfg(not(target_arch = "x86_64"))]
+trait Float: Copy + From<f32> + 'static {}
+
+impl Float for f32 {}
+impl Float for f64 {}
+
+/// A product by whom the shape says, or the part of a whole one that a shape describes: its order of additions is the whole's.
 ///
 /// # Safety
-/// `shape` must be valid; for the rest see `product`: every element reached must be accessible, and `out` apart from the operands.
-pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+/// As for `by_library`; the CPU must have the vectors of the emitter that the shape names.
+unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::wide::{Simd, product};
-        // SAFETY: passed on from the caller.
-        let of = unsafe { &*shape };
-        let simd = match of.emitter {
+        let simd = match shape.emitter {
             AVX512 => Some(Simd::Avx512),
             AVX2 => Some(Simd::Avx2),
             _ => None,
         };
         // A shape whose result has gaps between columns stays with the library.
-        if let Some(kernels) = simd.filter(|_| of.out[2] == 1).map(product::kernels) {
+        if let Some(simd) = simd.filter(|_| shape.out[2] == 1) {
             // SAFETY: passed on from the caller.
-            return unsafe { product::product(kernels, of, out, lhs, rhs) };
+            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs) };
         }
     }
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
+    unsafe { by_library(shape, out, lhs, rhs, 0.0.into(), 1.0.into()) }
+}
+
+/// Some rows and columns of a product, on this thread.
+///
+/// # Safety
+/// As for `product`; the span must be within the rows and begin within the columns.
+unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, span: &Span) {
+    let (rows, columns) = (span.end - span.start, span.last.min(shape.n as u64) - span.first);
+    let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*shape };
+    let (row, column) = (span.start as isize, span.first as isize);
+    // SAFETY: the caller vouches for the shape and the span, whose elements are within what the shape reaches.
+    unsafe {
+        let out = out.offset(row * shape.out[1] + column * shape.out[2]);
+        let lhs = match shape.looks_up(Scattered::LeftRows) {
+            Some(numbers) => {
+                some.rows = numbers.add(span.start as usize) as usize;
+                lhs
+            }
+            None => lhs.offset(row * shape.lhs[1]),
+        };
+        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]))
+    }
+}
+
+/// The product of `f32` matrices.
+///
+/// # Safety
+/// `shape` must be valid; for the rest see `by_library`: every element reached must be accessible, and `out` apart from the
+/// operands.
+pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+    // SAFETY: passed on from the caller.
+    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
+}
+
+/// The product of `f64` matrices.
+///
+/// # Safety
+/// As for [`product_f32`].
+pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
+    // SAFETY: passed on from the caller.
+    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
 }
 
 /// Some rows and columns of the product of `f32` matrices, on this thread.
@@ -133,31 +183,23 @@ pub(super) unsafe extern "C" fn span_f32(
     rhs: *const f32,
     span: *const Span,
 ) {
-    // SAFETY: the caller vouches for the shape and the span, whose elements are within what the shape reaches.
-    unsafe {
-        let (of, span) = (&*shape, &*span);
-        let (rows, columns) = (span.end - span.start, span.last.min(of.n as u64) - span.first);
-        let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*of };
-        let (row, column) = (span.start as isize, span.first as isize);
-        let out = out.offset(row * of.out[1] + column * of.out[2]);
-        let lhs = match of.looks_up(Scattered::LeftRows) {
-            Some(numbers) => {
-                some.rows = numbers.add(span.start as usize) as usize;
-                lhs
-            }
-            None => lhs.offset(row * of.lhs[1]),
-        };
-        product_f32(&some, out, lhs, rhs.offset(column * of.rhs[2]))
-    }
+    // SAFETY: passed on from the caller.
+    unsafe { part(&*shape, out, lhs, rhs, &*span) }
 }
 
-/// The product of `f64` matrices.
+/// Some rows and columns of the product of `f64` matrices, on this thread.
 ///
 /// # Safety
-/// As for [`product_f32`].
-pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
+/// As for [`span_f32`].
+pub(super) unsafe extern "C" fn span_f64(
+    shape: *const Shape,
+    out: *mut f64,
+    lhs: *const f64,
+    rhs: *const f64,
+    span: *const Span,
+) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, out, lhs, rhs, 0.0, 1.0) }
+    unsafe { part(&*shape, out, lhs, rhs, &*span) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod differentiate;
 mod fold;
 mod reciprocals;
 mod rewrite;
+mod row_sums;
 mod simplify;
 mod stabilize;
 
@@ -91,6 +92,13 @@ pub fn passes() -> &'static [Pass] {
             exact: false,
             mandatory: false,
             run: reciprocals::run,
+        },
+        Pass {
+            name: "row-sums",
+            about: "adds up the rows of a large array first, and then their sums",
+            exact: false,
+            mandatory: false,
+            run: row_sums::run,
         },
         Pass { name: "dead", about: "drops what no output depends on", exact: true, mandatory: false, run: dead::run },
     ]

@@ -15,6 +15,14 @@ pub enum Width {
 }
 
 impl Width {
+    /// Bytes of a number.
+    pub const fn bytes(self) -> usize {
+        match self {
+            Width::Single => 4,
+            Width::Double => 8,
+        }
+    }
+
     /// Stored bits of the significand.
     pub const fn fraction_bits(self) -> u32 {
         match self {

@@ -97,6 +97,9 @@ impl Display for Chain {
         for (k, steps) in self.columns.iter().enumerate() {
             write!(f, "{} {}-{}", if k == 0 { ", by columns: steps" } else { "," }, steps.start, steps.end - 1)?;
         }
+        if self.down > 0 {
+            write!(f, "; {} over its columns", self.down)?;
+        }
         Ok(())
     }
 }

@@ -138,6 +138,12 @@ impl Group {
     }
 }
 
+/// Whether the loop of one group runs within the rows of another, which reduces from the same dims.
+fn inside(outer: &Group, inner: &Group) -> bool {
+    // A reduction to a scalar has no rows to share: what uses its result over all positions is another loop.
+    outer.rank > 0 && inner.patterns.is_empty() && !inner.lanes && outer.patterns.iter().any(|p| p.dims == inner.rows)
+}
+
 impl Groups {
     /// Puts every kept node in a group: first with producers, then with other readers of the same values.
     pub fn new(nodes: &Nodes, edges: &[Vec<Edge>]) -> Groups {
@@ -230,7 +236,10 @@ impl Groups {
                     continue;
                 }
                 let (x, y) = (self.group(a), self.group(b));
-                let together = x.rows == y.rows && (x.rank > 0 || x.patterns.is_empty() && y.patterns.is_empty());
+                let alike = x.rows == y.rows && (x.rank > 0 || x.patterns.is_empty() && y.patterns.is_empty());
+                // Rows are gone through anyway; columns would take what else reads the value out of its rows.
+                let within = |x: &Group, y| inside(x, y) && x.patterns.iter().all(|p| p.lanes);
+                let together = alike || !scalar && (within(x, y) || within(y, x));
                 if together && (!scalar || x.rank == 0) {
                     self.merge(nodes, a, b);
                 }
@@ -244,13 +253,6 @@ impl Groups {
         if !x.open || !y.open || x.members.len() + y.members.len() > MOST_MEMBERS {
             return None;
         }
-        let inside = |outer: &Group, inner: &Group| {
-            // A reduction to a scalar has no rows to share: what uses its result over all positions is another loop.
-            outer.rank > 0
-                && inner.patterns.is_empty()
-                && !inner.lanes
-                && outer.patterns.iter().any(|p| p.dims == inner.rows)
-        };
         let outer = if x.rows == y.rows || inside(x, y) {
             x
         } else if inside(y, x) {

@@ -125,7 +125,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Program, ScheduleErr
         steps.push(step(graph, first, &fused, work));
     }
     let mut buffers = plan.memory.buffers;
-    let (mut steps, waves) = waves::waves(steps, &buffers);
+    let (mut steps, waves) = waves::waves(steps, &buffers, options);
     for (number, step) in steps.iter_mut().enumerate() {
         step.name = format!("{number}:{}", step.name);
     }

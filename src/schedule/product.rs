@@ -6,6 +6,9 @@ use super::program::{Batch, BufferId, Operand, Options, Product};
 use crate::ir::primitive::Contraction;
 use crate::ir::{Bindings, Graph, NodeId, Op, Size, SizeError};
 
+/// Terms of a sum that loops add up as they write it.
+const FEW_TERMS: u64 = 2;
+
 /// Where the elements of a node lie in the buffer of another: an offset and a stride per axis.
 struct Strided {
     base: NodeId,
@@ -13,7 +16,8 @@ struct Strided {
     strides: Vec<Size>,
 }
 
-/// Whether loops compute the contraction at no loss: few operations, or no contracted axis.
+/// Whether loops compute the contraction at no loss: few operations, or so few for each element of the result that writing
+/// this takes longer, which what follows it may save.
 pub(super) fn is_small(
     graph: &Graph,
     contraction: &Contraction,
@@ -21,10 +25,14 @@ pub(super) fn is_small(
     r: NodeId,
     options: &Options,
 ) -> Result<bool, SizeError> {
-    if contraction.contract.is_empty() {
+    let (l, r) = (&graph.ty(l).dims, &graph.ty(r).dims);
+    let mut terms = 1u64;
+    for (axis, _) in &contraction.contract {
+        terms = terms.saturating_mul(l[*axis].eval(&options.capacity)?);
+    }
+    if terms <= FEW_TERMS && contraction.contract.len() <= 1 {
         return Ok(true);
     }
-    let (l, r) = (&graph.ty(l).dims, &graph.ty(r).dims);
     let (_, free) = contraction.free(l.len(), r.len());
     let mut multiplications = 1u64;
     for dim in l.iter().chain(free.iter().map(|k| &r[*k])) {

@@ -3,8 +3,8 @@
 //! Input: a program. Output: for a product, which of its axes such rows run along. Invariant: an input that may be scattered is
 //! only ever an operand of products that can look its rows up.
 
-use super::program::{BufferId, Operand, Place, Product, Program, Work};
-use crate::ir::{DType, Role, Size};
+use super::program::{BufferId, Operand, Place, Product, Program, Step, Work};
+use crate::ir::{Role, Size};
 
 /// Columns that rows are looked up for at most: each panel of columns looks them up again, which for many costs more than
 /// copying the rows together once.
@@ -25,18 +25,18 @@ impl Program {
     /// The inputs whose rows may lie apart, ascending.
     pub fn scattered(&self) -> Vec<BufferId> {
         let ids = (0..self.buffers.len() as u32).map(BufferId);
-        ids.filter(|b| self.dtype == DType::F32 && self.may_be_scattered(*b)).collect()
+        ids.filter(|b| self.may_be_scattered(*b)).collect()
     }
 
     fn may_be_scattered(&self, b: BufferId) -> bool {
         let buffer = self.buffer(b);
         let data = matches!(buffer.place, Place::Input { role: Role::Data, updated: false, .. });
-        let mut used = false;
-        let multiplied = self.steps.iter().filter(|step| self.touches(step).contains(&b)).all(|step| {
-            used = true;
-            matches!(&step.work, Work::Product(p) if self.scattered_in(p, b).is_some())
-        });
-        data && buffer.elem == DType::F32 && buffer.dims.len() > 1 && multiplied && used
+        if !data || buffer.elem != self.dtype || buffer.dims.len() < 2 {
+            return false;
+        }
+        let mut uses = self.steps.iter().filter(|step| self.touches(step).contains(&b)).peekable();
+        let multiplies = |step: &Step| matches!(&step.work, Work::Product(p) if self.scattered_in(p, b).is_some());
+        uses.peek().is_some() && uses.all(multiplies)
     }
 
     /// How a product reads an input whose rows lie apart, if it can.

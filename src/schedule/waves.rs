@@ -2,7 +2,8 @@
 //!
 //! Before: `x·W; relu; ·V; loss; …; xᵀ·δ; adam`, one step after the other, each over all rows.
 //! After: a wave of one chain `x·W; relu; ·V; loss; …` over the rows of the batch, then a wave of the chains `xᵀ·δ; adam`, one a
-//! weight, each over the rows of its weight: a tile of activations, or of a gradient, is read while it is in cache.
+//! weight, each over the rows of its weight: a tile of activations, or of a gradient, is read while it is in cache. What
+//! goes through columns, as the mean of a batch does, follows the product that made them (`columns`).
 //!
 //! Input: steps in an order that computes the graph. Output: the same steps, ordered by waves. Invariants: steps of different
 //! chains of a wave touch nothing that one of them writes; a chain's steps, run for some rows, need of the steps before them
@@ -10,7 +11,7 @@
 
 use super::kernel::{AxisId, Expr, Index, Kernel, Loop, ScalarOp, Stmt, ValueId};
 use super::memory::{accesses, buffer_bytes};
-use super::program::{Buffer, BufferId, Operand, Place, Product, Program, Step, Work};
+use super::program::{Buffer, BufferId, Operand, Options, Place, Product, Program, Step, Work};
 use crate::ir::Size;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -45,11 +46,19 @@ pub struct Chain {
     /// Steps better cut by columns than by rows, by number: products of matrices too large to be read again for every tile of
     /// rows, each with the kernels that follow it column by column.
     pub columns: Vec<Range<usize>>,
+    /// How many of the last steps are kernels that run over the columns of the chain's last product, each over all rows: sums
+    /// of a batch. They are cut by columns with it, or by themselves.
+    pub down: usize,
 }
 
 impl Chain {
     pub fn steps(&self) -> Range<usize> {
         self.first..self.first + self.scales.len()
+    }
+
+    /// The steps whose rows are the chain's.
+    pub fn row_steps(&self) -> Range<usize> {
+        self.first..self.first + self.scales.len() - self.down
     }
 }
 
@@ -63,11 +72,11 @@ pub struct Footprint {
 }
 
 impl Program {
-    /// What a chain works on.
+    /// What a chain works on, row by row.
     pub fn footprint(&self, chain: &Chain) -> Footprint {
         let mut found = Footprint::default();
         let rows = chain.rows.as_ref().and_then(|r| r.eval(&self.capacity).ok()).unwrap_or(1).max(1);
-        let steps = &self.steps[chain.steps()];
+        let steps = &self.steps[chain.row_steps()];
         let mut users: BTreeMap<BufferId, Vec<&Step>> = BTreeMap::new();
         for step in steps {
             self.touches(step).into_iter().for_each(|b| users.entry(b).or_default().push(step));
@@ -123,12 +132,6 @@ struct Facts {
     scratch: BTreeSet<BufferId>,
 }
 
-impl Facts {
-    fn touches(&self, buffer: &BufferId) -> bool {
-        self.reads.contains(buffer) || self.writes.contains(buffer)
-    }
-}
-
 /// By buffer, the step that wrote it last and those that have read it since.
 struct Uses {
     writer: Vec<Option<usize>>,
@@ -156,24 +159,76 @@ impl Uses {
 /// A chain in the making: steps with their scales.
 struct Draft {
     steps: Vec<(usize, u64)>,
+    /// By buffer, which of the steps touch it.
+    users: BTreeMap<BufferId, Vec<usize>>,
     rows: Option<Size>,
+    down: usize,
+}
+
+impl Draft {
+    fn push(&mut self, s: usize, scale: u64, facts: &Facts) {
+        for b in facts.reads.union(&facts.writes) {
+            self.users.entry(*b).or_default().push(self.steps.len());
+        }
+        self.steps.push((s, scale));
+    }
+
+    /// The steps that touch a buffer, with their scales.
+    fn users(&self, buffer: &BufferId) -> impl Iterator<Item = (usize, u64)> {
+        self.users.get(buffer).into_iter().flatten().map(|k| self.steps[*k])
+    }
 }
 
 /// Cuts steps into waves; gives them in the order of their waves and chains.
-pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer]) -> (Vec<Step>, Vec<Wave>) {
+pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer], options: &Options) -> (Vec<Step>, Vec<Wave>) {
     let facts = facts(&steps, buffers);
+    // What runs over columns follows a product when all that runs over its rows does.
+    let rows = drafts(0..steps.len(), &steps, &facts, None);
+    let order: Vec<usize> = rows.iter().flatten().flat_map(|draft| draft.steps.iter().map(|(s, _)| *s)).collect();
+    let drafts = drafts(order, &steps, &facts, Some(options.fewest_columns / 2));
+    let mut touching = vec![0; buffers.len()];
+    for facts in &facts {
+        facts.reads.union(&facts.writes).for_each(|b| touching[b.index()] += 1);
+    }
+    let mut order: Vec<usize> = Vec::new();
+    let mut waves = Vec::new();
+    for wave in &drafts {
+        let mut chains = Vec::new();
+        for draft in wave {
+            let first = order.len();
+            order.extend(draft.steps.iter().map(|(s, _)| *s));
+            let scales = draft.steps.iter().map(|(_, scale)| *scale).collect();
+            let private = private(draft, &steps, &facts, buffers, &touching);
+            let (rows, columns, down) = (draft.rows.clone(), Vec::new(), draft.down);
+            chains.push(Chain { first, scales, rows, private, columns, down });
+        }
+        waves.push(Wave { chains });
+    }
+    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
+    (order.into_iter().filter_map(|s| steps[s].take()).collect(), waves)
+}
+
+/// The chains of each wave, from steps in an order that computes the graph; what runs over columns joins a product of so many
+/// columns, at least.
+fn drafts(
+    order: impl IntoIterator<Item = usize>,
+    steps: &[Step],
+    facts: &[Facts],
+    fewest: Option<u64>,
+) -> Vec<Vec<Draft>> {
+    let buffers = facts.iter().flat_map(|f| f.reads.union(&f.writes)).map(|b| b.index() + 1).max().unwrap_or(0);
     let mut drafts: Vec<Vec<Draft>> = Vec::new();
-    let mut place: Vec<(usize, usize)> = Vec::new();
-    let mut uses = Uses { writer: vec![None; buffers.len()], readers: vec![Vec::new(); buffers.len()] };
-    for s in 0..steps.len() {
+    let mut place: Vec<(usize, usize)> = vec![(0, 0); steps.len()];
+    let mut uses = Uses { writer: vec![None; buffers], readers: vec![Vec::new(); buffers] };
+    for s in order {
         let before: Vec<(usize, usize)> = uses.before(s, &facts[s]).into_iter().map(|t| place[t]).collect();
         let wave = before.iter().map(|(wave, _)| *wave).max();
         let chains: BTreeSet<usize> = before.iter().filter(|(w, _)| Some(*w) == wave).map(|(_, c)| *c).collect();
-        let own = || Draft { steps: vec![(s, 1)], rows: facts[s].extent.clone() };
         let at = match (wave, chains.first()) {
             (Some(wave), Some(chain)) if chains.len() == 1 => {
-                if join(&mut drafts[wave][*chain], s, &steps, &facts) {
-                    place.push((wave, *chain));
+                let draft = &mut drafts[wave][*chain];
+                if join(draft, s, steps, facts) || fewest.is_some_and(|n| join_down(draft, s, steps, facts, n)) {
+                    place[s] = (wave, *chain);
                     continue;
                 }
                 wave + 1
@@ -184,24 +239,13 @@ pub(crate) fn waves(steps: Vec<Step>, buffers: &[Buffer]) -> (Vec<Step>, Vec<Wav
         if drafts.len() <= at {
             drafts.push(Vec::new());
         }
-        drafts[at].push(own());
-        place.push((at, drafts[at].len() - 1));
+        let (steps, users) = (Vec::new(), BTreeMap::new());
+        let mut draft = Draft { steps, users, rows: facts[s].extent.clone(), down: 0 };
+        draft.push(s, 1, &facts[s]);
+        drafts[at].push(draft);
+        place[s] = (at, drafts[at].len() - 1);
     }
-    let mut order: Vec<usize> = Vec::new();
-    let mut waves = Vec::new();
-    for wave in &drafts {
-        let mut chains = Vec::new();
-        for draft in wave {
-            let first = order.len();
-            order.extend(draft.steps.iter().map(|(s, _)| *s));
-            let scales = draft.steps.iter().map(|(_, scale)| *scale).collect();
-            let private = private(draft, &steps, &facts, buffers);
-            chains.push(Chain { first, scales, rows: draft.rows.clone(), private, columns: Vec::new() });
-        }
-        waves.push(Wave { chains });
-    }
-    let mut steps: Vec<Option<Step>> = steps.into_iter().map(Some).collect();
-    (order.into_iter().filter_map(|s| steps[s].take()).collect(), waves)
+    drafts
 }
 
 fn facts(steps: &[Step], buffers: &[Buffer]) -> Vec<Facts> {
@@ -247,11 +291,14 @@ fn ratio(a: &Size, b: &Size) -> Option<u64> {
 
 /// Adds a step to a chain that it depends on, if it needs of each of the chain's rows only that row; else changes nothing.
 fn join(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts]) -> bool {
+    if draft.down > 0 {
+        return false;
+    }
     let (Some(rows), Some(extent)) = (&draft.rows, &facts[s].extent) else {
         // What cannot be cut follows what cannot be cut.
         let whole = draft.rows.is_none() && facts[s].extent.is_none();
         if whole {
-            draft.steps.push((s, 1));
+            draft.push(s, 1, &facts[s]);
         }
         return whole;
     };
@@ -262,20 +309,34 @@ fn join(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts]) -> bool {
     };
     let pitch = |t: usize, scale: u64, b: BufferId| pitch(&steps[t], b).map(|p| &p * &Size::constant(scale));
     for b in facts[s].reads.union(&facts[s].writes) {
-        let mut shared = draft.steps.iter().filter(|(t, _)| facts[*t].touches(b)).peekable();
-        let written = facts[s].writes.contains(b) || draft.steps.iter().any(|(t, _)| facts[*t].writes.contains(b));
+        let mut shared = draft.users(b).peekable();
+        let written = facts[s].writes.contains(b) || draft.users(b).any(|(t, _)| facts[t].writes.contains(b));
         if !written || shared.peek().is_none() {
             continue;
         }
         let Some(own) = pitch(s, scale, *b) else { return false };
-        if shared.any(|(t, k)| pitch(*t, k * by, *b).as_ref() != Some(&own)) {
+        if shared.any(|(t, k)| pitch(t, k * by, *b).as_ref() != Some(&own)) {
             return false;
         }
     }
     draft.steps.iter_mut().for_each(|(_, k)| *k *= by);
     draft.rows = Some(rows);
-    draft.steps.push((s, scale));
+    draft.push(s, scale, &facts[s]);
     true
+}
+
+/// Adds a step to a chain if it runs over the columns of the chain's last product; else changes nothing.
+fn join_down(draft: &mut Draft, s: usize, steps: &[Step], facts: &[Facts], fewest: u64) -> bool {
+    let before: Vec<&Step> = draft.steps.iter().map(|(t, _)| &steps[*t]).collect();
+    let fits = draft.rows.is_some()
+        && facts[s].extent.is_some()
+        && facts[s].scratch.is_empty()
+        && super::columns::goes_down(&before, draft.down, &steps[s], fewest);
+    if fits {
+        draft.push(s, 1, &facts[s]);
+        draft.down += 1;
+    }
+    fits
 }
 
 /// The elements of a buffer that belong to one position of a step, if the step touches none outside its position's.
@@ -372,30 +433,33 @@ fn product_pitch(product: &Product, buffer: BufferId) -> Option<Size> {
     first.filter(|p| pitches.iter().all(|q| q.as_ref() == Some(p)))
 }
 
-/// What only the steps of a chain touch, row by row.
-fn private(draft: &Draft, steps: &[Step], facts: &[Facts], buffers: &[Buffer]) -> Vec<(BufferId, Size)> {
-    if draft.rows.is_none() {
-        return Vec::new();
-    }
+/// What only the steps of a chain touch, row by row; `touching` counts the steps that touch each buffer.
+fn private(
+    draft: &Draft,
+    steps: &[Step],
+    facts: &[Facts],
+    buffers: &[Buffer],
+    touching: &[usize],
+) -> Vec<(BufferId, Size)> {
     let mut found = Vec::new();
-    let all: BTreeSet<BufferId> = draft.steps.iter().flat_map(|(s, _)| facts[*s].writes.iter().copied()).collect();
-    for b in all {
-        if !matches!(buffers[b.index()].place, Place::Arena { .. }) {
+    let by_rows = draft.steps.len() - draft.down;
+    for (b, users) in draft.users.iter().filter(|_| draft.rows.is_some()) {
+        let users = || users.iter().map(|k| draft.steps[*k]);
+        let apart = !matches!(buffers[b.index()].place, Place::Arena { .. })
+            || users().count() < touching[b.index()]
+            || draft.users[b].iter().any(|k| *k >= by_rows)
+            || !users().any(|(s, _)| facts[s].writes.contains(b));
+        if apart {
             continue;
         }
-        if draft.steps.iter().any(|(s, _)| facts[*s].scratch.contains(&b)) {
-            found.push((b, Size::default()));
+        if users().any(|(s, _)| facts[s].scratch.contains(b)) {
+            found.push((*b, Size::default()));
             continue;
         }
-        let own = |t: &usize| draft.steps.iter().any(|(s, _)| s == t);
-        if (0..steps.len()).any(|t| !own(&t) && facts[t].touches(&b)) {
-            continue;
-        }
-        let mut pitches = draft.steps.iter().filter(|(t, _)| facts[*t].touches(&b));
-        let of = |(t, k): &(usize, u64)| pitch(&steps[*t], b).map(|p| &p * &Size::constant(*k));
-        let first = pitches.next().and_then(of);
-        if let Some(pitch) = first.filter(|p| pitches.all(|q| of(q).as_ref() == Some(p))) {
-            found.push((b, pitch));
+        let mut pitches = users().map(|(s, k)| pitch(&steps[s], *b).map(|p| &p * &Size::constant(k)));
+        let first = pitches.next().flatten();
+        if let Some(pitch) = first.filter(|p| pitches.all(|q| q.as_ref() == Some(p))) {
+            found.push((*b, pitch));
         }
     }
     found

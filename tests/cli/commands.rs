@@ -156,6 +156,7 @@ fn dump_prints_every_stage() {
         ("simplify", "classifier.dense_1.W"),
         ("contract", "contract["),
         ("reciprocals", "contract["),
+        ("row-sums", "contract["),
         ("dead", "contract["),
         ("schedule", "kernels"),
         ("clif", "function"),

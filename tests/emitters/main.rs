@@ -2,7 +2,8 @@
 //!
 //! Every buffer lies flush against a page that cannot be accessed, once with its end and once with its front (see
 //! `tests/support/flush.rs`), and the smallest steps are shared among threads. In f32 all bits are the interpreter's, except
-//! those of matrix products, which have an error bound, and the same bits on any number of threads. `DLC_FULL=1` runs the long
+//! those of matrix products, which have an error bound, and the same bits on any number of threads; in f64 they are the portable
+//! emitter's, near the interpreter's. `DLC_FULL=1` runs the long
 //! campaigns. Random `.dl` programs are treated likewise in `tests/programs/emitters.rs`.
 
 mod graphs;

@@ -78,6 +78,28 @@ fn at_every_size(dtype: DType) {
 }
 
 #[test]
+fn every_kernel_has_code_for_wide_vectors_but_scatters() {
+    for (cpu, dtype) in [Cpu::Avx2, Cpu::Avx512].into_iter().flat_map(|cpu| [(cpu, DType::F32), (cpu, DType::F64)]) {
+        let mut wide = BTreeSet::new();
+        for sample in Op::samples(dtype).into_iter().filter(|s| is_lowered(&s.op) && cpu.is_available()) {
+            let mut options = schedule::Options::new(Bindings::from([(Symbol::new("N"), 67)]));
+            options.small_product = u64::MAX;
+            // Without floats a program is one of f32, in which 64-bit integers are scalars.
+            let Some(program) = schedule(&graph(&sample), &options).ok().filter(|p| p.dtype == dtype) else { continue };
+            let compiled = flush::all(&program, &[flush::options(cpu, 1)]);
+            for (step, is_wide) in program.steps.iter().zip(compiled[0].wide()).filter(|(s, _)| s.kernel().is_some()) {
+                let name = sample.op.primitive().name();
+                if *is_wide {
+                    wide.insert(name);
+                }
+                assert!(*is_wide || name == "scatter_add", "{dtype} {cpu:?}: {} of {name}\n{program}", step.name);
+            }
+        }
+        assert!(!cpu.is_available() || wide.len() >= 40, "{dtype} {cpu:?}: {wide:?}");
+    }
+}
+
+#[test]
 fn every_primitive_in_f32() {
     at_every_size(DType::F32);
 }

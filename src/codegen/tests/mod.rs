@@ -60,7 +60,8 @@ impl Fixture {
             fused: Vec::new(),
             work: Work::Kernel(self.kernel.clone()),
         };
-        let (steps, waves) = crate::schedule::waves::waves(vec![step], &self.buffers);
+        let options = crate::schedule::Options::new(capacity.clone());
+        let (steps, waves) = crate::schedule::waves::waves(vec![step], &self.buffers, &options);
         Program {
             dtype: self.dtype,
             symbols: capacity.keys().cloned().collect(),
@@ -143,6 +144,14 @@ pub(super) fn bytes_f32(x: &[f32]) -> Vec<u8> {
 
 pub(super) fn bytes_f64(x: &[f64]) -> Vec<u8> {
     x.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+/// Numbers as floats of a type, in f64 with all their digits.
+pub(super) fn floats(dtype: DType, x: &[f32]) -> Vec<u8> {
+    match dtype {
+        DType::F64 => bytes_f64(&x.iter().map(|x| f64::from(*x) * (1.0 + 1e-9 / 3.0)).collect::<Vec<f64>>()),
+        _ => bytes_f32(x),
+    }
 }
 
 pub(super) fn bytes_i32(x: &[i32]) -> Vec<u8> {

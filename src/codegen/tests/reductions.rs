@@ -42,15 +42,16 @@ fn sequential_sum(x: impl Iterator<Item = f32>) -> f32 {
 }
 
 /// Reduces x[m, n] over both axes, or over the last one per row.
-fn reduce_lanes(m: u64, n: u64, both: bool, symbolic: bool, heavy: bool, x: &[f32]) -> Vec<Vec<u8>> {
-    let mut fixture = Fixture::new(DType::F32);
+fn reduce_lanes(dtype: DType, [m, n]: [u64; 2], both: bool, symbolic: bool, heavy: bool, x: &[f32]) -> Vec<Vec<u8>> {
+    let mut fixture = Fixture::new(dtype);
+    let integer = if dtype == DType::F64 { DType::I64 } else { DType::I32 };
     let n_size = if symbolic { Size::symbol("N") } else { size(n) };
     let (i, j) = (fixture.axis(size(m)), fixture.axis(n_size.clone()));
-    let input = fixture.buffer(DType::F32, &[size(m), n_size.clone()]);
+    let input = fixture.buffer(dtype, &[size(m), n_size.clone()]);
     let out_dims: &[Size] = if both { &[] } else { &[size(m)] };
-    let sums = fixture.buffer(DType::F32, out_dims);
-    let maxima = fixture.buffer(DType::F32, out_dims);
-    let places = fixture.buffer(DType::I32, out_dims);
+    let sums = fixture.buffer(dtype, out_dims);
+    let maxima = fixture.buffer(dtype, out_dims);
+    let places = fixture.buffer(integer, out_dims);
     let at = Index::axis(i).scale(&n_size).add(&Index::axis(j));
     let a = fixture.load(input, at, &[i, j]);
     let mut body = vec![Stmt::Let(a)];
@@ -58,13 +59,13 @@ fn reduce_lanes(m: u64, n: u64, both: bool, symbolic: bool, heavy: bool, x: &[f3
     // Twenty negations in pairs change nothing but the weight of the body.
     for _ in 0..if heavy { 40 } else { 0 } {
         let op = crate::schedule::kernel::ScalarOp::Neg;
-        operand = fixture.value(DType::F32, &[i, j], Expr::Scalar { op, args: vec![operand] });
+        operand = fixture.value(dtype, &[i, j], Expr::Scalar { op, args: vec![operand] });
         body.push(Stmt::Let(operand));
     }
     let varies: &[AxisId] = if both { &[] } else { &[i] };
-    let sum = fixture.value(DType::F32, varies, Expr::Reduced);
-    let max = fixture.value(DType::F32, varies, Expr::Reduced);
-    let place = fixture.value(DType::I32, varies, Expr::Reduced);
+    let sum = fixture.value(dtype, varies, Expr::Reduced);
+    let max = fixture.value(dtype, varies, Expr::Reduced);
+    let place = fixture.value(integer, varies, Expr::Reduced);
     let mut results = vec![
         Reduction { combine: Combine::Sum, operand, result: sum },
         Reduction { combine: Combine::Max, operand, result: max },
@@ -80,9 +81,9 @@ fn reduce_lanes(m: u64, n: u64, both: bool, symbolic: bool, heavy: bool, x: &[f3
         stmts.push(store(places, index, place));
     }
     fixture.kernel.body = if both { stmts } else { vec![scalar_loop(i, stmts)] };
-    let len = if both { 4 } else { 4 * m as usize };
+    let len = element_bytes(dtype) as usize * if both { 1 } else { m as usize };
     let capacity = if symbolic { rows(n) } else { Bindings::new() };
-    run(&fixture.program(&capacity), &[bytes_f32(x), vec![0; len], vec![0; len], vec![0; len]])
+    run(&fixture.program(&capacity), &[floats(dtype, x), vec![0; len], vec![0; len], vec![0; len]])
 }
 
 fn max(x: &[f32]) -> f32 {
@@ -115,7 +116,9 @@ fn rows_are_reduced_in_the_promised_order() {
                 x[5] = f32::INFINITY;
                 x[n - 1] = f32::INFINITY;
             }
-            let after = reduce_lanes(m as u64, n as u64, false, symbolic, heavy, &x);
+            // In f64 the emitters are compared with each other.
+            reduce_lanes(DType::F64, [m as u64, n as u64], false, symbolic, heavy, &x);
+            let after = reduce_lanes(DType::F32, [m as u64, n as u64], false, symbolic, heavy, &x);
             let row = |r: usize| &x[r * n..(r + 1) * n];
             let sums: Vec<f32> = (0..m).map(|r| lane_sum(&[row(r).to_vec()])).collect();
             let maxima: Vec<f32> = (0..m).map(|r| max(row(r))).collect();
@@ -134,7 +137,8 @@ fn several_axes_are_chunks_of_the_last() {
     for (m, n) in [(0, 5), (5, 0), (1, 7), (4, 10), (3, 16), (9, 67), (2, 4100), (300, 10)] {
         for (symbolic, heavy) in [(false, false), (true, false), (false, true), (true, true)] {
             let x = numbers(m * n, 3);
-            let after = reduce_lanes(m as u64, n as u64, true, symbolic, heavy, &x);
+            reduce_lanes(DType::F64, [m as u64, n as u64], true, symbolic, heavy, &x);
+            let after = reduce_lanes(DType::F32, [m as u64, n as u64], true, symbolic, heavy, &x);
             let rows: Vec<Vec<f32>> = (0..m).map(|r| x[r * n..(r + 1) * n].to_vec()).collect();
             assert_eq!(bits(&f32s(&after[1])), bits(&[lane_sum(&rows)]), "{m}x{n} {symbolic} {heavy}");
             assert_eq!(bits(&f32s(&after[2])), bits(&[max(&x)]), "{m}x{n} {symbolic} {heavy}");
@@ -145,18 +149,24 @@ fn several_axes_are_chunks_of_the_last() {
 /// Sums and maxima of x[m, p, n] over the leading axes, for each column.
 #[test]
 fn columns_are_reduced_one_after_another() {
+    columns(DType::F32);
+    // The emitters are compared with each other.
+    columns(DType::F64);
+}
+
+fn columns(dtype: DType) {
     let shapes = [(0u64, 1u64, 5u64), (1, 1, 1), (3, 1, 67), (64, 1, 10), (256, 1, 4), (257, 1, 33), (1000, 1, 3)];
     for (m, p, n) in shapes.into_iter().chain([(5, 7, 9), (16, 16, 5), (20, 30, 3), (2, 128, 16)]) {
         for symbolic in [false, true] {
-            let mut fixture = Fixture::new(DType::F32);
+            let mut fixture = Fixture::new(dtype);
             let m_size = if symbolic { Size::symbol("N") } else { size(m) };
             let (i, q, j) = (fixture.axis(m_size.clone()), fixture.axis(size(p)), fixture.axis(size(n)));
-            let input = fixture.buffer(DType::F32, &[m_size, size(p), size(n)]);
-            let (sums, maxima) = (fixture.buffer(DType::F32, &[size(n)]), fixture.buffer(DType::F32, &[size(n)]));
+            let input = fixture.buffer(dtype, &[m_size, size(p), size(n)]);
+            let (sums, maxima) = (fixture.buffer(dtype, &[size(n)]), fixture.buffer(dtype, &[size(n)]));
             let at = Index::axis(i).scale(&size(p * n)).add(&Index::axis(q).scale(&size(n))).add(&Index::axis(j));
             let a = fixture.load(input, at, &[i, q, j]);
-            let sum = fixture.value(DType::F32, &[j], Expr::Reduced);
-            let max = fixture.value(DType::F32, &[j], Expr::Reduced);
+            let sum = fixture.value(dtype, &[j], Expr::Reduced);
+            let max = fixture.value(dtype, &[j], Expr::Reduced);
             let axes = if p == 1 { vec![i] } else { vec![i, q] };
             let reduce = Stmt::Reduce(Reduce {
                 axes: axes.clone(),
@@ -172,9 +182,9 @@ fn columns_are_reduced_one_after_another() {
             fixture.kernel.body = if p == 1 { vec![scalar_loop(q, vec![inner])] } else { vec![inner] };
             let x = numbers((m * p * n) as usize, 11);
             let capacity = if symbolic { rows(m) } else { Bindings::new() };
-            let zero = vec![0; 4 * n as usize];
-            let after = run(&fixture.program(&capacity), &[bytes_f32(&x), zero.clone(), zero]);
-            for k in 0..n as usize {
+            let zero = vec![0; (element_bytes(dtype) * n) as usize];
+            let after = run(&fixture.program(&capacity), &[floats(dtype, &x), zero.clone(), zero]);
+            for k in (0..n as usize).filter(|_| dtype == DType::F32) {
                 let column = || x.iter().copied().skip(k).step_by(n as usize);
                 let got = (f32s(&after[1])[k].to_bits(), f32s(&after[2])[k].to_bits());
                 let largest = column().fold(f32::NEG_INFINITY, |a, b| if a < b { b } else { a });
@@ -189,8 +199,8 @@ fn rows_and_columns(m: u64, n: u64) -> Bindings {
 }
 
 /// The sum of squares of x[m, n], over both axes or, of one row, over its only one.
-fn sum_of_squares(m: u64, n: u64, symbolic: bool, x: &[f32]) -> f32 {
-    let mut fixture = Fixture::new(DType::F32);
+fn sum_of_squares(dtype: DType, m: u64, n: u64, symbolic: bool, x: &[f32]) -> f64 {
+    let mut fixture = Fixture::new(dtype);
     let symbolic_rows = symbolic && m > 1;
     let rows = if symbolic_rows { Size::symbol("M") } else { size(m) };
     let columns = if symbolic { Size::symbol("N") } else { size(n) };
@@ -200,18 +210,20 @@ fn sum_of_squares(m: u64, n: u64, symbolic: bool, x: &[f32]) -> f32 {
         1 => (vec![j], Index::axis(j)),
         _ => (vec![i, j], Index::axis(i).scale(&columns).add(&Index::axis(j))),
     };
-    let (input, out) = (fixture.buffer(DType::F32, &dims), fixture.buffer(DType::F32, &[]));
+    let (input, out) = (fixture.buffer(dtype, &dims), fixture.buffer(dtype, &[]));
     let a = fixture.load(input, at, &axes);
     let square = crate::schedule::kernel::ScalarOp::Mul;
-    let operand = fixture.value(DType::F32, &axes, Expr::Scalar { op: square, args: vec![a, a] });
-    let result = fixture.value(DType::F32, &[], Expr::Reduced);
+    let operand = fixture.value(dtype, &axes, Expr::Scalar { op: square, args: vec![a, a] });
+    let result = fixture.value(dtype, &[], Expr::Reduced);
     let results = vec![Reduction { combine: Combine::Sum, operand, result }];
     let body = vec![Stmt::Let(a), Stmt::Let(operand)];
     let reduce = Stmt::Reduce(Reduce { axes, order: Order::Lanes, body, results });
     fixture.kernel.body = vec![reduce, store(out, Index::default(), result)];
     let mut capacity = if symbolic { rows_and_columns(m, n) } else { Bindings::new() };
     capacity.retain(|symbol, _| symbolic_rows || &*symbol.0 == "N");
-    f32s(&run(&fixture.program(&capacity), &[bytes_f32(x), vec![0; 4]])[1])[0]
+    let zero = vec![0; element_bytes(dtype) as usize];
+    let after = run(&fixture.program(&capacity), &[floats(dtype, x), zero]);
+    if dtype == DType::F64 { f64s(&after[1])[0] } else { f32s(&after[1])[0].into() }
 }
 
 #[test]
@@ -240,8 +252,10 @@ fn chunks_side_by_side_are_combined_in_their_order() {
             n => x.chunks(n as usize).map(|row| row.iter().map(|x| x * x).collect()).collect(),
         };
         for symbolic in [false, true] {
-            let sum = sum_of_squares(m, n, symbolic, &x);
-            assert_eq!(sum.to_bits(), lane_sum(&rows).to_bits(), "[{m}, {n}], symbolic: {symbolic}");
+            let sum = sum_of_squares(DType::F32, m, n, symbolic, &x);
+            assert_eq!(sum.to_bits(), f64::from(lane_sum(&rows)).to_bits(), "[{m}, {n}], symbolic: {symbolic}");
+            let near = sum_of_squares(DType::F64, m, n, symbolic, &x);
+            assert!((sum - near).abs() <= 1e-5 * near, "[{m}, {n}], symbolic: {symbolic}: {near} for {sum}");
         }
     }
 }

@@ -6,11 +6,16 @@
 use super::Simd;
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal};
-use super::writer::{Address, Binary};
-use crate::ir::{DType, Size};
-use crate::schedule::kernel::{AxisId, Expr, Index, Stmt, Store};
+use super::operation::Binary;
+use super::writer::Address;
+use crate::ir::Size;
+use crate::scalar::Lane;
+use crate::schedule::kernel::{AxisId, Expr, Guard, Index, Stmt, Store};
 use crate::schedule::program::BufferId;
 use iced_x86::Register;
+
+/// The most bytes from one position to the next that an address takes by itself.
+const MOST_SCALE: u64 = 8;
 
 /// An address computed ahead of a loop.
 pub(super) struct Ahead {
@@ -21,28 +26,28 @@ pub(super) struct Ahead {
     at: Number,
 }
 
-/// An index without the constant it begins with, and the bytes of that.
-pub(super) fn split(index: &Index) -> (Index, i64) {
-    let bytes = index.offset.as_constant().and_then(|n| i32::try_from((n as i64).checked_mul(4)?).ok());
+/// An index without the constant it begins with, and the bytes of that, given those of an element.
+pub(super) fn split(index: &Index, bytes: i64) -> (Index, i64) {
+    let bytes = index.offset.as_constant().and_then(|n| i32::try_from((n as i64).checked_mul(bytes)?).ok());
     match bytes {
         Some(bytes) => (Index { offset: Size::default(), ..index.clone() }, i64::from(bytes)),
         None => (index.clone(), 0),
     }
 }
 
-/// Whether an index moves along an axis by steps that no address takes by itself.
-pub(super) fn strides(index: &Index, axis: AxisId) -> bool {
-    !matches!(index.stride(axis).as_constant(), Some(0..=2))
+/// Whether an index moves along an axis by steps that no address takes by itself, given the bytes of an element.
+pub(super) fn strides(index: &Index, axis: AxisId, bytes: i64) -> bool {
+    index.stride(axis).as_constant().is_none_or(|stride| stride > MOST_SCALE / bytes as u64)
 }
 
 impl Emitter<'_> {
     /// Computes addresses of the accesses that stand directly in a loop's body ahead of it; gives how many there were.
     pub fn prepare_addresses(&mut self, body: &[Stmt]) -> Result<usize, Refusal> {
-        self.prepare(body, &|_| true)
+        self.prepare(body, &|_, _| true)
     }
 
     /// As [`Emitter::prepare_addresses`], for some of them.
-    pub fn prepare(&mut self, body: &[Stmt], wanted: &dyn Fn(&Index) -> bool) -> Result<usize, Refusal> {
+    pub fn prepare(&mut self, body: &[Stmt], wanted: &dyn Fn(&Index, i64) -> bool) -> Result<usize, Refusal> {
         let before = self.ahead.len();
         for stmt in body {
             let (buffer, index) = match stmt {
@@ -53,8 +58,10 @@ impl Emitter<'_> {
                 Stmt::Store(store) => (store.buffer, &store.index),
                 _ => continue,
             };
-            let (index, _) = split(index);
-            if !wanted(&index) || self.ahead[before..].iter().any(|a| a.buffer == buffer && a.index == index) {
+            let (index, _) = split(index, self.bytes());
+            if !wanted(&index, self.bytes())
+                || self.ahead[before..].iter().any(|a| a.buffer == buffer && a.index == index)
+            {
                 continue;
             }
             self.base(buffer);
@@ -103,7 +110,7 @@ impl Emitter<'_> {
             Number::Constant(1) => {}
             stride => self.code.push(Inst::Multiply(Register::RCX, stride)),
         }
-        self.code.push(Inst::Multiply(Register::RCX, Number::Constant(4)));
+        self.code.push(Inst::Multiply(Register::RCX, Number::Constant(self.bytes())));
         self.code.push(Inst::Add(Register::RAX, Number::Register(Register::RCX)));
     }
 
@@ -113,7 +120,7 @@ impl Emitter<'_> {
 
     /// The address of an element, that of the first lane; uses `rax` and `rcx`.
     pub fn address(&mut self, buffer: BufferId, index: &Index) -> Result<Address, Refusal> {
-        let (index, mut displacement) = split(index);
+        let (index, mut displacement) = split(index, self.bytes());
         let ahead = self.ahead.iter().rev().find(|a| a.buffer == buffer && a.index == index);
         let (from, depth, hoisted) = match ahead {
             Some(ahead) => (ahead.at, ahead.depth, true),
@@ -130,7 +137,7 @@ impl Emitter<'_> {
                 None => return Err(Refusal::Broken(format!("axis {} is not open", axis.0))),
             }
         }
-        let copied = |e: &Self| e.lane.filter(|l| l.copy > 0).map(|l| (l.axis, (l.copy * e.lanes() * 4) as i64));
+        let copied = |e: &Self| e.lane.filter(|l| l.copy > 0).map(|l| (l.axis, (l.copy * e.code.simd.bytes()) as i64));
         if let Some((axis, bytes)) = copied(self) {
             displacement += match index.stride(axis).as_constant() {
                 Some(stride) => bytes * stride as i64,
@@ -139,9 +146,10 @@ impl Emitter<'_> {
         }
         let whole = hoisted || index.offset.as_constant() == Some(0);
         if let ([(axis, stride)], Number::Register(base), true) = (rest.as_slice(), from, whole)
-            && let (Some(1 | 2), Number::Register(position)) = (stride.as_constant(), self.position(*axis)?)
+            && let (Some(stride), Number::Register(position)) = (stride.as_constant(), self.position(*axis)?)
+            && (1..=MOST_SCALE / self.bytes() as u64).contains(&stride)
         {
-            let scale = 4 * stride.as_constant().unwrap_or(1) as u32;
+            let scale = stride as u32 * self.bytes() as u32;
             return Ok(Address { displacement, ..Address::scaled(base, position, scale) });
         }
         if let (true, Number::Register(base), true) = (rest.is_empty(), from, whole) {
@@ -168,7 +176,7 @@ impl Emitter<'_> {
         Ok(Address::base(Register::RAX))
     }
 
-    /// The index in every lane, as 32-bit integers.
+    /// The index in every lane, as integers.
     pub fn index_vector(&mut self, index: &Index) -> Result<V, Refusal> {
         let mut sum = self.lane_terms(index)?;
         self.code.push(Inst::Put(Register::RAX, self.size(&index.offset)?));
@@ -217,57 +225,88 @@ impl Emitter<'_> {
 
     /// The numbers of the lanes times a stride.
     fn iota_by(&mut self, stride: &Size) -> Result<V, Refusal> {
-        let lane = self.lane.map_or(0, |l| l.copy * self.lanes()) as u32;
-        let lanes = lane..lane + self.lanes() as u32;
+        let lane = self.lane.map_or(0, |l| l.copy * self.lanes()) as u64;
+        let lanes = lane..lane + self.lanes() as u64;
         if let Some(stride) = stride.as_constant() {
             if stride >= 1 << 26 {
                 return Err(Refusal::NotCovered);
             }
-            return Ok(self.code.constant(lanes.map(|k| k.wrapping_mul(stride as u32)).collect()));
+            return Ok(self.code.numbers(lanes.map(|k| k.wrapping_mul(stride))));
         }
-        let iota = self.code.constant(lanes.collect());
+        let iota = self.code.numbers(lanes);
         let stride = self.size(stride)?;
         let stride = self.splat(stride);
         Ok(self.code.binary(Binary::IntMul, iota, stride))
     }
 
-    pub fn load(&mut self, buffer: BufferId, index: &Index) -> Result<V, Refusal> {
-        if !matches!(self.program.buffer(buffer).elem, DType::F32 | DType::I32) {
+    pub fn load(&mut self, buffer: BufferId, index: &Index, guards: &[Guard]) -> Result<V, Refusal> {
+        if !self.is_element(self.program.buffer(buffer).elem) {
             return Err(Refusal::NotCovered);
         }
         let stride = self.lane.map_or(Size::default(), |l| index.stride(l.axis));
         let gathers = !index.values.is_empty() || !matches!(stride.as_constant(), Some(0 | 1));
         let masked = self.is_masked();
+        if !guards.is_empty() {
+            let wanted = self.within(guards)?;
+            let to = self.code.vector();
+            if gathers || stride.as_constant() == Some(0) {
+                self.gather_to(to, buffer, index, Some(wanted))?;
+            } else {
+                let from = self.address(buffer, index)?;
+                self.code.push(Inst::LoadWhere { to, from, wanted, masked });
+            }
+            return Ok(to);
+        }
         if gathers {
             if let Some(column) = self.load_strip(buffer, index)? {
                 return Ok(column);
             }
             let to = self.code.vector();
-            self.gather_to(to, buffer, index)?;
+            self.gather_to(to, buffer, index, None)?;
             return Ok(to);
         }
         let from = self.address(buffer, index)?;
         let to = self.code.vector();
         if stride.as_constant() == Some(0) {
-            self.code.push(Inst::Broadcast { to, from });
+            self.code.push(Inst::Broadcast { to, from, word: false });
         } else {
             self.code.push(Inst::Load { to, from, masked });
         }
         Ok(to)
     }
 
-    pub fn gather_to(&mut self, to: V, buffer: BufferId, index: &Index) -> Result<(), Refusal> {
+    pub fn gather_to(&mut self, to: V, buffer: BufferId, index: &Index, wanted: Option<V>) -> Result<(), Refusal> {
         let masked = self.is_masked();
-        let offsets = self.lane_terms(index)?.ok_or(Refusal::NotCovered)?;
+        let offsets = self.lane_terms(index)?.unwrap_or_else(|| self.code.splat(0));
         // The lanes' own part is in the offsets, beyond that of their copy.
         let from = self.first_address(buffer, index)?;
-        self.code.push(Inst::Gather { to, from, index: offsets, masked });
+        self.code.push(Inst::Gather { to, from, index: offsets, wanted, masked });
         Ok(())
+    }
+
+    /// Where all guards hold, as a mask.
+    pub fn within(&mut self, guards: &[Guard]) -> Result<V, Refusal> {
+        let mut all = self.code.splat(u64::MAX);
+        for guard in guards {
+            let narrow = |size: &Size| size.eval(&self.program.capacity).is_ok_and(|n| n < 1 << 31);
+            if !narrow(&guard.lower) || !narrow(&guard.upper) {
+                return Err(Refusal::NotCovered);
+            }
+            let index = self.index_vector(&guard.index)?;
+            let (lower, upper) = (self.size(&guard.lower)?, self.size(&guard.upper)?);
+            let (lower, upper) = (self.splat(lower), self.splat(upper));
+            let below = self.code.binary(Binary::IntGreater, lower, index);
+            let above = Lane::not(&mut self.ops(), below);
+            let within = self.code.binary(Binary::IntGreater, upper, index);
+            let within = self.code.binary(Binary::And, within, above);
+            all = self.code.binary(Binary::And, all, within);
+        }
+        Ok(all)
     }
 
     pub fn store(&mut self, store: &Store) -> Result<(), Refusal> {
         let elem = self.program.buffer(store.buffer).elem;
-        if store.accumulate || !store.index.values.is_empty() || !matches!(elem, DType::F32 | DType::I32) {
+        if store.accumulate || !store.index.values.is_empty() || !self.is_element(elem) {
             return Err(Refusal::NotCovered);
         }
         let from = self.value(store.value)?;
@@ -307,13 +346,13 @@ impl Emitter<'_> {
         let stride = self.lane.map_or(Size::default(), |l| store.index.stride(l.axis));
         let step = self.size(&stride)?;
         let known = match step {
-            Number::Constant(n) => i32::try_from(4 * n).ok().map(i64::from),
+            Number::Constant(n) => i32::try_from(self.bytes() * n).ok().map(i64::from),
             _ => None,
         };
         if known.is_none() {
             self.code.push(Inst::AddressOf(Register::RAX, to));
             self.code.push(Inst::Put(Register::RCX, step));
-            self.code.push(Inst::Multiply(Register::RCX, Number::Constant(4)));
+            self.code.push(Inst::Multiply(Register::RCX, Number::Constant(self.bytes())));
             to = Address::base(Register::RAX);
         }
         let done = self.code.label();

@@ -180,8 +180,10 @@ fn jump(code: Code) -> Option<Option<u8>> {
 #[cfg(test)]
 mod tests {
     use super::super::Simd;
-    use super::super::writer::{Address, Binary, Operand, Unary, Writer};
+    use super::super::operation::{Binary, Unary};
+    use super::super::writer::{Address, Operand, Writer};
     use super::*;
+    use crate::scalar::Width;
     use iced_x86::Encoder;
     use iced_x86::code_asm::*;
 
@@ -269,21 +271,22 @@ mod tests {
                 }
             }
             for from in plain {
-                w.gather(a, from, b, None, c)?;
-                w.gather(a, from, b, Some(c), c)?;
+                w.gather(a, from, b, None, None, c)?;
+                w.gather(a, from, b, None, Some(c), c)?;
+                w.gather(a, from, b, Some(c), Some(b), c)?;
                 if wide {
                     w.scatter(from, a, b, true)?;
                     w.scatter(from, a, b, false)?;
                 }
             }
-            for number in [Register::EAX, Register::R9D] {
+            for number in [Register::RAX, Register::R9] {
                 w.splat(a, number)?;
             }
             w.fma(a, b, c)?;
             w.merge(a, b, c)?;
             [16, 8, 4, 2].into_iter().filter(|n| wide || *n < 16).try_for_each(|lanes| w.upper(a, b, lanes))?;
             for flag in [false, true] {
-                w.shift(flag, a, b, 7)?;
+                w.shift(flag, a, b, 7, false)?;
                 w.groups(a, b, c, flag)?;
             }
             w.spread(a, b)?;
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn instructions_have_the_bytes_of_the_general_encoder() {
         for simd in [Simd::Avx2, Simd::Avx512] {
-            let mut w = Writer::new(simd).unwrap();
+            let mut w = Writer::new(simd, Width::Single).unwrap();
             write_all(&mut w).unwrap();
             let a = &mut w.asm;
             for r in [rax, rbx, rsp, rdi, r8, r12, r13] {

@@ -6,7 +6,11 @@
 use super::Simd;
 use super::assemble::assemble;
 use super::encode::Encoder;
-use super::writer::{Address, Binary, Unary, Writer};
+use super::lanes::Lanes;
+use super::narrow;
+use super::operation::{Binary, Unary};
+use super::writer::{Address, Writer};
+use crate::scalar::Width;
 use iced_x86::code_asm::{qword_ptr, r12, r13, r14, r15, rax, rbp, rbx, rsp};
 use iced_x86::{IcedError, Register};
 use std::collections::BTreeMap;
@@ -58,8 +62,10 @@ pub enum Inst {
         to: V,
         from: V,
         by: u32,
+        /// Of 32-bit words, whatever the numbers.
+        words: bool,
     },
-    /// Rotates to the left; for the wider vectors only.
+    /// Rotates 32-bit words to the left; for the wider vectors only.
     Rotate {
         to: V,
         from: V,
@@ -70,48 +76,58 @@ pub enum Inst {
         from: Address,
         masked: bool,
     },
+    /// Loads the lanes that a mask wants, zeros elsewhere.
+    LoadWhere {
+        to: V,
+        from: Address,
+        wanted: V,
+        masked: bool,
+    },
     Broadcast {
         to: V,
         from: Address,
+        /// A 32-bit word, whatever the numbers.
+        word: bool,
     },
-    /// The low 32 bits of a general register in every lane.
+    /// The low bits of a general register in every lane.
     Splat {
         to: V,
         from: Register,
     },
-    /// The elements at `from + 4 · index`.
+    /// The elements at `from` and an index, in elements; zeros where a mask, if there is one, does not want them.
     Gather {
         to: V,
         from: Address,
         index: V,
+        wanted: Option<V>,
         masked: bool,
     },
-    /// Stores to `to + 4 · index`; for the wider vectors only.
+    /// Stores to `to` and an index, in elements; for the wider vectors only.
     Scatter {
         to: Address,
         from: V,
         index: V,
         masked: bool,
     },
-    /// Loads four elements, zeros behind them.
+    /// Loads four 32-bit elements, zeros behind them.
     LoadPiece {
         to: V,
         from: Address,
     },
-    /// `into`, but for one piece of four elements.
+    /// `into`, but for one piece of four 32-bit elements.
     InsertPiece {
         to: V,
         into: V,
         from: Address,
         piece: usize,
     },
-    /// Stores a piece of four elements.
+    /// Stores a piece of four 32-bit elements.
     StorePiece {
         to: Address,
         from: V,
         piece: usize,
     },
-    /// Stores one of the first four lanes.
+    /// Stores one of the lanes in the first 128 bits.
     StoreLane {
         to: Address,
         from: V,
@@ -132,7 +148,7 @@ pub enum Inst {
     /// The upper half of so many lanes in the lower one.
     Upper(V, V, usize),
     Spread(V, V),
-    /// Groups of four lanes of `first` and of `second` in turn, of the lower or the upper half of each.
+    /// Groups of four 32-bit lanes of `first` and of `second` in turn, of the lower or the upper half of each.
     Groups {
         to: V,
         first: V,
@@ -167,6 +183,8 @@ const SCRATCH: usize = 3;
 
 pub struct Code {
     pub simd: Simd,
+    /// That of floats and integers.
+    pub width: Width,
     insts: Vec<Inst>,
     vectors: u32,
     labels: usize,
@@ -187,9 +205,10 @@ pub(super) enum Home {
 }
 
 impl Code {
-    pub fn new(simd: Simd) -> Code {
+    pub fn new(simd: Simd, width: Width) -> Code {
         Code {
             simd,
+            width,
             insts: Vec::new(),
             vectors: 0,
             labels: 0,
@@ -220,8 +239,24 @@ impl Code {
         self.slots - 1
     }
 
-    /// The constant with these words, one per lane.
-    pub fn constant(&mut self, words: Vec<u32>) -> V {
+    /// Numbers of a vector.
+    pub fn lanes(&self) -> usize {
+        self.simd.lanes(self.width)
+    }
+
+    pub fn ops(&mut self) -> Lanes<'_> {
+        Lanes { code: self }
+    }
+
+    /// The constant with the low bits of these numbers, one per lane.
+    pub fn numbers(&mut self, numbers: impl Iterator<Item = u64>) -> V {
+        let words = numbers.flat_map(|n| [n as u32, (n >> 32) as u32].into_iter().take(self.width.bytes() / 4));
+        let words = words.collect();
+        self.constant(words)
+    }
+
+    /// The constant with these words.
+    fn constant(&mut self, words: Vec<u32>) -> V {
         if let Some(v) = self.constants.get(&words) {
             return *v;
         }
@@ -232,20 +267,48 @@ impl Code {
         v
     }
 
-    pub fn splat(&mut self, word: u32) -> V {
-        let lanes = self.simd.lanes();
-        self.constant(vec![word; lanes])
+    /// The low bits of a number in every lane.
+    pub fn splat(&mut self, number: u64) -> V {
+        let lanes = self.lanes();
+        self.numbers(std::iter::repeat_n(number, lanes))
+    }
+
+    /// A 32-bit word everywhere, whatever the numbers.
+    pub fn splat_word(&mut self, word: u32) -> V {
+        let words = self.simd.bytes() / 4;
+        self.constant(vec![word; words])
+    }
+
+    /// Whether 64-bit numbers lack instructions.
+    fn is_narrow(&self) -> bool {
+        self.simd == Simd::Avx2 && self.width == Width::Double
     }
 
     pub fn binary(&mut self, op: Binary, a: V, b: V) -> V {
+        if self.is_narrow()
+            && let Some(made) = narrow::binary(self, op, a, b)
+        {
+            return made;
+        }
         let to = self.vector();
         self.push(Inst::Binary(op, to, a, b));
         to
     }
 
     pub fn unary(&mut self, op: Unary, a: V) -> V {
+        if self.is_narrow()
+            && let Some(made) = narrow::unary(self, op, a)
+        {
+            return made;
+        }
         let to = self.vector();
         self.push(Inst::Unary(op, to, a));
+        to
+    }
+
+    pub fn shift(&mut self, left: bool, from: V, by: u32) -> V {
+        let to = self.vector();
+        self.push(Inst::Shift { left, to, from, by, words: false });
         to
     }
 
@@ -275,7 +338,8 @@ impl Code {
             Inst::Fma(to, a, b, c) | Inst::Select(to, a, b, c) => (Some(*to), [Some(*a), Some(*b), Some(*c)]),
             Inst::Shift { to, from, .. } | Inst::Rotate { to, from, .. } => (Some(*to), [Some(*from), None, None]),
             Inst::Load { to, .. } | Inst::Broadcast { to, .. } | Inst::Splat { to, .. } => (Some(*to), [None; 3]),
-            Inst::Gather { to, index, .. } => (Some(*to), [Some(*index), None, None]),
+            Inst::LoadWhere { to, wanted, .. } => (Some(*to), [Some(*wanted), None, None]),
+            Inst::Gather { to, index, wanted, .. } => (Some(*to), [Some(*index), *wanted, None]),
             Inst::Store { from, .. }
             | Inst::StoreFirst { from, .. }
             | Inst::StoreLane { from, .. }
@@ -410,7 +474,7 @@ impl Code {
         let bytes = self.simd.bytes();
         let vectors_at = (self.slots * 8).next_multiple_of(64);
         let frame = (vectors_at + spills * bytes).next_multiple_of(64);
-        let mut writer = Writer::new(self.simd)?;
+        let mut writer = Writer::new(self.simd, self.width)?;
         let labels = (0..self.labels).map(|_| writer.asm.create_label()).collect();
         let mut pool = writer.asm.create_label();
         let saved = [rbx, rbp, r12, r13, r14, r15];

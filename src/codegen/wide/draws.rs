@@ -1,23 +1,25 @@
 //! Random draws, and loops over vectors that take two at a time where both halves of the draws are of use.
 //!
-//! Element 8·b + 4·h + j of a site is word h of counter 4·b + j (`scalar::random`). A vector of counters thus gives two
-//! whole vectors of elements. Invariant: an element's draw is the host's, bit for bit, whichever way it is computed.
+//! In f32, element 8·b + 4·h + j of a site is word h of counter 4·b + j (`scalar::random`): a vector of counters gives two
+//! whole vectors of elements. In f64, element i is both words of counter i: 64-bit lanes have room for the counters of two
+//! vectors, one in the low halves and one in the high ones. Invariant: an element's draw is the host's, bit for bit, whichever way it is computed.
 
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal, Whole};
-use super::writer::{Address, Binary, Unary};
+use super::operation::{Binary, Unary};
+use super::writer::Address;
 use crate::ir::Size;
-use crate::scalar::Lane;
 use crate::scalar::random::{self, Words};
+use crate::scalar::{Lane, Width};
 use crate::schedule::kernel::{AxisId, Expr, Index, Loop, Stmt, ValueId};
 use iced_x86::Register;
 use std::collections::BTreeMap;
 
 impl Emitter<'_> {
-    /// Two vectors at a time, as far as they go; none if the first element is not the first of its block.
+    /// Two vectors at a time, as far as they go; in f32 none if the first element is not the first of its block.
     pub fn pairs(&mut self, l: &Loop, position: Number, start: Number, end: Number) -> Result<(), Refusal> {
         let within = self.code.label();
-        if start != Number::Constant(0) {
+        if start != Number::Constant(0) && self.code.width == Width::Single {
             // The position within the block, at the upper end of the register.
             self.code.push(Inst::Put(Register::RAX, start));
             self.code.push(Inst::Multiply(Register::RAX, Number::Constant(1 << (64 - random::BLOCK.trailing_zeros()))));
@@ -38,15 +40,19 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Whether the loop draws, and two neighbouring vectors of every draw have the same counters where the position is a
-    /// multiple of a block.
+    /// Whether the loop draws, and two neighbouring vectors of every draw are computed at once, in f32 where the position is
+    /// a multiple of a block.
     pub fn draws_in_pairs(&self, l: &Loop) -> bool {
         let mut draws = false;
         for stmt in &l.body {
             match stmt {
                 Stmt::Let(id) => {
                     let Expr::Random { element, .. } = &self.kernel.value(*id).expr else { continue };
-                    if !is_paired(element, l.axis) {
+                    let paired = match self.code.width {
+                        Width::Single => is_paired(element, l.axis),
+                        Width::Double => pitch(element, l.axis).is_some(),
+                    };
+                    if !paired {
                         return false;
                     }
                     draws = true;
@@ -78,7 +84,7 @@ impl Emitter<'_> {
         self.base(*buffer);
         let half = |e: &mut Self, at| {
             let to = e.code.vector();
-            e.code.push(Inst::Broadcast { to, from: Address::at(Register::RAX, at) });
+            e.code.push(Inst::Broadcast { to, from: Address::at(Register::RAX, at), word: true });
             to
         };
         Ok([half(self, 0), half(self, 4)])
@@ -110,19 +116,70 @@ impl Emitter<'_> {
 
     /// The draws of the elements in the lanes.
     pub fn draw(&mut self, id: ValueId, element: &Index) -> Result<V, Refusal> {
-        if let Some(bits) = self.seconds.as_mut().and_then(|seconds| seconds.remove(&id)) {
-            return Ok(self.unit(bits));
+        if let Some(second) = self.seconds.as_mut().and_then(|seconds| seconds.remove(&id)) {
+            return Ok(second);
         }
         let key = match self.keys.get(&id) {
             Some(key) => *key,
             None => return Err(Refusal::NotCovered),
         };
         let elements = self.index_vector(element)?;
-        if self.seconds.is_some() {
-            let [first, second] = self.pair(key, elements);
-            self.seconds.get_or_insert_default().insert(id, second);
-            return Ok(self.unit(first));
+        let pitch = self.lane.and_then(|l| pitch(element, l.axis));
+        let drawn = match (self.code.width, self.seconds.is_some()) {
+            (Width::Single, false) => return Ok(self.singles(key, elements)),
+            (Width::Single, true) => self.two_of_singles(key, elements),
+            (Width::Double, pairs) => self.doubles(key, elements, pitch.filter(|_| pairs)),
+        };
+        if let Some(seconds) = &mut self.seconds {
+            seconds.insert(id, drawn[1]);
         }
+        Ok(drawn[0])
+    }
+
+    /// The draws of the elements in the lanes, and, where a pitch is given, those of as many after them, each so many
+    /// elements from the one before; else the first ones again.
+    fn doubles(&mut self, key: [V; 2], elements: V, pitch: Option<u64>) -> [V; 2] {
+        let lanes = self.lanes() as u64;
+        let mut ops = self.ops();
+        let counter = match pitch {
+            Some(pitch) => {
+                let after = ops.int((lanes * pitch) as i64);
+                let later = ops.int_add(elements, after);
+                let later = ops.shift_left(later, 32);
+                ops.int_or(elements, later)
+            }
+            None => elements,
+        };
+        let zero = ops.word(0);
+        let [first, second] = random::threefry(&mut ops, key, [counter, zero]);
+        let low = self.unit_double([first, second], false);
+        [low, if pitch.is_some() { self.unit_double([first, second], true) } else { low }]
+    }
+
+    /// The top 27 bits of the first words as a multiple of 2^-27, plus the top 26 of the second ones as one of 2^-53: those in
+    /// the low or in the high halves of the lanes.
+    fn unit_double(&mut self, words: [V; 2], high: bool) -> V {
+        let mut ops = self.ops();
+        // 2^52 + n has n in its low bits.
+        let (magic, low_half) = (ops.float(2f64.powi(52)), ops.int(0xffff_ffff));
+        let [coarse, fine] = [(words[0], 5), (words[1], 6)].map(|(word, by)| {
+            let top = match high {
+                true => ops.shift_right(word, 32 + by),
+                false => {
+                    let word = ops.int_and(word, low_half);
+                    ops.shift_right(word, by)
+                }
+            };
+            let number = ops.int_or(top, magic);
+            ops.sub(number, magic)
+        });
+        let (unit, part) = (ops.float(2f64.powi(-27)), ops.float(2f64.powi(-53)));
+        let coarse = ops.mul(coarse, unit);
+        ops.fma(fine, part, coarse)
+    }
+
+    /// The draws of the elements in the lanes, wherever they are.
+    fn singles(&mut self, key: [V; 2], elements: V) -> V {
         let mut ops = self.ops();
         let (three, four, zero) = (ops.word(3), ops.word(4), ops.word(0));
         let eighth = ops.shift_right(elements, 3);
@@ -133,12 +190,12 @@ impl Emitter<'_> {
         let half = ops.int_and(elements, four);
         let is_first = ops.int_eq(half, zero);
         let bits = ops.select(is_first, first, second);
-        Ok(self.unit(bits))
+        self.unit(bits)
     }
 
-    /// The bits of the elements in the lanes, the first of which begins a block, and of as many after them.
-    fn pair(&mut self, key: [V; 2], elements: V) -> [V; 2] {
-        let iota = self.code.constant((0..self.lanes() as u32).collect());
+    /// The draws of the elements in the lanes, the first of which begins a block, and of as many after them.
+    fn two_of_singles(&mut self, key: [V; 2], elements: V) -> [V; 2] {
+        let iota = self.code.numbers(0..self.lanes() as u64);
         let mut ops = self.ops();
         let zero = ops.word(0);
         // Half as many counters as elements: the lanes' begin at half the first element.
@@ -149,7 +206,7 @@ impl Emitter<'_> {
         [false, true].map(|upper| {
             let to = self.code.vector();
             self.code.push(Inst::Groups { to, first, second, upper });
-            to
+            self.unit(to)
         })
     }
 
@@ -169,4 +226,9 @@ fn is_paired(element: &Index, axis: AxisId) -> bool {
         && whole(&element.offset)
         && element.stride(axis).as_constant() == Some(1)
         && element.terms.iter().all(|(a, s)| *a == axis || whole(s))
+}
+
+/// Elements from one position along the axis to the next, where that is known.
+fn pitch(element: &Index, axis: AxisId) -> Option<u64> {
+    element.stride(axis).as_constant().filter(|pitch| element.values.is_empty() && *pitch < 1 << 26)
 }

@@ -5,7 +5,9 @@
 
 use super::Simd;
 use super::code::{Code, Condition, Home, Inst, Number, V};
-use super::writer::{Address, Binary, Operand, Unary, Writer};
+use super::operation::{Binary, Unary};
+use super::writer::{Address, Operand, Writer};
+use crate::scalar::Width;
 use iced_x86::code_asm::{CodeLabel, eax, ecx, edx, k1, rax, rcx, rdx};
 use iced_x86::{Code as Op, IcedError, Instruction, Register};
 
@@ -96,9 +98,9 @@ impl Encoder {
             }
             Inst::Fma(to, a, b, c) => self.fma(*to, *a, *b, *c)?,
             Inst::Select(to, mask, a, b) => self.select(*to, *mask, *a, *b)?,
-            Inst::Shift { left, to, from, by } => {
+            Inst::Shift { left, to, from, by, words } => {
                 let (from, to) = (self.read(*from, 0)?, self.target(*to));
-                self.w.shift(*left, to, from, *by)?;
+                self.w.shift(*left, to, from, *by, *words)?;
             }
             Inst::Rotate { to, from, by } => {
                 let (from, to) = (self.read(*from, 0)?, self.target(*to));
@@ -108,16 +110,24 @@ impl Encoder {
                 let (to, mask) = (self.target(*to), self.mask());
                 if *masked { self.w.load_masked(to, *from, mask)? } else { self.w.load(to, *from)? }
             }
-            Inst::Broadcast { to, from } => self.w.broadcast(self.target(*to), *from)?,
-            Inst::Splat { to, from } => {
-                let low = Register::EAX + (*from as u32 - Register::RAX as u32);
-                self.w.splat(self.target(*to), low)?;
+            Inst::Broadcast { to, from, word: true } => self.w.broadcast_word(self.target(*to), *from)?,
+            Inst::Broadcast { to, from, word: false } => self.w.broadcast(self.target(*to), *from)?,
+            Inst::Splat { to, from } => self.w.splat(self.target(*to), *from)?,
+            Inst::LoadWhere { to, from, wanted, masked } => {
+                let (wanted, to, mask) = (self.read(*wanted, 0)?, self.target(*to), self.mask());
+                let free = self.scratch(1);
+                self.w.load_where(to, *from, wanted, masked.then_some(mask), free)?;
             }
-            Inst::Gather { to, from, index, masked } => {
+            Inst::Gather { to, from, index, wanted, masked } => {
                 let (index, to, mask) = (self.read(*index, 0)?, self.target(*to), self.mask());
                 // The result must not share a register with the index.
                 let target = if to == index { self.scratch(2) } else { to };
-                self.w.gather(target, *from, index, masked.then_some(mask), self.scratch(1))?;
+                let free = self.scratch(1);
+                let wanted = match wanted {
+                    Some(wanted) => Some(self.read(*wanted, 1)?),
+                    None => None,
+                };
+                self.w.gather(target, *from, index, wanted, masked.then_some(mask), free)?;
                 if target != to {
                     self.w.unary(Unary::Move, to, Operand::Register(target))?;
                 }
@@ -309,7 +319,11 @@ impl Encoder {
             Inst::Mask { skip } => self.tail(*skip),
             Inst::MaskBits(to) => {
                 let mask = Register::YMM0 + self.mask() as u32;
-                let instruction = Instruction::with2(Op::VEX_Vmovmskps_r64_ymm, *to, mask)?;
+                let code = match self.w.width {
+                    Width::Single => Op::VEX_Vmovmskps_r64_ymm,
+                    Width::Double => Op::VEX_Vmovmskpd_r64_ymm,
+                };
+                let instruction = Instruction::with2(code, *to, mask)?;
                 self.w.push(instruction)
             }
             Inst::TestBit(a, bit) => {
@@ -323,15 +337,15 @@ impl Encoder {
     /// From the number of lanes left in `rcx`; uses `rax` and `rdx`.
     fn tail(&mut self, skip: i64) -> Result<(), IcedError> {
         if self.w.simd == Simd::Avx512 {
-            self.w.asm.mov(eax, self.w.simd.lanes() as i32)?;
+            self.w.asm.mov(eax, self.w.lanes() as i32)?;
             self.w.asm.cmp(rcx, rax)?;
             self.w.asm.cmovg(rcx, rax)?;
             self.w.asm.mov(eax, -1)?;
             self.w.asm.bzhi(eax, eax, ecx)?;
             return self.w.asm.kmovw(k1, eax);
         }
-        // The words from 8 - n on, n bounded to 0..=8.
-        let lanes = self.w.simd.lanes() as i32;
+        // The numbers from as many as there are lanes less n on, n bounded to them.
+        let lanes = self.w.lanes() as i32;
         self.w.asm.mov(rax, rcx)?;
         self.w.asm.sub(rax, skip as i32)?;
         self.w.asm.xor(edx, edx)?;
@@ -341,7 +355,8 @@ impl Encoder {
         self.w.asm.cmp(rax, rdx)?;
         self.w.asm.cmovg(rax, rdx)?;
         self.w.asm.sub(rdx, rax)?;
-        let from = Address { displacement: self.mask_at, ..Address::scaled(Register::R15, Register::RDX, 4) };
+        let bytes = self.w.width.bytes() as u32;
+        let from = Address { displacement: self.mask_at, ..Address::scaled(Register::R15, Register::RDX, bytes) };
         self.w.load(self.mask(), from)
     }
 }

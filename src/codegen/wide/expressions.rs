@@ -4,16 +4,16 @@
 
 use super::code::{Number, V};
 use super::kernel::{Emitter, Refusal};
-use super::writer::{Binary, Unary};
+use super::operation::{Binary, Unary};
 use crate::ir::{DType, Size};
-use crate::scalar::{self, Function, Lane};
+use crate::scalar::{self, Function, Lane, Width};
 use crate::schedule::kernel::{Expr, ScalarOp, ValueId};
 
 impl Emitter<'_> {
     pub fn define(&mut self, id: ValueId) -> Result<(), Refusal> {
         let kernel = self.kernel;
         let value = kernel.value(id);
-        if value.dtype == DType::I64 {
+        if value.dtype == DType::I64 && self.integer() != DType::I64 {
             // Seeds and steps: a draw reads them where they are; for any other use there is no vector.
             return Ok(());
         }
@@ -21,10 +21,11 @@ impl Emitter<'_> {
             Expr::Constant(number) => self.constant(value.dtype, *number),
             Expr::Size(size) => self.size_value(value.dtype, size)?,
             Expr::Position(index) => self.index_vector(index)?,
-            Expr::Load { buffer, index, guards } if guards.is_empty() => self.load(*buffer, index)?,
+            Expr::Load { buffer, index, guards } => self.load(*buffer, index, guards)?,
+            Expr::Within(guards) => self.within(guards)?,
             Expr::Scalar { op, args } => self.scalar(*op, args, value.dtype)?,
             Expr::Random { element, .. } => self.draw(id, element)?,
-            Expr::Load { .. } | Expr::Within(_) | Expr::Reduced => return Err(Refusal::NotCovered),
+            Expr::Reduced => return Err(Refusal::NotCovered),
         };
         self.hold(id, vector);
         Ok(())
@@ -32,9 +33,9 @@ impl Emitter<'_> {
 
     pub fn constant(&mut self, dtype: DType, number: f64) -> V {
         match dtype {
-            DType::Bool => self.code.splat(if number != 0.0 { u32::MAX } else { 0 }),
+            DType::Bool => self.code.splat(if number != 0.0 { u64::MAX } else { 0 }),
             DType::F32 | DType::F64 => self.ops().float(number),
-            DType::I32 | DType::I64 => self.code.splat(number as i64 as u32),
+            DType::I32 | DType::I64 => self.ops().int(number as i64),
         }
     }
 
@@ -59,7 +60,7 @@ impl Emitter<'_> {
             (ScalarOp::Or, [a, b]) => Ok(self.code.binary(Binary::Or, *a, *b)),
             (ScalarOp::Select, [mask, a, b]) => Ok(self.code.select(*mask, *a, *b)),
             (op, x) if of.is_float() => self.float_op(op, x),
-            (op, x) if of == DType::I32 => self.integer_op(op, x),
+            (op, x) if of == self.integer() => self.integer_op(op, x),
             _ => Err(Refusal::NotCovered),
         }
     }
@@ -127,35 +128,30 @@ impl Emitter<'_> {
     }
 
     fn convert(&mut self, a: V, from: DType, to: DType) -> Result<V, Refusal> {
-        let single = |t: DType| matches!(t, DType::F32 | DType::I32 | DType::Bool);
-        if !single(from) || !single(to) {
+        let held = |t: DType| self.is_element(t) || t == DType::Bool;
+        if !held(from) || !held(to) {
             return Err(Refusal::NotCovered);
         }
         Ok(match (from, to) {
-            (DType::Bool, DType::F32) => {
-                let one = self.ops().float(1.0);
+            (DType::Bool, to) if to != DType::Bool => {
+                let one = self.constant(to, 1.0);
                 self.code.binary(Binary::And, a, one)
             }
-            (DType::Bool, DType::I32) => {
-                let one = self.code.splat(1);
-                self.code.binary(Binary::And, a, one)
-            }
-            (DType::F32, DType::Bool) => {
+            (from, DType::Bool) if from != DType::Bool => {
                 let zero = self.code.splat(0);
-                let equal = self.code.binary(Binary::Equal, a, zero);
+                let equal = if from.is_float() { Binary::Equal } else { Binary::IntEqual };
+                let equal = self.code.binary(equal, a, zero);
                 self.ops().not(equal)
             }
-            (DType::I32, DType::Bool) => {
-                let zero = self.code.splat(0);
-                let equal = self.code.binary(Binary::IntEqual, a, zero);
-                self.ops().not(equal)
-            }
-            (DType::I32, DType::F32) => self.code.unary(Unary::FromInt, a),
-            (DType::F32, DType::I32) => {
+            (from, to) if from.is_int() && to.is_float() => self.code.unary(Unary::FromInt, a),
+            (from, to) if from.is_float() && to.is_int() => {
                 // The instruction gives the least integer for whatever does not fit.
                 let truncated = self.code.unary(Unary::Truncate, a);
-                let (bound, most, zero) =
-                    (self.ops().float(2147483648.0), self.code.splat(i32::MAX as u32), self.code.splat(0));
+                let (bound, most) = match self.code.width {
+                    Width::Single => (2f64.powi(31), i64::from(i32::MAX)),
+                    Width::Double => (2f64.powi(63), i64::MAX),
+                };
+                let (bound, most, zero) = (self.ops().float(bound), self.ops().int(most), self.code.splat(0));
                 let above = self.code.binary(Binary::LessEqual, bound, a);
                 let bounded = self.code.select(above, most, truncated);
                 let nan = self.code.binary(Binary::Unordered, a, a);

@@ -1,9 +1,9 @@
 //! One kernel to wide code: its entry, its loops and statements.
 //!
-//! Input: a kernel of an f32 program. Output: the code of a function of the table and a range of the outermost loop, or a
+//! Input: a kernel. Output: the code of a function of the table and a range of the outermost loop, or a
 //! refusal of what is not covered: guards, wide integers, scatters, arg-max. Invariants: a value is one
-//! vector of floats, of 32-bit integers or of -1 and 0 for a boolean, all lanes equal where it is uniform; lanes beyond
-//! the end of an axis are computed and never loaded or stored.
+//! vector of the program's floats, of integers as wide or of -1 and 0 for a boolean, all lanes equal where it is uniform;
+//! lanes beyond the end of an axis are computed and never loaded or stored.
 
 use super::Simd;
 use super::access::{Ahead, strides};
@@ -15,6 +15,7 @@ use crate::codegen::crew::Span;
 use crate::codegen::kernel::visit_sizes;
 use crate::codegen::{CodegenError, TableLayout};
 use crate::ir::{Atom, DType, Size};
+use crate::scalar::Width;
 use crate::schedule::kernel::{AxisId, Kernel, Loop, Stmt, ValueId};
 use crate::schedule::program::Program;
 use crate::schedule::waves::{column_loop, shared_loop};
@@ -95,11 +96,9 @@ pub fn emit(
     simd: Simd,
     by_columns: bool,
 ) -> Result<Vec<u8>, Refusal> {
-    if program.dtype != DType::F32 {
-        return Err(Refusal::NotCovered);
-    }
+    let width = if program.dtype == DType::F64 { Width::Double } else { Width::Single };
     let mut emitter = Emitter {
-        code: Code::new(simd),
+        code: Code::new(simd, width),
         program,
         kernel,
         layout,
@@ -139,11 +138,29 @@ pub fn emit(
 
 impl Emitter<'_> {
     pub fn lanes(&self) -> usize {
-        self.code.simd.lanes()
+        self.code.lanes()
     }
 
     pub fn ops(&mut self) -> Lanes<'_> {
-        Lanes { code: &mut self.code }
+        self.code.ops()
+    }
+
+    /// Bytes of an element.
+    pub fn bytes(&self) -> i64 {
+        self.code.width.bytes() as i64
+    }
+
+    /// The type of integers that are vectors.
+    pub fn integer(&self) -> DType {
+        match self.code.width {
+            Width::Single => DType::I32,
+            Width::Double => DType::I64,
+        }
+    }
+
+    /// Whether elements of a type are lanes.
+    pub fn is_element(&self, dtype: DType) -> bool {
+        dtype == self.program.dtype || dtype == self.integer()
     }
 
     fn prepare_sizes(&mut self) -> Result<(), Refusal> {
@@ -343,7 +360,7 @@ impl Emitter<'_> {
         let position = self.place();
         self.copy(position, start);
         if l.vector {
-            let before = self.prepare(&l.body, &|index| !strides(index, l.axis))?;
+            let before = self.prepare(&l.body, &|index, bytes| !strides(index, l.axis, bytes))?;
             self.vector_loop(l, position, start, end)?;
             self.forget_addresses(before);
         } else {
@@ -397,7 +414,7 @@ impl Emitter<'_> {
 
     /// The body of a vector loop; where an access strides, its address is computed at the start.
     pub fn lanes_body(&mut self, l: &Loop, whole: Whole) -> Result<(), Refusal> {
-        let before = self.prepare(&l.body, &|index| strides(index, l.axis))?;
+        let before = self.prepare(&l.body, &|index, bytes| strides(index, l.axis, bytes))?;
         match whole {
             Whole::Always => self.plan_strips(l, None),
             Whole::Where(position, last) => self.plan_strips(l, Some((position, last))),
@@ -432,7 +449,7 @@ impl Emitter<'_> {
     /// A number in every lane.
     pub fn splat(&mut self, number: Number) -> V {
         if let Number::Constant(n) = number {
-            return self.code.splat(n as u32);
+            return self.code.splat(n as u64);
         }
         let register = match number {
             Number::Register(register) => register,

@@ -5,7 +5,7 @@
 
 use super::Simd;
 use super::code::{Code, Inst, V};
-use super::writer::{Binary, Unary};
+use super::operation::{Binary, Unary};
 use crate::scalar::random::Words;
 use crate::scalar::{Lane, Width};
 
@@ -19,15 +19,19 @@ impl Lane for Lanes<'_> {
     type M = V;
 
     fn width(&self) -> Width {
-        Width::Single
+        self.code.width
     }
 
     fn float(&mut self, value: f64) -> V {
-        self.code.splat((value as f32).to_bits())
+        let bits = match self.code.width {
+            Width::Single => u64::from((value as f32).to_bits()),
+            Width::Double => value.to_bits(),
+        };
+        self.code.splat(bits)
     }
 
     fn int(&mut self, value: i64) -> V {
-        self.code.splat(value as u32)
+        self.code.splat(value as u64)
     }
 
     fn add(&mut self, a: V, b: V) -> V {
@@ -61,12 +65,12 @@ impl Lane for Lanes<'_> {
     }
 
     fn neg(&mut self, a: V) -> V {
-        let sign = self.code.splat(1 << 31);
+        let sign = self.int(self.code.width.sign_bit());
         self.code.binary(Binary::Xor, a, sign)
     }
 
     fn abs(&mut self, a: V) -> V {
-        let rest = self.code.splat(u32::MAX >> 1);
+        let rest = self.int(!self.code.width.sign_bit());
         self.code.binary(Binary::And, a, rest)
     }
 
@@ -95,7 +99,7 @@ impl Lane for Lanes<'_> {
     }
 
     fn not(&mut self, a: V) -> V {
-        let ones = self.code.splat(u32::MAX);
+        let ones = self.int(-1);
         self.code.binary(Binary::Xor, a, ones)
     }
 
@@ -132,15 +136,11 @@ impl Lane for Lanes<'_> {
     }
 
     fn shift_left(&mut self, a: V, by: u32) -> V {
-        let to = self.code.vector();
-        self.code.push(Inst::Shift { left: true, to, from: a, by });
-        to
+        self.code.shift(true, a, by)
     }
 
     fn shift_right(&mut self, a: V, by: u32) -> V {
-        let to = self.code.vector();
-        self.code.push(Inst::Shift { left: false, to, from: a, by });
-        to
+        self.code.shift(false, a, by)
     }
 
     fn min(&mut self, a: V, b: V) -> V {
@@ -156,11 +156,11 @@ impl Words for Lanes<'_> {
     type W = V;
 
     fn word(&mut self, value: u32) -> V {
-        self.code.splat(value)
+        self.code.splat_word(value)
     }
 
     fn add(&mut self, a: V, b: V) -> V {
-        self.code.binary(Binary::IntAdd, a, b)
+        self.code.binary(Binary::WordAdd, a, b)
     }
 
     fn xor(&mut self, a: V, b: V) -> V {
@@ -173,8 +173,11 @@ impl Words for Lanes<'_> {
             self.code.push(Inst::Rotate { to, from: a, by });
             return to;
         }
-        let high = self.shift_left(a, by);
-        let low = self.shift_right(a, 32 - by);
+        let [high, low] = [(true, by), (false, 32 - by)].map(|(left, by)| {
+            let to = self.code.vector();
+            self.code.push(Inst::Shift { left, to, from: a, by, words: true });
+            to
+        });
         self.code.binary(Binary::Or, high, low)
     }
 }

@@ -6,7 +6,9 @@
 //! touched (masks).
 
 use super::Simd;
+use super::element::Element;
 use super::writer::{Address, Writer};
+use crate::scalar::Width;
 use iced_x86::code_asm::*;
 use iced_x86::{IcedError, Register};
 use std::mem::offset_of;
@@ -125,10 +127,10 @@ fn moved(base: AsmRegister64, stride: [AsmRegister64; 2], position: usize) -> Ad
 ///
 /// # Safety
 /// The elements of the block and of its operands must be in memory that may be accessed.
-pub unsafe fn by_elements(block: &Block, form: Form, columns: usize) {
+pub unsafe fn by_elements<T: Element>(block: &Block, form: Form, columns: usize) {
     // SAFETY: the caller vouches for the elements that these offsets lead to.
     let element = |start: *const u8, row: usize, stride: isize, column: usize, columns: isize| unsafe {
-        *start.offset(row as isize * stride + column as isize * columns).cast::<f32>()
+        *start.offset(row as isize * stride + column as isize * columns).cast::<T>()
     };
     for row in 0..form.rows {
         for column in 0..columns {
@@ -140,11 +142,12 @@ pub unsafe fn by_elements(block: &Block, form: Form, columns: usize) {
             let element_of_row = |k: usize| element(start, at, block.lhs_row, k, block.lhs_column);
             // SAFETY: as above.
             let number = |k: usize| if form.looks_up { unsafe { *block.numbers.add(k) as usize } } else { k };
-            let right = |k: usize| element(block.rhs, number(k), block.rhs_row, column, 4);
-            let sum = (0..block.k).fold(0.0f32, |sum, k| element_of_row(k).mul_add(right(k), sum));
+            let bytes = T::BYTES as isize;
+            let right = |k: usize| element(block.rhs, number(k), block.rhs_row, column, bytes);
+            let sum = (0..block.k).fold(T::default(), |sum, k| sum.plus_product(element_of_row(k), right(k)));
             // SAFETY: as above.
             unsafe {
-                let out = block.out.offset(row as isize * block.out_row + column as isize * 4).cast::<f32>();
+                let out = block.out.offset(row as isize * block.out_row + column as isize * bytes).cast::<T>();
                 *out = if block.accumulate != 0 { *out + sum } else { sum };
             }
         }
@@ -156,9 +159,9 @@ struct Micro {
     form: Form,
 }
 
-/// The code of the micro-kernel of this form, for `f32`.
-pub fn emit(simd: Simd, form: Form) -> Result<Vec<u8>, IcedError> {
-    let mut micro = Micro { w: Writer::new(simd)?, form };
+/// The code of the micro-kernel of this form, for elements of this width.
+pub fn emit(simd: Simd, width: Width, form: Form) -> Result<Vec<u8>, IcedError> {
+    let mut micro = Micro { w: Writer::new(simd, width)?, form };
     micro.enter()?;
     micro.multiply()?;
     micro.store()?;
@@ -275,7 +278,7 @@ impl Micro {
 
     /// The multiply-adds of one position of `k`.
     fn position(&mut self, position: usize) -> Result<(), IcedError> {
-        let mask = self.mask();
+        let (mask, bytes) = (self.mask(), self.w.width.bytes() as i64);
         if self.form.looks_up {
             self.w.asm.mov(r13d, dword_ptr(NUMBERS + position as i32 * 4))?;
             self.w.asm.imul_2(LOOKED_UP, RHS_ROW[0])?;
@@ -301,11 +304,11 @@ impl Micro {
         }
         for row in 0..self.form.rows {
             let from = match self.form.left {
-                Left::Columns => Address { displacement: row as i64 * 4, ..moved(BASES[0], LHS_COLUMN, position) },
-                Left::Apart => Address::at(APART[row].into(), position as i64 * 4),
+                Left::Columns => Address { displacement: row as i64 * bytes, ..moved(BASES[0], LHS_COLUMN, position) },
+                Left::Apart => Address::at(APART[row].into(), position as i64 * bytes),
                 _ => {
                     let row = moved(BASES[row / ROWS_A_BASE], [LHS_ROW; 2], row % ROWS_A_BASE);
-                    Address { displacement: position as i64 * 4, ..row }
+                    Address { displacement: position as i64 * bytes, ..row }
                 }
             };
             if self.form.vectors == 1 && self.w.simd == Simd::Avx512 {
@@ -323,7 +326,7 @@ impl Micro {
 
     /// Moves addresses on by so many positions.
     fn advance(&mut self, count: usize) -> Result<(), IcedError> {
-        let (bases, left) = (self.bases(), self.form.left);
+        let (bases, left, bytes) = (self.bases(), self.form.left, self.w.width.bytes() as i32);
         let asm = &mut self.w.asm;
         if self.form.looks_up {
             asm.add(NUMBERS, count as i32 * 4)?;
@@ -346,7 +349,7 @@ impl Micro {
         };
         for base in bases {
             match left {
-                Left::Rows | Left::Apart => self.w.asm.add(*base, count as i32 * 4)?,
+                Left::Rows | Left::Apart => self.w.asm.add(*base, count as i32 * bytes)?,
                 Left::Columns if count > 1 => self.w.asm.lea(*base, qword_ptr(*base + LHS_COLUMN[0] * count as i32))?,
                 _ => self.w.asm.add(*base, LHS_COLUMN[0])?,
             }

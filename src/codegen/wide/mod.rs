@@ -7,13 +7,17 @@
 mod access;
 mod assemble;
 mod code;
+mod dots;
 mod draws;
+pub(super) mod element;
 mod encode;
 mod encoding;
 mod expressions;
 pub(super) mod kernel;
 mod lanes;
 mod micro;
+mod narrow;
+mod operation;
 mod pack;
 pub(super) mod peak;
 pub(super) mod product;
@@ -21,6 +25,8 @@ mod reduce;
 mod strips;
 mod turn;
 mod writer;
+
+use crate::scalar::Width;
 
 /// The width of vectors.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -38,9 +44,9 @@ impl Simd {
         }
     }
 
-    /// Floats of a vector.
-    pub const fn lanes(self) -> usize {
-        self.bytes() / 4
+    /// Numbers of a vector.
+    pub const fn lanes(self, width: Width) -> usize {
+        self.bytes() / width.bytes()
     }
 
     /// Vector registers there are.

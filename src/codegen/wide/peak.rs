@@ -7,6 +7,7 @@ use super::writer::Writer;
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::target;
+use crate::scalar::Width;
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
 use iced_x86::IcedError;
@@ -47,12 +48,12 @@ impl Rounds {
     pub fn run(&self, rounds: u64) -> u64 {
         // SAFETY: the code is alive with `self`, needs vectors that this CPU has, and counts down from one or more.
         unsafe { (self.function)(rounds.max(1)) }
-        rounds.max(1) * (CHAINS * self.simd.lanes() * 2) as u64
+        rounds.max(1) * (CHAINS * self.simd.lanes(Width::Single) * 2) as u64
     }
 }
 
 fn emit(simd: Simd) -> Result<Vec<u8>, IcedError> {
-    let mut w = Writer::new(simd)?;
+    let mut w = Writer::new(simd, Width::Single)?;
     for register in 0..CHAINS + 2 {
         w.clear(register)?;
     }

@@ -2,9 +2,11 @@
 //!
 //! Input: a [`Shape`] with addresses. Output: `out = lhs · rhs`, or added to it. Invariant: every element is summed over
 //! `k` in equal pieces of at most [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its
-//! bits depend on `k` alone, not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
+//! bits depend on `k` alone, but for dot products (`dots`), not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
+use super::dots::{self, Dots};
+use super::element::{Element, LINE};
 use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
 use super::turn::{Tile, is_less};
@@ -12,6 +14,7 @@ use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
 use crate::codegen::{target, team};
+use crate::scalar::Width;
 use crate::schedule::scattered::Scattered;
 use cranelift_codegen::ir::{AbiParam, types};
 use cranelift_module::{Linkage, Module};
@@ -20,27 +23,43 @@ use std::sync::OnceLock;
 
 /// The most positions of `k` summed in registers at a time: a panel of that many rows stays in the nearest cache.
 const DEPTH: usize = 320;
-/// Floats of the left operand that panels go over one after the other: they stay in a second-level cache.
-const NEAR: usize = 192 << 10;
-/// Floats of a panel that is not packed, which every block of rows reads: they stay in a second-level cache.
-const RUN: usize = 64 << 10;
+/// Bytes of the left operand that panels go over one after the other: they stay in a second-level cache.
+const NEAR: usize = 768 << 10;
+/// Bytes of a panel that is not packed, which every block of rows reads: they stay in a second-level cache.
+const RUN: usize = 256 << 10;
 /// Blocks of rows beyond which packing costs less than it saves.
 const PACKED_FROM: usize = 2;
-/// Floats from the first to the last row of a right operand that stays in the nearest cache as it is.
-const SMALL: usize = 8 << 10;
-/// Floats of a cache line.
-const LINE: usize = 16;
+/// Bytes from the first to the last row of a right operand that stays in the nearest cache as it is.
+const SMALL: usize = 32 << 10;
 /// Multiply-adds from which a product is shared among threads.
 const SHARED_FROM: usize = 1 << 20;
 
-/// The micro-kernels of one width, each made when it is first needed.
+/// The micro-kernels of one width of vectors and of elements, each made when it is first needed.
 pub struct Kernels {
     pub simd: Simd,
+    pub width: Width,
     pub rows: usize,
     vectors: usize,
     /// By how the left operand lies, by rows, by vectors, by whether the right operand is looked up,
     /// by whether it ends, and by lines.
     functions: Vec<OnceLock<Option<Made>>>,
+}
+
+/// The most rows for which a panel is wider than others, and the most vectors of such a panel.
+const FEW_ROWS: usize = 3;
+const MOST_VECTORS: usize = 8;
+/// Micro-kernels of a number of rows and of vectors.
+const KINDS: usize = 4 * 2 * 2 * 3;
+
+/// Vectors of a panel for so few rows: as many as their accumulators leave registers for, since a multiply-add waits for the
+/// one before it, and more of a row of the right operand is read in one piece.
+fn vectors_for(simd: Simd, rows: usize) -> usize {
+    match (simd, rows) {
+        (Simd::Avx512, 0..=1) => MOST_VECTORS,
+        (Simd::Avx512, 2) | (Simd::Avx2, 0..=1) => 6,
+        (Simd::Avx512, _) | (Simd::Avx2, 2) => 4,
+        (Simd::Avx2, _) => 3,
+    }
 }
 
 /// A micro-kernel and what keeps its code alive.
@@ -54,24 +73,21 @@ unsafe impl Send for Made {}
 // SAFETY: as above.
 unsafe impl Sync for Made {}
 
-/// The micro-kernels of a width.
-pub fn kernels(simd: Simd) -> &'static Kernels {
-    static WIDE: OnceLock<Kernels> = OnceLock::new();
-    static NARROW: OnceLock<Kernels> = OnceLock::new();
-    match simd {
-        Simd::Avx512 => WIDE.get_or_init(|| Kernels::new(Simd::Avx512)),
-        Simd::Avx2 => NARROW.get_or_init(|| Kernels::new(Simd::Avx2)),
-    }
+/// The micro-kernels of these widths of vectors and of elements.
+pub fn kernels(simd: Simd, width: Width) -> &'static Kernels {
+    static ALL: [OnceLock<Kernels>; 4] = [const { OnceLock::new() }; 4];
+    let number = 2 * usize::from(simd == Simd::Avx512) + usize::from(width == Width::Double);
+    ALL[number].get_or_init(|| Kernels::new(simd, width))
 }
 
 impl Made {
-    fn new(simd: Simd, form: Form) -> Result<Made, CodegenError> {
+    fn new(simd: Simd, width: Width, form: Form) -> Result<Made, CodegenError> {
         let mut module = module(target::native(false)?, &[])?;
         let mut signature = module.make_signature();
         signature.params.push(AbiParam::new(types::I64));
         let id = module.declare_function("micro", Linkage::Local, &signature);
         let id = id.map_err(|e| CodegenError::internal(&e))?;
-        let code = micro::emit(simd, form).map_err(|e| CodegenError::internal(&e))?;
+        let code = micro::emit(simd, width, form).map_err(|e| CodegenError::internal(&e))?;
         module.define_function_bytes(id, 64, &code, &[]).map_err(|e| CodegenError::internal(&e))?;
         let code = Executable::new(module)?;
         // SAFETY: `emit` gives functions of this type.
@@ -81,52 +97,86 @@ impl Made {
 }
 
 impl Kernels {
-    fn new(simd: Simd) -> Kernels {
+    fn new(simd: Simd, width: Width) -> Kernels {
         let (rows, vectors) = micro::largest(simd);
-        Kernels { simd, rows, vectors, functions: (0..4 * 12 * rows * vectors).map(|_| OnceLock::new()).collect() }
+        let kinds = rows * vectors + FEW_ROWS * MOST_VECTORS;
+        let functions = (0..KINDS * kinds).map(|_| OnceLock::new()).collect();
+        Kernels { simd, width, rows, vectors, functions }
+    }
+
+    /// Elements of a vector.
+    pub fn lanes(&self) -> usize {
+        self.simd.lanes(self.width)
     }
 
     /// The micro-kernel of a form; none if the system gives no memory for it.
     fn get(&self, form: Form) -> Option<MicroKernel> {
-        let number = (form.left as usize * self.rows + form.rows - 1) * self.vectors + form.vectors - 1;
-        let number = 2 * number + usize::from(form.looks_up);
-        let slot = &self.functions[6 * number + 3 * usize::from(form.ends) + form.lines];
-        slot.get_or_init(|| Made::new(self.simd, form).ok()).as_ref().map(|made| made.function)
+        let size = match form.vectors > self.vectors {
+            true => self.rows * self.vectors + (form.rows - 1) * MOST_VECTORS + form.vectors - 1,
+            false => (form.rows - 1) * self.vectors + form.vectors - 1,
+        };
+        let number = 2 * form.left as usize + usize::from(form.looks_up);
+        let number = 3 * (2 * number + usize::from(form.ends)) + form.lines;
+        let slot = &self.functions[KINDS * size + number];
+        slot.get_or_init(|| Made::new(self.simd, self.width, form).ok()).as_ref().map(|made| made.function)
     }
 
     /// Columns of a panel.
-    fn width(&self) -> usize {
-        self.vectors * self.simd.lanes()
+    fn columns(&self) -> usize {
+        self.vectors * self.lanes()
     }
 }
 
-/// -1 for the first 8 words, then 0: eight words from `8 - n` are a mask of the first `n`.
+/// -1 for the first 8 words, then 0: eight words from `8 - n` on are a mask of the first `n`.
 static MASK_WORDS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 const _: () = assert!(team::WORKSPACE >= DEPTH * 32, "a piece of a panel fits the workspace");
 
 /// One product with its operands.
-struct Job<'a> {
+struct Job<'a, T> {
     kernels: &'a Kernels,
     shape: &'a Shape,
-    out: *mut f32,
-    lhs: *const f32,
-    rhs: *const f32,
+    out: *mut T,
+    lhs: *const T,
+    rhs: *const T,
 }
 
 // SAFETY: shares of a job write disjoint parts of `out` and only read the rest.
-unsafe impl Sync for Job<'_> {}
+unsafe impl<T: Element> Sync for Job<'_, T> {}
 
-/// The product of one shape, batches included.
+/// Whether a product is one of dot products.
+pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
+    dots::are_less::<T>(shape)
+}
+
+/// The product of one shape, batches included. `dots` is whether the whole product, of which this may be a part, is one of dot
+/// products.
 ///
 /// # Safety
 /// Every element that the shape reaches must be in memory that may be accessed, and those of `out` apart from each other
-/// and from the operands'; the columns of `out` must lie side by side.
-pub unsafe fn product(kernels: &Kernels, shape: &Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
+/// and from the operands'; the columns of `out` must lie side by side, and the CPU must have the vectors.
+pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *mut T, lhs: *const T, rhs: *const T) {
+    let kernels = kernels(simd, T::WIDTH);
+    if dots {
+        let threads =
+            if shape.m.saturating_mul(shape.n).saturating_mul(shape.k) < SHARED_FROM { 1 } else { shape.threads };
+        for batch in 0..shape.batch as isize {
+            let at = |strides: &[isize; 3]| batch * strides[0];
+            // SAFETY: the offsets stay within what the shape reaches, for which the caller vouches.
+            unsafe {
+                let (lhs, rhs) = (lhs.offset(at(&shape.lhs)), rhs.offset(at(&shape.rhs)));
+                Dots::new(shape, out.offset(at(&shape.out)), lhs, rhs).run(threads);
+            }
+        }
+        return;
+    }
     if shape.m == 0 || shape.n == 0 {
         return;
     }
     let turned = match shape.rows {
+        // A matrix whose rows along the vector's elements lie side by side is read as it lies.
+        0 if shape.n == 1 && shape.m > 1 && shape.lhs[1] == 1 => true,
+        0 if shape.m == 1 && shape.rhs[2] == 1 => false,
         0 => is_less(kernels, shape),
         _ => shape.scattered == Scattered::LeftColumns as usize,
     };
@@ -161,18 +211,18 @@ fn piece(k: usize) -> usize {
     k.div_ceil(k.div_ceil(DEPTH).max(1)).max(1)
 }
 
-impl Job<'_> {
+impl<T: Element> Job<'_, T> {
     /// Cuts the product into shares of whole panels or of whole blocks of rows.
     fn share(&self, threads: usize) {
         let (m, n) = (self.shape.m, self.shape.n);
-        let (panels, blocks) = (n.div_ceil(self.kernels.width()), m.div_ceil(self.kernels.rows));
+        let (panels, blocks) = (n.div_ceil(self.kernels.columns()), m.div_ceil(self.kernels.rows));
         if threads <= 1 {
             // SAFETY: the whole product, on this thread.
             return unsafe { self.part(0..m, 0..n) };
         }
         let by_columns = panels >= 2 * threads || panels >= blocks;
         let (units, unit, total) =
-            if by_columns { (panels, self.kernels.width(), n) } else { (blocks, self.kernels.rows, m) };
+            if by_columns { (panels, self.kernels.columns(), n) } else { (blocks, self.kernels.rows, m) };
         let parts = units.min(2 * threads);
         team::run(threads, parts, &|part| {
             let cut = |k: usize| (units * k / parts * unit).min(total);
@@ -182,11 +232,19 @@ impl Job<'_> {
         });
     }
 
+    /// Columns of a panel for so many rows.
+    fn columns(&self, rows: usize, packs: bool) -> usize {
+        match rows <= FEW_ROWS && !packs && self.shape.out[2] == 1 && self.shape.rows == 0 {
+            true => vectors_for(self.kernels.simd, rows) * self.kernels.lanes(),
+            false => self.kernels.columns(),
+        }
+    }
+
     /// Whether panels of the right operand are packed for this many rows: where its columns do not lie side by side, and
     /// where enough blocks of rows use a panel again.
     fn packs(&self, rows: usize) -> bool {
-        let used_again = rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.width();
-        let far = self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) > SMALL;
+        let used_again = rows > PACKED_FROM * self.kernels.rows && self.shape.n > self.kernels.columns();
+        let far = self.shape.k.saturating_mul(self.shape.rhs[1].unsigned_abs()) > SMALL / T::BYTES;
         self.shape.rhs[2] != 1 && self.shape.n > 1
             || used_again && far && self.shape.looks_up(Scattered::Right).is_none()
     }
@@ -197,17 +255,22 @@ impl Job<'_> {
     /// # Safety
     /// Rows and columns are within the product, and no other thread writes these elements of `out`.
     unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>) {
-        let (k, width) = (self.shape.k, self.kernels.width());
+        let k = self.shape.k;
         let most = piece(k);
-        let groups = rows.len().div_ceil(NEAR / DEPTH).max(1);
+        let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
+        // Where the whole right operand stays in the nearest cache, rows of `out` are written from end to end.
+        let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= SMALL / T::BYTES;
+        let group = if stays { self.kernels.rows } else { near / most };
+        let groups = rows.len().div_ceil(group).max(1);
         for group in 0..groups {
             let cut = |g: usize| rows.start + rows.len() * g / groups;
             let rows = cut(group)..cut(group + 1);
             let packs = self.packs(rows.len());
+            let width = self.columns(rows.len(), packs);
             let run = match packs {
-                _ if columns.len() <= width => RUN / columns.len().max(1),
-                true => NEAR / rows.len().max(1),
-                false => (NEAR / rows.len().max(1)).min(RUN / width),
+                _ if columns.len() <= width => run / columns.len().max(1),
+                true => near / rows.len().max(1),
+                false => (near / rows.len().max(1)).min(run / width),
             };
             let run = (run / most).max(1) * most;
             let mut at = 0;
@@ -225,7 +288,7 @@ impl Job<'_> {
                                 Some(next) => Some((depth.start, next)),
                                 None => None,
                             };
-                            let buffer = team::workspace();
+                            let buffer = team::workspace().cast::<T>();
                             // SAFETY: passed on; the workspace holds a piece of a panel.
                             unsafe {
                                 pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
@@ -260,7 +323,7 @@ impl Job<'_> {
     }
 
     /// The right operand from a row and a column on.
-    fn right(&self, row: usize, column: usize) -> Matrix {
+    fn right(&self, row: usize, column: usize) -> Matrix<T> {
         let strides = &self.shape.rhs;
         let start = self.rhs.wrapping_offset(column as isize * strides[2]);
         let start = match self.shape.looks_up(Scattered::Right) {
@@ -280,14 +343,16 @@ impl Job<'_> {
         rows: &Range<usize>,
         columns: &Range<usize>,
         depth: &Range<usize>,
-        right: (*const f32, isize),
+        right: (*const T, isize),
         packed: bool,
         ahead: Option<(usize, usize)>,
     ) {
-        let lanes = self.kernels.simd.lanes();
+        let lanes = self.kernels.lanes();
+        // Elements of a cache line, and bytes of an element.
+        let (line, bytes) = (LINE / T::BYTES, T::BYTES as isize);
         let (lhs, out) = (&self.shape.lhs, &self.shape.out);
         // Where columns of `out` do not lie side by side, a block goes through a tile.
-        let mut tile = (out[2] != 1).then(Tile::new);
+        let mut tile = (out[2] != 1).then(Tile::<T>::new);
         let most = piece(self.shape.k);
         let vectors = columns.len().div_ceil(lanes);
         let last = columns.len() - (vectors - 1) * lanes;
@@ -299,6 +364,7 @@ impl Job<'_> {
         let numbers = self.shape.looks_up(Scattered::Right);
         let lines = match apart.or(numbers) {
             Some(_) => 0,
+            None if vectors > self.kernels.vectors => 0,
             None if rows.len() <= most_rows => 2,
             None => 1,
         };
@@ -319,7 +385,7 @@ impl Job<'_> {
                 let piece = most.min(depth.end - at);
                 let adds = at > 0 || self.shape.accumulate != 0;
                 let (to, to_row, accumulate) = match &mut tile {
-                    Some(tile) => (tile.start(), Tile::ROW as isize, false),
+                    Some(tile) => (tile.start(), Tile::<T>::ROW as isize, false),
                     None => (place, out[1], adds),
                 };
                 let lhs_start = self.lhs.wrapping_offset(at as isize * lhs[2]);
@@ -338,9 +404,9 @@ impl Job<'_> {
                 let (ahead, ahead_row) = match ahead {
                     // Its lines one after the other, a line of each row with a block.
                     Some((from, column))
-                        if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * LINE < columns.len() =>
+                        if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * line < columns.len() =>
                     {
-                        let from = self.right(from + (at - depth.start), column + block * LINE);
+                        let from = self.right(from + (at - depth.start), column + block * line);
                         (from.start, from.row)
                     }
                     _ if lhs[1] == 1 => (lhs_start.wrapping_add(end - row), lhs[2]),
@@ -352,28 +418,28 @@ impl Job<'_> {
                 unsafe {
                     let call = Block {
                         lhs: lhs_start.cast(),
-                        lhs_row: lhs[1] * 4,
-                        lhs_column: lhs[2] * 4,
+                        lhs_row: lhs[1] * bytes,
+                        lhs_column: lhs[2] * bytes,
                         rhs: match numbers {
                             Some(_) => right.0.cast(),
                             None => right.0.offset((at - depth.start) as isize * right.1).cast(),
                         },
-                        rhs_row: right.1 * 4,
+                        rhs_row: right.1 * bytes,
                         numbers: numbers.map_or(std::ptr::null(), |numbers| numbers.add(at)),
                         out: to.cast(),
-                        out_row: to_row * 4,
+                        out_row: to_row * bytes,
                         k: piece,
                         accumulate: usize::from(accumulate),
                         mask: (1 << last) - 1,
-                        mask_words: MASK_WORDS.as_ptr().add(8 - last.min(8)),
+                        mask_words: MASK_WORDS.as_ptr().add(8usize.saturating_sub(last * T::BYTES / 4)),
                         // The last byte of a line's length: where lines do not begin with a panel, its first one is there
                         // already, with the panel before.
-                        ahead: ahead.wrapping_add(LINE).cast::<u8>().wrapping_sub(1),
-                        ahead_row: ahead_row * 4,
+                        ahead: ahead.wrapping_add(line).cast::<u8>().wrapping_sub(1),
+                        ahead_row: ahead_row * bytes,
                     };
                     match kernels[usize::from(block < higher)] {
                         Some(kernel) => kernel(&call),
-                        None => micro::by_elements(&call, Form { rows: end - row, ..form }, columns.len()),
+                        None => micro::by_elements::<T>(&call, Form { rows: end - row, ..form }, columns.len()),
                     }
                 }
                 at += piece;

@@ -1,6 +1,6 @@
 //! Reductions in the promised order, as `kernel` IR states it.
 //!
-//! [`Order::Lanes`]: the 16 virtual lanes are one vector of 512 bits or two of 256; what is left over at the end of a row
+//! [`Order::Lanes`]: the virtual lanes, 16 or in f64 8, are one vector of 512 bits or two of 256; what is left over at the end of a row
 //! goes to the first lanes under a mask. [`Order::Sequential`]: one accumulator a lane of the surrounding loop.
 //!
 //! The additions of a chunk wait for each other. So where little else is done, several chunks go on side by side, each with
@@ -9,23 +9,30 @@
 use super::access::Ahead;
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal};
-use super::writer::{Binary, Unary};
-use crate::ir::{Atom, Size};
+use super::operation::{Binary, Unary};
+use crate::ir::{Atom, DType, Size};
 use crate::scalar::Function;
 use crate::schedule::kernel::{AxisId, Combine, Expr, Order, Reduce, Reduction, ScalarOp, Stmt};
 use iced_x86::Register;
 
 /// Positions of a chunk per accumulator.
 const CHUNK: i64 = 256;
-/// Virtual lanes of a reduction over lanes.
-const VIRTUAL: usize = 16;
+/// Bytes of the virtual lanes of a reduction over lanes.
+const VIRTUAL: usize = 64;
 /// Statements whose work hides behind the additions of a chunk.
 const FEW: usize = 6;
+
+/// A value with, for an arg-max, its position.
+#[derive(Clone, Copy)]
+struct Partial {
+    value: V,
+    place: Option<V>,
+}
 
 /// One vector of the running state of one result.
 #[derive(Clone, Copy)]
 struct Accumulator {
-    value: V,
+    value: Partial,
     /// Kahan's sum of the chunks and its compensation.
     total: Option<(V, V)>,
 }
@@ -58,14 +65,16 @@ impl Emitter<'_> {
     }
 
     pub fn reduce(&mut self, reduce: &Reduce) -> Result<(), Refusal> {
-        if reduce.results.iter().any(|r| r.combine == Combine::ArgMax) {
-            return Err(Refusal::NotCovered);
-        }
         match reduce.order {
             Order::Lanes if self.lane.is_some() => Err(Refusal::NotCovered),
             Order::Lanes => self.reduce_lanes(reduce),
             Order::Sequential => self.reduce_sequentially(reduce),
         }
+    }
+
+    /// Virtual lanes of a reduction over lanes.
+    fn virtual_lanes(&self) -> usize {
+        VIRTUAL / self.code.width.bytes()
     }
 
     fn is_float(&self, reduction: &Reduction) -> bool {
@@ -77,6 +86,7 @@ impl Emitter<'_> {
         let number = match reduction.combine {
             Combine::Sum => 0.0,
             _ if dtype.is_float() => f64::NEG_INFINITY,
+            _ if dtype == DType::I64 => i64::MIN as f64,
             _ => f64::from(i32::MIN),
         };
         self.constant(dtype, number)
@@ -92,9 +102,15 @@ impl Emitter<'_> {
         for reduction in &reduce.results {
             let total = chunked && reduction.combine == Combine::Sum && self.is_float(reduction);
             let mut row = Vec::new();
-            for _ in 0..vectors {
+            for copy in 0..vectors {
                 let initial = self.identity(reduction);
                 let value = self.variable(initial);
+                // Where nothing is larger than -inf, the lane's first position stands.
+                let place = (reduction.combine == Combine::ArgMax).then(|| match reduce.order {
+                    Order::Lanes => self.lane_numbers(copy),
+                    Order::Sequential => self.code.splat(0),
+                });
+                let value = Partial { value, place: place.map(|place| self.variable(place)) };
                 let zero = self.code.splat(0);
                 let total = total.then(|| (self.variable(zero), self.variable(zero)));
                 row.push(Accumulator { value, total });
@@ -109,7 +125,10 @@ impl Emitter<'_> {
         let mut sets = vec![all.clone()];
         for _ in 1..ways {
             let zero = self.code.splat(0);
-            let own = |e: &mut Self, a: &Accumulator| Accumulator { value: e.variable(zero), ..*a };
+            let own = |e: &mut Self, a: &Accumulator| {
+                let value = Partial { value: e.variable(zero), place: None };
+                Accumulator { value, ..*a }
+            };
             sets.push(all.iter().map(|row| row.iter().map(|a| own(self, a)).collect()).collect());
         }
         sets
@@ -131,33 +150,81 @@ impl Emitter<'_> {
         };
         let sums = reduce.results.iter().all(|r| r.combine == Combine::Sum && self.is_float(r));
         match (sums && reduce.body.len() <= FEW && reduce.body.iter().all(cheap), reduce.results.len()) {
-            (true, 1) => 4 * self.lanes() / VIRTUAL,
+            (true, 1) => 4 * self.lanes() / self.virtual_lanes(),
             _ => 1,
         }
     }
 
-    /// `a` combined with `b`, which stands later.
-    fn combine(&mut self, reduction: &Reduction, a: V, b: V) -> V {
-        match (reduction.combine, self.is_float(reduction)) {
-            (Combine::Sum, true) => self.code.binary(Binary::Add, a, b),
-            (Combine::Sum, false) => self.code.binary(Binary::IntAdd, a, b),
-            (_, true) => self.float_max(a, b),
-            (_, false) => self.code.binary(Binary::IntMax, a, b),
+    /// `a` combined with `b`, which stands later. `ties`: positions of equal values decide, as they do between lanes.
+    fn combine(&mut self, reduction: &Reduction, a: Partial, b: Partial, ties: bool) -> Partial {
+        let (x, y) = (a.value, b.value);
+        let value = match (reduction.combine, self.is_float(reduction)) {
+            (Combine::Sum, true) => self.code.binary(Binary::Add, x, y),
+            (Combine::Sum, false) => self.code.binary(Binary::IntAdd, x, y),
+            (Combine::Max, true) => self.float_max(x, y),
+            (Combine::Max, false) => self.code.binary(Binary::IntMax, x, y),
+            (Combine::ArgMax, float) => return self.later(a, b, float, ties),
+        };
+        Partial { value, place: None }
+    }
+
+    /// The larger of two values with its position; NaN is the largest.
+    fn later(&mut self, a: Partial, b: Partial, float: bool, ties: bool) -> Partial {
+        let (Some(place_a), Some(place_b)) = (a.place, b.place) else { return a };
+        let (x, y) = (a.value, b.value);
+        let mut binary = |op, a, b| self.code.binary(op, a, b);
+        let (mut later, same) = if float {
+            let (less, equal) = (binary(Binary::Less, x, y), binary(Binary::Equal, x, y));
+            let (nan_a, nan_b) = (binary(Binary::Unordered, x, x), binary(Binary::Unordered, y, y));
+            let both = binary(Binary::And, nan_a, nan_b);
+            let only_b = binary(Binary::Xor, nan_b, both);
+            (binary(Binary::Or, less, only_b), binary(Binary::Or, equal, both))
+        } else {
+            (binary(Binary::IntGreater, y, x), binary(Binary::IntEqual, x, y))
+        };
+        if ties {
+            let earlier = binary(Binary::IntGreater, place_a, place_b);
+            let earlier = binary(Binary::And, same, earlier);
+            later = binary(Binary::Or, later, earlier);
         }
+        let value = self.code.select(later, y, x);
+        Partial { value, place: Some(self.code.select(later, place_b, place_a)) }
+    }
+
+    /// The numbers of the lanes of a vector.
+    fn lane_numbers(&mut self, vector: usize) -> V {
+        let first = (vector * self.lanes()) as u64;
+        self.code.numbers(first..first + self.lanes() as u64)
+    }
+
+    /// The operand of a reduction over axes, the last of which counts for positions.
+    fn operand(&mut self, reduction: &Reduction, axes: &[AxisId]) -> Result<Partial, Refusal> {
+        let value = self.value(reduction.operand)?;
+        let Some(axis) = axes.last().filter(|_| reduction.combine == Combine::ArgMax) else {
+            return Ok(Partial { value, place: None });
+        };
+        let position = self.position(*axis)?;
+        let mut place = self.splat(position);
+        if let Some(lane) = self.lane.filter(|lane| lane.axis == *axis) {
+            let numbers = self.lane_numbers(lane.copy);
+            place = self.code.binary(Binary::IntAdd, place, numbers);
+        }
+        Ok(Partial { value, place: Some(place) })
     }
 
     /// Adds the chunks' sums to the totals and clears them.
     fn fold(&mut self, accumulators: &[Vec<Accumulator>]) {
         for accumulator in accumulators.iter().flatten() {
             let Some((s, c)) = accumulator.total else { continue };
-            let y = self.code.binary(Binary::Sub, accumulator.value, c);
+            let value = accumulator.value.value;
+            let y = self.code.binary(Binary::Sub, value, c);
             let t = self.code.binary(Binary::Add, s, y);
             let gained = self.code.binary(Binary::Sub, t, s);
             let rest = self.code.binary(Binary::Sub, gained, y);
             let zero = self.code.splat(0);
             self.code.push(Inst::Assign(s, t));
             self.code.push(Inst::Assign(c, rest));
-            self.code.push(Inst::Assign(accumulator.value, zero));
+            self.code.push(Inst::Assign(value, zero));
         }
     }
 
@@ -171,9 +238,12 @@ impl Emitter<'_> {
     ) -> Result<(), Refusal> {
         self.body(&reduce.body)?;
         for (reduction, row) in reduce.results.iter().zip(all) {
-            let (old, operand) = (row[copy].value, self.value(reduction.operand)?);
-            let new = self.combine(reduction, old, operand);
-            self.code.push(if merge { Inst::Merge(old, new) } else { Inst::Assign(old, new) });
+            let (old, operand) = (row[copy].value, self.operand(reduction, &reduce.axes)?);
+            let new = self.combine(reduction, old, operand, false);
+            let pairs = [Some((old.value, new.value)), old.place.zip(new.place)];
+            for (old, new) in pairs.into_iter().flatten() {
+                self.code.push(if merge { Inst::Merge(old, new) } else { Inst::Assign(old, new) });
+            }
         }
         Ok(())
     }
@@ -270,17 +340,18 @@ impl Emitter<'_> {
         }
         self.forget_addresses(before);
         for (reduction, row) in reduce.results.iter().zip(&all) {
-            self.hold(reduction.result, row[0].total.map_or(row[0].value, |t| t.0));
+            let partial = finished(&row[0]);
+            self.hold(reduction.result, partial.place.unwrap_or(partial.value));
         }
         Ok(())
     }
 
     fn reduce_lanes(&mut self, reduce: &Reduce) -> Result<(), Refusal> {
         let Some((axis, outer)) = reduce.axes.split_last() else { return Err(Refusal::NotCovered) };
-        let chunk = CHUNK * VIRTUAL as i64;
+        let chunk = CHUNK * self.virtual_lanes() as i64;
         let one_chunk = self.most(self.kernel.extent(*axis)).is_some_and(|n| n <= chunk as u64);
         let chunked = !(outer.is_empty() && one_chunk);
-        let all = self.start(reduce, VIRTUAL / self.lanes(), chunked);
+        let all = self.start(reduce, self.virtual_lanes() / self.lanes(), chunked);
         let ways = if chunked { self.ways(reduce) } else { 1 };
         let sets = self.side_by_side(&all, ways);
         let position = self.place();
@@ -303,8 +374,7 @@ impl Emitter<'_> {
         }
         self.release(position);
         for (reduction, row) in reduce.results.iter().zip(&all) {
-            let finished: Vec<V> = row.iter().map(|a| a.total.map_or(a.value, |t| t.0)).collect();
-            let result = self.tree(reduction, finished);
+            let result = self.tree(reduction, row.iter().map(finished).collect());
             self.hold(reduction.result, result);
         }
         Ok(())
@@ -361,7 +431,7 @@ impl Emitter<'_> {
         axis: AxisId,
         position: Number,
     ) -> Result<(), Refusal> {
-        let (end, chunk) = (self.size(self.kernel.extent(axis))?, CHUNK * VIRTUAL as i64);
+        let (end, chunk) = (self.size(self.kernel.extent(axis))?, CHUNK * self.virtual_lanes() as i64);
         let start = self.counter();
         if sets.len() > 1 {
             self.range(start, end, chunk * sets.len() as i64, &mut |e| {
@@ -395,13 +465,14 @@ impl Emitter<'_> {
         end: Number,
         whole: bool,
     ) -> Result<(), Refusal> {
-        let (lanes, copies) = (self.lanes(), VIRTUAL / self.lanes());
+        let (lanes, block) = (self.lanes(), self.virtual_lanes() as i64);
+        let copies = block as usize / lanes;
         let known = match end {
             Number::Constant(n) => Some(n),
             _ => None,
         };
-        if known.is_none_or(|n| n >= VIRTUAL as i64) {
-            self.range(position, end, VIRTUAL as i64, &mut |e| {
+        if known.is_none_or(|n| n >= block) {
+            self.range(position, end, block, &mut |e| {
                 for copy in 0..copies {
                     for way in &mut *ways {
                         e.accumulate_in(reduce, way, LaneAxis { axis, masked: false, copy }, position)?;
@@ -410,7 +481,7 @@ impl Emitter<'_> {
                 Ok(())
             })?;
         }
-        if !whole && known.is_none_or(|n| n % VIRTUAL as i64 != 0) {
+        if !whole && known.is_none_or(|n| n % block != 0) {
             let done = self.code.label();
             self.compare(position, end);
             self.code.push(Inst::Jump(Condition::GreaterEqual, done));
@@ -449,24 +520,33 @@ impl Emitter<'_> {
     }
 
     /// Combines the virtual lanes by halves: lane `i` with lane `i + half`.
-    fn tree(&mut self, reduction: &Reduction, mut vectors: Vec<V>) -> V {
-        while vectors.len() > 1 {
-            let half = vectors.len() / 2;
+    fn tree(&mut self, reduction: &Reduction, mut partials: Vec<Partial>) -> V {
+        while partials.len() > 1 {
+            let half = partials.len() / 2;
             for k in 0..half {
-                vectors[k] = self.combine(reduction, vectors[k], vectors[k + half]);
+                partials[k] = self.combine(reduction, partials[k], partials[k + half], true);
             }
-            vectors.truncate(half);
+            partials.truncate(half);
         }
         let mut lanes = self.lanes();
-        let mut vector = vectors[0];
+        let mut partial = partials[0];
         while lanes > 1 {
-            let upper = self.code.vector();
-            self.code.push(Inst::Upper(upper, vector, lanes));
-            vector = self.combine(reduction, vector, upper);
+            let upper = |e: &mut Self, from: V| {
+                let to = e.code.vector();
+                e.code.push(Inst::Upper(to, from, lanes));
+                to
+            };
+            let other = Partial { value: upper(self, partial.value), place: partial.place.map(|p| upper(self, p)) };
+            partial = self.combine(reduction, partial, other, true);
             lanes /= 2;
         }
         let to = self.code.vector();
-        self.code.push(Inst::Spread(to, vector));
+        self.code.push(Inst::Spread(to, partial.place.unwrap_or(partial.value)));
         to
     }
+}
+
+/// The final value of an accumulator.
+fn finished(accumulator: &Accumulator) -> Partial {
+    accumulator.total.map_or(accumulator.value, |(sum, _)| Partial { value: sum, place: None })
 }

@@ -2,13 +2,14 @@
 //!
 //! Before: four gathers, each of one element of every row. After: a load of four neighbours for every row, and eight shuffles;
 //! likewise for stores. Invariants: only elements that the kernel names are touched; where some lanes are no positions, gathers and
-//! scatters stay. Limit: bodies of values and then stores, so that a load may move ahead and a store wait for others.
+//! scatters stay. Limit: bodies of values and then stores, so that a load may move ahead and a store wait for others;
+//! elements of 32 bits.
 
 use super::access::split;
 use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, Refusal};
-use super::writer::{Address, Binary};
-use crate::ir::DType;
+use super::operation::Binary;
+use super::writer::Address;
 use crate::schedule::kernel::{AxisId, Expr, Index, Loop, Stmt, Store, ValueId};
 use crate::schedule::program::BufferId;
 
@@ -128,14 +129,14 @@ impl Emitter<'_> {
     }
 
     fn collect(&self, all: &mut Vec<Columns>, buffer: BufferId, index: &Index, axis: AxisId, value: Option<ValueId>) {
-        let narrow = matches!(self.program.buffer(buffer).elem, DType::F32 | DType::I32);
+        let narrow = self.bytes() == BYTES && self.is_element(self.program.buffer(buffer).elem);
         let stride = index.stride(axis).as_constant().filter(|s| (COLUMNS as u64..1 << 24).contains(s));
         let (Some(stride), Some(_)) =
             (stride.filter(|_| narrow && index.values.is_empty()), index.offset.as_constant())
         else {
             return;
         };
-        let (index, bytes) = split(index);
+        let (index, bytes) = split(index, BYTES);
         if index.offset.as_constant() != Some(0) {
             return;
         }
@@ -168,7 +169,7 @@ impl Emitter<'_> {
 
     /// The column of a strip, if the load is of one.
     pub fn load_strip(&mut self, buffer: BufferId, index: &Index) -> Result<Option<V>, Refusal> {
-        let (key, bytes) = split(index);
+        let (key, bytes) = split(index, BYTES);
         let found = self.strips.loads.iter().enumerate();
         let found = found.filter_map(|(k, strip)| Some((k, strip.column(buffer, &key, bytes)?))).next();
         let Some((k, column)) = found else { return Ok(None) };
@@ -187,7 +188,7 @@ impl Emitter<'_> {
                 },
                 &mut |e| {
                     for (index, to) in indices.iter().zip(columns).filter_map(|(i, to)| Some((i, to?))) {
-                        e.gather_to(to, buffer, index)?;
+                        e.gather_to(to, buffer, index, None)?;
                     }
                     Ok(())
                 },
@@ -198,7 +199,7 @@ impl Emitter<'_> {
 
     /// Stores the strip that a store belongs to; whether there is one.
     pub fn store_strip(&mut self, store: &Store) -> Result<bool, Refusal> {
-        let (key, bytes) = split(&store.index);
+        let (key, bytes) = split(&store.index, BYTES);
         let found = self.strips.stores.iter().position(|s| s.column(store.buffer, &key, bytes).is_some());
         let Some(k) = found else { return Ok(false) };
         let strip = &mut self.strips.stores[k];

@@ -4,9 +4,10 @@
 //! fewer columns than a vector has lanes, or where the right operand would have to be transposed and the left one is smaller.
 
 use super::Simd;
-use super::pack::transpose_8;
+use super::element::Element;
 use super::product::Kernels;
 use crate::codegen::product::Shape;
+use std::marker::PhantomData;
 
 /// Cycles an element takes that is moved to the place of its transpose.
 const MOVED: f64 = 0.8;
@@ -15,7 +16,7 @@ const CALL: f64 = 40.0;
 
 /// Cycles of `m` rows by `n` columns, by counting: what is multiplied, what is packed, and what goes through tiles.
 fn effort(kernels: &Kernels, [m, n, k]: [usize; 3], packs: bool, tiles: bool) -> f64 {
-    let lanes = kernels.simd.lanes();
+    let lanes = kernels.lanes();
     let blocks = m.div_ceil(kernels.rows).max(1);
     let rows = m.div_ceil(blocks) as f64;
     // Two multiply-adds a cycle, each of which the next one of its chain waits for four.
@@ -36,46 +37,54 @@ pub fn is_less(kernels: &Kernels, shape: &Shape) -> bool {
 
 const ROWS: usize = 14;
 
+/// Bytes of a row of a tile.
+const ROW: usize = 128;
+
 /// A block of a result, on its way to the place of its transpose.
 #[repr(C, align(64))]
-pub struct Tile([f32; ROWS * Tile::ROW]);
+pub struct Tile<T> {
+    bytes: [u8; ROWS * ROW],
+    elements: PhantomData<T>,
+}
 
-impl Tile {
-    /// Floats of a row.
-    pub const ROW: usize = 32;
+impl<T: Element> Tile<T> {
+    /// Elements of a row.
+    pub const ROW: usize = ROW / T::BYTES;
 
-    pub fn new() -> Tile {
-        Tile([0.0; ROWS * Tile::ROW])
+    pub fn new() -> Tile<T> {
+        Tile { bytes: [0; ROWS * ROW], elements: PhantomData }
     }
 
-    pub fn start(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr()
+    pub fn start(&mut self) -> *mut T {
+        self.bytes.as_mut_ptr().cast()
     }
 
-    /// Writes, or adds, `rows` by `columns` to where rows lie side by side and columns `column` floats apart.
+    /// Writes, or adds, `rows` by `columns` to where rows lie side by side and columns `column` elements apart.
     ///
     /// # Safety
     /// These elements must be accessible, and the CPU must have AVX2.
-    pub unsafe fn put(&self, rows: usize, columns: usize, to: *mut f32, column: isize, adds: bool) {
-        let whole = |n: usize| if adds || n < 8 { n / 8 * 8 } else { n };
+    pub unsafe fn put(&self, rows: usize, columns: usize, to: *mut T, column: isize, adds: bool) {
+        let size = T::BLOCK;
+        let whole = |n: usize| if adds || n < size { n / size * size } else { n };
         let (whole_rows, whole_columns) = (whole(rows), whole(columns));
-        // Blocks of 8 by 8; the last ones overlap those before where elements are replaced.
-        let starts = |n: usize| (0..n.div_ceil(8)).map(move |k| (k * 8).min(n - 8));
+        // Square blocks; the last ones overlap those before where elements are replaced.
+        let starts = |n: usize| (0..n.div_ceil(size)).map(move |k| (k * size).min(n - size));
+        let start: *const T = self.bytes.as_ptr().cast();
         for c in starts(whole_columns) {
             for r in starts(whole_rows) {
                 // SAFETY: the block is within the tile and within the result.
                 unsafe {
-                    let from = self.0.as_ptr().add(r * Tile::ROW + c);
+                    let from = start.add(r * Self::ROW + c);
                     let to = to.offset(c as isize * column).add(r);
                     if !adds {
-                        transpose_8(from, Tile::ROW as isize, to, column as usize);
+                        T::transpose(from, Self::ROW as isize, to, column as usize);
                         continue;
                     }
-                    let mut block = [0.0f32; 64];
-                    transpose_8(from, Tile::ROW as isize, block.as_mut_ptr(), 8);
-                    for (k, row) in block.as_chunks::<8>().0.iter().enumerate() {
-                        let to = std::slice::from_raw_parts_mut(to.offset(k as isize * column), 8);
-                        to.iter_mut().zip(row).for_each(|(to, add)| *to += add);
+                    let mut block = [T::default(); MOST];
+                    T::transpose(from, Self::ROW as isize, block.as_mut_ptr(), size);
+                    for (k, row) in block.chunks_exact(size).take(size).enumerate() {
+                        let to = std::slice::from_raw_parts_mut(to.offset(k as isize * column), size);
+                        to.iter_mut().zip(row).for_each(|(to, add)| *to = *to + *add);
                     }
                 }
             }
@@ -83,14 +92,17 @@ impl Tile {
         for c in 0..columns {
             let from = if c < whole_columns { whole_rows } else { 0 };
             for r in from..rows {
-                // SAFETY: the element is within the result.
+                // SAFETY: the element is within the tile and its place within the result.
                 unsafe {
-                    let (value, to) = (self.0[r * Tile::ROW + c], to.offset(c as isize * column).add(r));
+                    let (value, to) = (*start.add(r * Self::ROW + c), to.offset(c as isize * column).add(r));
                     *to = if adds { *to + value } else { value };
                 }
             }
         }
     }
 }
+
+/// The most elements of a block.
+const MOST: usize = 64;
 
 const _: () = assert!(ROWS >= super::micro::largest(Simd::Avx512).0 && ROWS >= super::micro::largest(Simd::Avx2).0);

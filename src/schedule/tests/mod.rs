@@ -3,6 +3,7 @@
 mod cost;
 mod random;
 mod structure;
+mod updates;
 mod waves;
 
 use super::execute::execute;

@@ -77,12 +77,12 @@ fn rows_of_the_batch_run_through_the_whole_net_and_rows_of_a_gradient_through_it
     }
 }
 
-#[test]
-fn what_looks_across_rows_begins_a_wave() {
+/// Two layers of so many columns; the mean over the rows is taken from each column of the first one's result.
+fn centred(width: u64) -> Graph {
     let n = Size::symbol("N");
     let mut b = Builder::new();
-    let x = b.input("x", Role::Data, ty(&[n, 64.into()]));
-    let w = b.input("w", Role::Parameter, ty(&[64.into(), 64.into()]));
+    let x = b.input("x", Role::Data, ty(&[n, width.into()]));
+    let w = b.input("w", Role::Parameter, ty(&[width.into(), width.into()]));
     let z = product(&mut b, x, w, (1, 0));
     let total = b.sum(z, &[0]);
     let dims = b.dims(z);
@@ -90,8 +90,24 @@ fn what_looks_across_rows_begins_a_wave() {
     let centred = b.sub(z, spread);
     let y = product(&mut b, centred, w, (1, 0));
     b.output("y", OutputRole::Report, y);
-    let program = check(&b.finish(), 32, 17);
+    b.finish()
+}
+
+#[test]
+fn what_looks_across_rows_begins_a_wave() {
+    let program = check(&centred(48), 32, 17);
     // The product by rows, the sums column by column with what they are taken from, and a product by rows again.
     let rows = |k: usize| program.waves[k].chains[0].rows.clone().unwrap().to_string();
-    assert_eq!((program.waves.len(), rows(0), rows(1), rows(2)), (3, "N".into(), "64".into(), "N".into()), "{program}");
+    assert_eq!((program.waves.len(), rows(0), rows(1), rows(2)), (3, "N".into(), "48".into(), "N".into()), "{program}");
+}
+
+#[test]
+fn what_looks_down_many_columns_follows_their_product() {
+    for n in [0, 1, 17, 32] {
+        let program = check(&centred(64), 32, n);
+        let chains: Vec<_> = program.waves.iter().map(|wave| &wave.chains[0]).collect();
+        let [first, second] = chains.as_slice() else { panic!("{program}") };
+        assert_eq!((first.steps(), first.down, first.columns.first()), (0..2, 1, Some(&(0..2))), "{program}");
+        assert_eq!((second.steps(), second.down), (2..3, 0), "{program}");
+    }
 }
