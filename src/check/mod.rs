@@ -49,16 +49,13 @@ mod uses;
 
 pub use expression::BUILTINS;
 pub use modules::Modules;
-pub use prelude::{LIBRARY, divided, prelude};
+pub use prelude::{LIBRARY, Library, prelude};
 pub use requires::broken_requirement;
 pub use schema::{ColumnKind, ColumnSchema, Schema, Schemas};
 
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, codes, on_deep_stack};
 use crate::syntax::ast;
 use globals::Globals;
-
-/// Recursion is as deep as the source nests, which the parser bounds; this holds it in builds without optimization.
-const STACK: usize = 64 << 20;
 
 /// The most diagnostics reported in one run.
 const MAX_ERRORS: usize = 100;
@@ -82,11 +79,8 @@ pub fn check_program(
     settings: &[(String, f64)],
 ) -> (typed::Program, Vec<Diagnostic>) {
     let run = || check_files(prelude, modules, user, schemas, settings);
-    // A thread of its own has the stack that a caller's thread may lack.
-    std::thread::scope(|scope| match std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run) {
-        Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        Err(_) => run(),
-    })
+    // Recursion is as deep as the source nests, which the parser bounds.
+    on_deep_stack(run).unwrap_or_else(|_| run())
 }
 
 fn check_files(

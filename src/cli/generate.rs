@@ -3,7 +3,8 @@
 //! Each declaration becomes a definition of its own, checked with the others and without the training; its values, by the
 //! interpreter, are the columns.
 
-use crate::check::{self, Modules, Schemas};
+use crate::check::typed::Program;
+use crate::check::{Library, Modules, Schemas};
 use crate::data::{Array, Column, FloatType, Table, Values};
 use crate::elaborate::{self, Options};
 use crate::ir::{Bindings, DType, Tensor, interpret};
@@ -15,7 +16,7 @@ use std::path::Path;
 /// The tables that a program makes, by name.
 pub fn tables(
     tree: &ast::File,
-    prelude: &[&ast::File],
+    (library, meant): (&Library, &[ast::File]),
     modules: &Modules,
     settings: &[(String, f64)],
     float: FloatType,
@@ -44,7 +45,7 @@ pub fn tables(
             span: data.name.span,
         });
     }
-    let (program, found) = check::check_program(prelude, modules, &program, &Schemas::new(), settings);
+    let (program, found) = library.check(meant, modules, &program, &Schemas::new(), settings);
     if !found.is_empty() {
         errors.extend(found);
         return Vec::new();
@@ -84,7 +85,7 @@ fn definition(data: &Data) -> ast::Definition {
     }
 }
 
-fn table(program: &check::typed::Program, data: &Data, float: FloatType) -> Result<Table, Diagnostic> {
+fn table(program: &Program, data: &Data, float: FloatType) -> Result<Table, Diagnostic> {
     let dtype = match float {
         FloatType::F32 => DType::F32,
         FloatType::F64 => DType::F64,

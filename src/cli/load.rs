@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::options::Source;
 use super::{generate, modules};
-use crate::check::{self, Schemas, typed::Program};
+use crate::check::{Library, Schemas, typed::Program};
 use crate::data::{self, FloatType, Table};
 use crate::source::{Diagnostic, FileId, Files, Span, closest, codes};
 use crate::syntax::ast::{self, ItemKind};
@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> Result<(Files, FileId), Failure> {
 
 /// Adds the text of a file to the others.
 pub fn add(files: &mut Files, path: &Path) -> Result<FileId, Diagnostic> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(8 << 10);
     fs::File::open(path)
         .and_then(|file| file.take(MAX_TEXT as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| unreadable(path, &e))?;
@@ -122,23 +122,16 @@ pub fn load(source: &Source, float: FloatType) -> Result<Loaded, Failure> {
     let start = Instant::now();
     let (mut tables, mut schemas, mut data_files) = read_data(&tree, source.directory(), float, &mut errors);
     let reading = start.elapsed();
-    let prelude = check::prelude(&mut files);
+    let library = Library::new(&mut files);
     let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
     let used: Vec<FileId> = modules.files.iter().map(|f| f.span.file).collect();
-    let texts: Vec<FileId> = used.iter().copied().chain([user]).collect();
-    let [meant, rest] = check::divided(prelude, &files, &texts);
-    let (meant, whole): (Vec<&ast::File>, Vec<&ast::File>) =
-        (meant.iter().collect(), meant.iter().chain(&rest).collect());
-    for (name, table) in generate::tables(&tree, &whole, &modules, &source.set, float, &mut errors) {
+    let meant = library.meant(used.iter().chain([&user]).map(|file| files.text(*file)));
+    for (name, table) in generate::tables(&tree, (&library, &meant), &modules, &source.set, float, &mut errors) {
         schemas.insert(name.clone(), table.schema());
         data_files.insert(name.clone(), Vec::new());
         tables.insert(name, table);
     }
-    let (mut program, mut found) = check::check_program(&meant, &modules, &tree, &schemas, &source.set);
-    if !found.is_empty() {
-        // What to write instead may be anywhere in the library.
-        (program, found) = check::check_program(&whole, &modules, &tree, &schemas, &source.set);
-    }
+    let (program, found) = library.check(&meant, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
     errors.sort_by_key(|e: &Diagnostic| e.labels.first().map(|l| l.span));
     errors.dedup();
@@ -174,12 +167,12 @@ pub fn load_encoded(source: &Source, data: &BTreeMap<String, Encoded>) -> Result
     let (mut files, user, tree) = parsed(&source.file)?;
     let schemas: Schemas =
         data.iter().map(|(name, encoded)| (name.clone(), encoded.encoding.schema(encoded.rows))).collect();
-    let prelude = check::prelude(&mut files);
-    let prelude: Vec<&ast::File> = prelude.iter().collect();
+    let library = Library::new(&mut files);
     let mut errors = Vec::new();
     let modules = modules::used(&mut files, &tree, source.folder(), &mut errors);
-    let used = modules.files.iter().map(|f| f.span.file).collect();
-    let (program, found) = check::check_program(&prelude, &modules, &tree, &schemas, &source.set);
+    let used: Vec<FileId> = modules.files.iter().map(|f| f.span.file).collect();
+    let meant = library.meant(used.iter().chain([&user]).map(|file| files.text(*file)));
+    let (program, found) = library.check(&meant, &modules, &tree, &schemas, &source.set);
     errors.extend(found);
     if !errors.is_empty() {
         return Err(Failure::Diagnostics(Box::new(files), errors));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the code lives as long as [`Compiled`], and is called only through it.
 
+use super::calls::{self, Calls};
 use super::crew::{Crew, Functions, Part, Whole};
 use super::executable::{Executable, module};
 use super::kernel::Emitter;
@@ -207,7 +208,10 @@ fn span_name(dtype: DType) -> &'static str {
 }
 
 /// Refuses programs whose positions do not fit the integers they are computed in.
-fn check(program: &Program) -> Result<(), CodegenError> {
+///
+/// # Errors
+/// [`CodegenError::TooLarge`], which [`compile`] would give too.
+pub fn check(program: &Program) -> Result<(), CodegenError> {
     let reach = |kernel: &Kernel, index: &Index| -> Option<i128> {
         let at = |size: &Size| size.eval(&program.capacity).ok().map(i128::from);
         let mut sum = at(&index.offset).unwrap_or(0);
@@ -285,6 +289,14 @@ impl<M: Module> Writer<'_, M> {
         Ok(Some(id))
     }
 
+    /// Defines a function that was written without Cranelift, if there is one.
+    fn write(&mut self, id: FuncId, calls: Option<Calls>) -> Result<bool, CodegenError> {
+        let Some(Calls { code, names }) = calls else { return Ok(false) };
+        self.module.define_function_bytes(id, 16, &code, &names).map_err(refused)?;
+        self.code_bytes += code.len();
+        Ok(true)
+    }
+
     /// Compiles the function in the context.
     fn define(&mut self, id: FuncId, title: &str) -> Result<(), CodegenError> {
         if self.text {
@@ -336,6 +348,7 @@ fn emit<M: Module>(
     let mut writer =
         Writer { module, context, signature, text, code_bytes: 0, clif: String::new(), asm: String::new() };
     let (mut parts, mut spans, mut is_wide) = (Vec::new(), Vec::new(), Vec::new());
+    let direct = calls::apply(writer.module, options);
     let (worth_parts, by_columns) = (worth_parts(program, options.fork_ns), by_columns(program));
     for (number, step) in program.steps.iter().enumerate() {
         let in_parts = options.cpu != Cpu::Portable && worth_parts[number];
@@ -349,10 +362,15 @@ fn emit<M: Module>(
         };
         #[cfg(not(target_arch = "x86_64"))]
         let wide: Option<FuncId> = None;
-        let mut span = wide;
+        parts.push(id);
+        spans.push(wide);
         is_wide.push(wide.is_some());
         match &step.work {
             Work::Kernel(kernel) => {
+                let calls = wide.filter(|_| direct).and_then(|wide| calls::whole(kernel, layout, wide));
+                if writer.write(id, calls)? {
+                    continue;
+                }
                 writer.clear(id);
                 let wide = wide.map(|wide| writer.module.declare_func_in_func(wide, &mut writer.context.func));
                 let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
@@ -366,19 +384,24 @@ fn emit<M: Module>(
                     let signature = of_spans(&writer.signature);
                     let some = writer.module.declare_function(&format!("span_{number}"), Linkage::Local, &signature);
                     let some = some.map_err(refused)?;
-                    writer.clear(some);
-                    writer.context.func.signature = signature;
                     let mut of_span = of_library.clone();
                     of_span.params.push(AbiParam::new(types::I64));
-                    let library = writer
-                        .module
-                        .declare_function(span_name(program.dtype), Linkage::Import, &of_span)
-                        .map_err(refused)?;
-                    let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
-                    let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
-                    emit_product(builder, program, product, layout, library, options, config)?;
-                    writer.define(some, &format!("spans of {}", step.name))?;
-                    span = Some(some);
+                    let library = writer.module.declare_function(span_name(program.dtype), Linkage::Import, &of_span);
+                    let library = library.map_err(refused)?;
+                    let calls = || calls::product(program, product, layout, library, options, true);
+                    if !writer.write(some, direct.then(calls).flatten())? {
+                        writer.clear(some);
+                        writer.context.func.signature = signature;
+                        let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
+                        let builder = FunctionBuilder::new(&mut writer.context.func, &mut frontend);
+                        emit_product(builder, program, product, layout, library, options, config)?;
+                        writer.define(some, &format!("spans of {}", step.name))?;
+                    }
+                    spans[number] = Some(some);
+                }
+                let calls = || calls::product(program, product, layout, library, options, false);
+                if writer.write(id, direct.then(calls).flatten())? {
+                    continue;
                 }
                 writer.clear(id);
                 let library = writer.module.declare_func_in_func(library, &mut writer.context.func);
@@ -397,10 +420,12 @@ fn emit<M: Module>(
             }
         }
         writer.define(id, &step.name)?;
-        parts.push(id);
-        spans.push(span);
     }
     let step = writer.declare("step", Linkage::Export)?;
+    if writer.write(step, direct.then(|| calls::step(&parts)))? {
+        let Writer { code_bytes, clif, asm, .. } = writer;
+        return Ok(Emitted { step, parts, spans, wide: is_wide, code_bytes, clif, asm });
+    }
     writer.clear(step);
     let callees: Vec<_> =
         parts.iter().map(|id| writer.module.declare_func_in_func(*id, &mut writer.context.func)).collect();

@@ -5,6 +5,7 @@
 //! the scalar operations of kernels.
 
 mod access;
+mod calls;
 mod compiled;
 mod crew;
 mod draws;
@@ -27,7 +28,7 @@ mod team;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-pub use compiled::{Compiled, Interface, compile};
+pub use compiled::{Compiled, Interface, check, compile};
 pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
 pub use team::{forks, run as on_team};
@@ -84,7 +85,7 @@ pub struct Options {
     pub fork_ns: u64,
     /// Whether Cranelift's verifier runs on every function.
     pub verify: bool,
-    /// Whether to keep the functions' text, for `clif` and `asm`.
+    /// Whether to keep the functions' text, for `clif` and `asm`; all but wide code is then Cranelift's.
     pub text: bool,
 }
 

@@ -3,15 +3,15 @@
 use super::apply::Place;
 use super::frame::{Value, mix, site_of_path};
 use super::instance::Instances;
-use super::{Elaborator, Options, Purpose, limits};
+use super::{Elaborator, Options, Purpose};
 use crate::check::typed::{Duration, Program, Train};
 use crate::ir::{Graph, OutputRole};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, codes, on_deep_stack};
 use std::collections::BTreeMap;
 
 /// The values of a definition without inputs, reported as `0`, `1`, … for a tuple of them. Inputs: seed and step.
 pub fn generated(program: &Program, name: &str, options: Options) -> Result<Graph, Diagnostic> {
-    limits::with_stack(|| graph(program, name, options)).unwrap_or_else(|error| {
+    on_deep_stack(|| graph(program, name, options)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })

@@ -6,14 +6,11 @@ use crate::ir::Type;
 use crate::source::{Diagnostic, Span, codes};
 use std::sync::Arc;
 
-/// Expressions within expressions, through all applications.
+/// Expressions within expressions, through all applications: a deep stack holds them.
 const DEEPEST: usize = 2000;
 
 /// Expressions evaluated for one graph.
 const MOST: usize = 250_000;
-
-/// Holds [`DEEPEST`] levels in builds without optimization.
-const STACK: usize = 256 << 20;
 
 /// Where expansion is.
 #[derive(Default)]
@@ -71,12 +68,4 @@ impl Elaborator<'_> {
     pub(super) fn persistent(&self, path: Arc<str>, ty: Type, span: Span) -> Persistent {
         Persistent { path, ty, labels: Vec::new(), span, applied: self.written() }
     }
-}
-
-/// Runs on a stack that holds the deepest expansion.
-pub(super) fn with_stack<T: Send>(run: impl FnOnce() -> T + Send) -> std::io::Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, run)?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
 }

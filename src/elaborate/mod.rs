@@ -30,7 +30,7 @@ pub use prediction::{Prediction, Predictions, predictions};
 
 use crate::check::typed::{DefId, Label, Program, Train};
 use crate::ir::{Builder, DType, Graph, NodeId, Op, OutputRole, Role, Type};
-use crate::source::{Diagnostic, Span, codes};
+use crate::source::{Diagnostic, Span, codes, on_deep_stack};
 use instance::Instances;
 pub use measure::MEMBERS;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -122,7 +122,17 @@ pub struct Options {
 
 /// Makes the graphs of a program that has a `train` block.
 pub fn elaborate(program: &Program, options: Options) -> Result<Model, Diagnostic> {
-    limits::with_stack(|| graphs(program, options)).unwrap_or_else(|error| {
+    of_program(program, options, true)
+}
+
+/// As [`elaborate`], but for the graphs that only look at a phase and do not run it, [`Phase::gradient`] and
+/// [`Phase::objective`], which are left empty.
+pub fn elaborate_training(program: &Program, options: Options) -> Result<Model, Diagnostic> {
+    of_program(program, options, false)
+}
+
+fn of_program(program: &Program, options: Options, looking: bool) -> Result<Model, Diagnostic> {
+    on_deep_stack(|| graphs(program, options, looking)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })
@@ -150,7 +160,7 @@ fn instantiated<'p>(
     Ok((init, trained))
 }
 
-fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
+fn graphs(program: &Program, options: Options, looking: bool) -> Result<Model, Diagnostic> {
     let phases = program.train.as_ref().map_or(&[][..], |t| &t.phases);
     let first = phases.first().ok_or_else(|| {
         Diagnostic::new(codes::MISSING_TRAIN, "this program has no `train` block")
@@ -163,7 +173,7 @@ fn graphs(program: &Program, options: Options) -> Result<Model, Diagnostic> {
     let (init, instances) = init.finish();
     let mut graphs = Vec::new();
     for (train, trained) in phases.iter().zip(trained) {
-        graphs.push(phase(program, train, trained, options, &instances)?);
+        graphs.push(phase(program, train, trained, options, &instances, looking)?);
     }
     let Instances { parameters, layer_state, .. } = instances;
     Ok(Model { parameters, layer_state, constants, init, phases: graphs })
@@ -176,6 +186,7 @@ fn phase(
     trained: Vec<Vec<usize>>,
     options: Options,
     instances: &Instances,
+    looking: bool,
 ) -> Result<Phase, Diagnostic> {
     let elaborator = |purpose| {
         let mut instances = instances.clone();
@@ -204,13 +215,16 @@ fn phase(
     summary.measures(measure::Rows::All)?;
     let (summary, _) = summary.finish();
 
-    let mut gradient = elaborator(Purpose::Train);
-    gradient.report_gradient()?;
-    let (gradient, _) = gradient.finish();
+    let (mut gradient, mut objective) = (Graph::default(), Graph::default());
+    if looking {
+        let mut of_gradient = elaborator(Purpose::Train);
+        of_gradient.report_gradient()?;
+        gradient = of_gradient.finish().0;
 
-    let mut objective = elaborator(Purpose::Train);
-    objective.report_objectives()?;
-    let (objective, _) = objective.finish();
+        let mut of_objective = elaborator(Purpose::Train);
+        of_objective.report_objectives()?;
+        objective = of_objective.finish().0;
+    }
 
     let players = train.players.iter().zip(trained).map(|(p, trained)| Player { name: p.name.clone(), trained });
     Ok(Phase {

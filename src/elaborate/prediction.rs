@@ -5,10 +5,10 @@
 //! measure that is an application, `accuracy(p, y)`, the graph of its first argument, if that has a value for every row.
 
 use super::measure::{Rows, by_rows};
-use super::{Elaborator, Options, Purpose, limits};
+use super::{Elaborator, Options, Purpose};
 use crate::check::typed::{ExprKind, Program, Train};
 use crate::ir::{Builder, Graph, NodeId, Op, OutputRole, Role, Size, Type};
-use crate::source::{Diagnostic, codes};
+use crate::source::{Diagnostic, codes, on_deep_stack};
 use std::collections::BTreeMap;
 
 /// What a program predicts, of the last phase first.
@@ -33,7 +33,7 @@ pub struct Prediction {
 
 /// The predictions of the program when this phase runs or has run, its own first. Its averages stand for parameters.
 pub fn predictions(program: &Program, phase: usize, options: Options) -> Result<Predictions, Diagnostic> {
-    limits::with_stack(|| all(program, phase, options)).unwrap_or_else(|error| {
+    on_deep_stack(|| all(program, phase, options)).unwrap_or_else(|error| {
         let message = format!("there is no stack to expand the program's definitions on: {error}");
         Err(Diagnostic::new(codes::TOO_MUCH_MEMORY, message))
     })

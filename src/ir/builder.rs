@@ -3,7 +3,7 @@
 use super::primitive::*;
 use super::{DType, Graph, Node, NodeId, Op, Origin, Output, OutputRole, Size, Type};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 /// Adds nodes to a graph. Operands of elementwise primitives must have equal shapes: broadcasting is explicit.
@@ -18,26 +18,50 @@ pub struct Builder {
     tags: u32,
 }
 
-/// The hash of a hash is itself.
+/// A quick hash: what is alike by chance costs a comparison, and nothing else depends on it.
 #[derive(Default)]
 struct Hashed(u64);
 
+impl Hashed {
+    fn mix(&mut self, word: u64) {
+        // An odd number without a pattern: the golden ratio.
+        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 impl Hasher for Hashed {
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn write_u8(&mut self, n: u8) {
+        self.mix(n.into());
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.mix(n.into());
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.mix(n);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.mix(n as u64);
     }
 
     fn finish(&self) -> u64 {
-        self.0
+        // The map takes its places from the upper and the lower bits.
+        self.0 ^ self.0 >> 32
     }
 }
 
 fn hash(op: &Op, operands: &[NodeId]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = Hashed::default();
     op.hash(&mut hasher);
     operands.hash(&mut hasher);
     hasher.finish()

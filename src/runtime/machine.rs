@@ -116,6 +116,16 @@ impl Machine {
         Ok(Machine { compiled, memory, subnormals, table, bindings, values, admitted, room, inputs, outputs, arena })
     }
 
+    /// Makes room in `memory` for the parameters and the state among these buffers, in their order.
+    pub fn reserve(buffers: &[Buffer], capacity: &Bindings, memory: &mut Memory) -> Result<(), RuntimeError> {
+        for buffer in buffers {
+            if let Place::Input { name, role: Role::Parameter | Role::State, .. } = &buffer.place {
+                memory.reserve(name, buffer.elem, &dims(buffer, capacity)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The same machine, treating subnormal numbers in this way while it runs; they keep their value unless told otherwise.
     pub fn with_subnormals(mut self, subnormals: Subnormals) -> Machine {
         self.subnormals = subnormals;

@@ -1,6 +1,33 @@
 //! What the process uses and what the machine has left: peak memory, available memory, large pages, time since the start.
 
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// For how long what the system has told of its memory counts as true.
+const FRESH: Duration = Duration::from_millis(100);
+/// Bytes that hold what a file of `/proc` says.
+const SAYING: usize = 8 << 10;
+
+/// Tells the allocator what suits a process that makes and frees many small things on a few threads and keeps little: all
+/// threads share one heap, which grows by more than a page at a time and is not given back while it is likely to grow again.
+/// Fresh memory is what costs: the system zeroes each page of it when it is first touched.
+pub fn prepare_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        let chosen = [
+            (libc::M_ARENA_MAX, 1),
+            (libc::M_TOP_PAD, 1 << 20),
+            (libc::M_TRIM_THRESHOLD, 16 << 20),
+            (libc::M_MMAP_THRESHOLD, 1 << 20),
+        ];
+        for (parameter, value) in chosen {
+            // SAFETY: these parameters may have any value, at any time. They may be refused.
+            unsafe { libc::mallopt(parameter, value) };
+        }
+    }
+}
 
 /// The most resident memory this process has used so far, in megabytes of 10^6 bytes; `None` if the system does not tell.
 pub fn peak_rss_mb() -> Option<f64> {
@@ -34,7 +61,16 @@ fn peak_rss_bytes() -> Option<u64> {
 
 /// Memory that can be had without swapping, in bytes; `None` if the system does not tell.
 pub fn available_bytes() -> Option<u64> {
-    if cfg!(target_os = "linux") { kilobytes("/proc/meminfo", "MemAvailable:").map(|value| value * 1024) } else { None }
+    static LAST: Mutex<Option<(Instant, Option<u64>)>> = Mutex::new(None);
+    let told = || kilobytes("/proc/meminfo", "MemAvailable:").map(|value| value * 1024);
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *last {
+        Some((at, bytes)) if at.elapsed() < FRESH => bytes,
+        _ => last.insert((Instant::now(), told())).1,
+    }
 }
 
 /// The bytes of a large page where there are any.
@@ -58,7 +94,10 @@ pub fn use_large_pages<T>(start: *mut T, bytes: usize) {
 
 /// The number after `key` in a `/proc` file of `Key:  123 kB` lines.
 fn kilobytes(file: &str, key: &str) -> Option<u64> {
-    let text = std::fs::read_to_string(file).ok()?;
+    // All at once: the system writes the whole file for every piece that is asked for.
+    let mut bytes = [0; SAYING];
+    let length = File::open(file).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    let text = str::from_utf8(&bytes[..length]).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse().ok()
 }

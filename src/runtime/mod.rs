@@ -8,6 +8,7 @@ mod block;
 pub mod clock;
 mod machine;
 pub mod memory;
+pub mod stack;
 mod subnormals;
 mod tensors;
 

@@ -2,13 +2,16 @@
 //!
 //! Input: a [`Model`] and how to compile it. Output: an [`Engine`] whose parameters and state hold their starting values.
 
-use super::constants;
+use super::later::Later;
 use super::model::shown;
+use super::starts::Starts;
+use super::state::Snapshot;
 use super::stopping::Plateau;
+use super::task::{Task, beside};
 use crate::check::typed::{Counter, Train};
 use crate::codegen::{self, CodegenError, Compiled, Cpu};
 use crate::elaborate::Model;
-use crate::ir::{Bindings, DType, Graph, Origin, SizeError, Tensor};
+use crate::ir::{Bindings, DType, Graph, Origin, SizeError};
 use crate::optimize::{self, OptimizeError};
 use crate::runtime::memory::available_bytes;
 use crate::runtime::{InputId, Lent, Machine, Memory, RuntimeError, Subnormals};
@@ -16,6 +19,7 @@ use crate::schedule::{self, ScheduleError};
 use crate::source::{Diagnostic, codes};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How to compile a program.
@@ -28,6 +32,12 @@ pub struct Settings {
     pub seed: u64,
     /// Optimization passes left out.
     pub off: BTreeSet<String>,
+}
+
+impl Settings {
+    fn codegen(&self) -> codegen::Options {
+        codegen::Options { cpu: self.cpu, threads: self.threads, ..codegen::Options::default() }
+    }
 }
 
 /// Why there is no machine.
@@ -151,9 +161,11 @@ pub fn schedule_of(
 
 /// Compiles a graph for batches of up to so many rows.
 fn compile(graph: &Graph, sizes: Sizes, settings: &Settings) -> Result<Compiled, BuildError> {
-    let program = schedule_of(graph, sizes, settings)?;
-    let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
-    Ok(codegen::compile(&program, &options)?)
+    compile_program(&schedule_of(graph, sizes, settings)?, settings)
+}
+
+pub(super) fn compile_program(program: &schedule::Program, settings: &Settings) -> Result<Compiled, BuildError> {
+    Ok(codegen::compile(program, &settings.codegen())?)
 }
 
 /// A machine for batches, with the inputs a run of it needs.
@@ -186,8 +198,21 @@ impl Batched {
         Batched::of(compile(graph, most, settings)?, most, settings, memory)
     }
 
+    /// As [`Batched::new`] for one row, of a graph that hardly ever runs: small kernels have wide code too, since that takes
+    /// less time to make.
+    pub fn once(graph: &Graph, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
+        let program = schedule_of(graph, 1, settings)?;
+        let options = codegen::Options { wide_from: 0, ..settings.codegen() };
+        Batched::of(codegen::compile(&program, &options)?, 1.into(), settings, memory)
+    }
+
     /// What `compile` made of a graph, as a machine.
-    fn of(compiled: Compiled, most: Sizes, settings: &Settings, memory: &mut Memory) -> Result<Batched, BuildError> {
+    pub(super) fn of(
+        compiled: Compiled,
+        most: Sizes,
+        settings: &Settings,
+        memory: &mut Memory,
+    ) -> Result<Batched, BuildError> {
         let machine = Machine::new(compiled, memory)?.with_subnormals(Subnormals::Flush);
         let rows = Train::batch_symbol();
         let symbols = machine.compiled().interface().symbols.iter().map(|s| *s == rows).collect();
@@ -271,127 +296,82 @@ pub struct Engine {
     /// All parameters and layer states of the program, and what the phase's optimizer keeps.
     pub memory: Memory,
     pub step: Batched,
-    pub evaluate: Batched,
+    evaluate: Later,
     /// `None` if no measure applies a metric.
-    pub summary: Option<Batched>,
+    summary: Option<Later>,
     starts: Starts,
-    /// From the graphs to machines ready to run.
+    /// How machines are made later; their draws follow its seed.
+    settings: Settings,
+    /// From the graphs to machines ready to run and starting values.
     pub compile_time: Duration,
 }
 
 impl Engine {
-    /// Compiles a phase with these constants for training batches, for evaluation in chunks, and for all rows of a part. Parameters and layer states
-    /// have the values of `before`, or without it their starting values; the optimizer's state starts afresh, after so many
-    /// steps of the phases before.
+    /// Compiles a phase with these constants for training batches, and plans its evaluation in chunks, and of all rows of a
+    /// part. Parameters and layer states have the values of `before`, or without it their starting values; the optimizer's
+    /// state starts afresh, after so many steps of the phases before.
     pub fn new(
-        model: &Model,
-        constants: &[(String, Tensor)],
+        model: &Arc<Model>,
+        constants: &Arc<Snapshot>,
         phase: usize,
         before: Option<(&Memory, u64)>,
         [batch, chunk, all]: [Sizes; 3],
         settings: &Settings,
     ) -> Result<Engine, BuildError> {
         let start = Instant::now();
-        let graphs = &model.phases[phase];
-        // The starting values of the first phase include those of its optimizer.
-        let first = phase == 0 && before.is_none();
-        let wanted = [(before.is_none(), &model.init), (!first, &graphs.start)];
-        // The step takes about as long to compile as the others together.
-        let (starts, step, evaluate, summary) = std::thread::scope(|scope| {
-            let others = scope.spawn(|| {
-                let starts = wanted.map(|(wanted, graph)| wanted.then(|| compile(graph, 1.into(), settings)));
-                let summarized = !graphs.summary.outputs().is_empty();
-                let summary = summarized.then(|| compile(&graphs.summary, all, settings));
-                (starts, compile(&graphs.evaluate, chunk, settings), summary)
-            });
-            let step = compile(&graphs.step, batch, settings);
-            match others.join() {
-                Ok((starts, evaluate, summary)) => (starts, step, evaluate, summary),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        });
-        let [init, own] = starts;
-        let mut memory = Memory::new();
-        let mut carried = Memory::new();
-        constants::place(constants, &mut memory)?;
-        constants::place(constants, &mut carried)?;
-        let init = match init {
-            Some(init) => {
-                let memory = if first { &mut memory } else { &mut carried };
-                Some(Batched::of(init?, 1.into(), settings, memory)?)
-            }
-            None => None,
+        let started = {
+            let (model, constants, settings) = (Arc::clone(model), Arc::clone(constants), settings.clone());
+            Task::new(move || Starts::new(&model, &constants, phase, None, &settings))
         };
-        if !first {
-            reserve(model, before.map_or(&carried, |(memory, _)| memory), &mut memory)?;
-        }
-        let own = match own {
-            Some(own) => Some(Batched::of(own?, 1.into(), settings, &mut memory)?),
-            None => None,
+        let evaluation = {
+            let (model, settings) = (Arc::clone(model), settings.clone());
+            Task::new(move || {
+                let graphs = &model.phases[phase];
+                let summarized = !graphs.summary.outputs().is_empty();
+                let summary = summarized.then(|| Later::plan(&graphs.summary, all, &settings)).transpose()?;
+                Ok::<_, BuildError>((Later::plan(&graphs.evaluate, chunk, &settings)?, summary))
+            })
+        };
+        let (first, second) = (before.is_none().then(|| Arc::clone(&started)), Arc::clone(&evaluation));
+        beside(move || {
+            first.iter().for_each(|started| started.run());
+            second.run();
+        });
+        let step = compile(&model.phases[phase].step, batch, settings);
+        let (starts, mut memory) = match before {
+            None => started.take()?,
+            before => Starts::new(model, constants, phase, before, settings)?,
         };
         let step = Batched::of(step?, batch, settings, &mut memory)?;
-        let evaluate = Batched::of(evaluate?, chunk, settings, &mut memory)?;
-        let summary = match summary {
-            Some(summary) => Some(Batched::of(summary?, all, settings, &mut memory)?),
-            None => None,
-        };
+        let (evaluate, summary) = evaluation.take()?;
+        for later in [&evaluate].into_iter().chain(&summary) {
+            later.reserve(&mut memory)?;
+        }
         let compile_time = start.elapsed();
-        let starts = Starts { init, own, carried, first };
-        let mut engine = Engine { memory, step, evaluate, summary, starts, compile_time };
-        engine.begin(model, before, settings.seed)?;
-        Ok(engine)
+        let settings = settings.clone();
+        Ok(Engine { memory, step, evaluate, summary, starts, settings, compile_time })
+    }
+
+    /// The machine that evaluates a chunk of rows, and the memory it works on.
+    pub fn evaluate(&mut self) -> Result<(&mut Batched, &mut Memory), BuildError> {
+        Ok((self.evaluate.machine(&self.settings, &mut self.memory)?, &mut self.memory))
+    }
+
+    /// The machine of the measures that apply a metric, if there are any, and the memory it works on.
+    pub fn summary(&mut self) -> Result<Option<(&mut Batched, &mut Memory)>, BuildError> {
+        let Some(summary) = &mut self.summary else { return Ok(None) };
+        Ok(Some((summary.machine(&self.settings, &mut self.memory)?, &mut self.memory)))
     }
 
     /// Gives parameters and state the values from which the phase begins, as in [`Engine::new`], with this seed from now on.
     pub fn begin(&mut self, model: &Model, before: Option<(&Memory, u64)>, seed: u64) -> Result<(), RuntimeError> {
-        let Starts { init, own, carried, first } = &mut self.starts;
-        let machines = [&mut self.step, &mut self.evaluate].into_iter().chain(&mut self.summary);
-        for machine in machines.chain(&mut *init).chain(&mut *own) {
+        self.settings.seed = seed;
+        let later = [&mut self.evaluate].into_iter().chain(&mut self.summary).filter_map(Later::made);
+        for machine in [&mut self.step].into_iter().chain(later) {
             machine.set("seed", seed as i64)?;
         }
-        if let Some(init) = init.as_mut().filter(|_| before.is_none()) {
-            init.run(if *first { &mut self.memory } else { carried }, 1)?;
-        }
-        if let Some(own) = own {
-            let (before, steps) = before.unwrap_or((carried, 0));
-            carry(model, before, &mut self.memory)?;
-            own.set("step", steps as i64)?;
-            own.run(&mut self.memory, 1)?;
-        }
-        Ok(())
+        self.starts.run(model, before, seed, &mut self.memory)
     }
-}
-
-/// The machines that give a phase the values from which it begins.
-struct Starts {
-    /// Of the whole program, and of the first phase's optimizer.
-    init: Option<Batched>,
-    /// Of this phase's optimizer.
-    own: Option<Batched>,
-    /// What `init` works on if the phase has a memory of its own.
-    carried: Memory,
-    /// The phase is the first, and `init` works on its memory.
-    first: bool,
-}
-
-/// Makes room for what outlives phases.
-fn reserve(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
-    for tensor in model.parameters.iter().chain(&model.layer_state) {
-        if let Some(id) = from.find(&tensor.path) {
-            to.reserve(&tensor.path, from.dtype(id), from.dims(id))?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies what outlives phases from the memory of one to that of the next.
-fn carry(model: &Model, from: &Memory, to: &mut Memory) -> Result<(), RuntimeError> {
-    for tensor in model.parameters.iter().chain(&model.layer_state) {
-        if let Some(value) = from.read(&tensor.path) {
-            to.write(&tensor.path, &value)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod event;
 mod gather;
 pub mod gradient_check;
 mod gradients;
+mod later;
 mod metrics;
 mod model;
 mod predict;
@@ -23,8 +24,10 @@ mod repetition;
 mod run;
 mod search;
 mod session;
+mod starts;
 mod state;
 mod stopping;
+mod task;
 mod trace;
 mod watching;
 

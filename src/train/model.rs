@@ -10,7 +10,15 @@ use crate::source::{Diagnostic, codes};
 
 /// Elaborates a program and holds its parameters and state against the memory there is.
 pub fn model(program: &Program, dtype: DType) -> Result<Model, Diagnostic> {
-    let model = elaborate::elaborate(program, elaborate::Options { dtype })?;
+    held(elaborate::elaborate(program, elaborate::Options { dtype })?)
+}
+
+/// As [`model`], of what training needs.
+pub(super) fn training_model(program: &Program, dtype: DType) -> Result<Model, Diagnostic> {
+    held(elaborate::elaborate_training(program, elaborate::Options { dtype })?)
+}
+
+fn held(model: Model) -> Result<Model, Diagnostic> {
     fits(&model, available_bytes().unwrap_or(i64::MAX as u64))?;
     Ok(model)
 }

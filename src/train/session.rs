@@ -11,7 +11,7 @@ use super::divergence;
 use super::division::Part;
 use super::gather::Gathered;
 use super::metrics::{Means, Measured, Metrics};
-use super::model::model;
+use super::model::training_model;
 use super::profile::Spent;
 use super::record::Standing;
 use super::run::RunError;
@@ -48,7 +48,7 @@ impl<'t> Source<'t> {
         tables: &'t BTreeMap<String, Table>,
         settings: &Settings,
     ) -> Result<Source<'t>, RunError> {
-        let model = Arc::new(model(program, settings.dtype)?);
+        let model = Arc::new(training_model(program, settings.dtype)?);
         let constants = Arc::new(constants::computed(program, &model, tables, settings)?);
         Ok(Source { program, tables, settings: settings.clone(), model, constants })
     }
@@ -60,7 +60,7 @@ impl<'t> Source<'t> {
         settings: &Settings,
         tensors: &[(String, Tensor)],
     ) -> Result<Source<'t>, RunError> {
-        let model = Arc::new(model(program, settings.dtype)?);
+        let model = Arc::new(training_model(program, settings.dtype)?);
         let constants = Arc::new(constants::kept(&model, tensors)?);
         Ok(Source { program, tables, settings: settings.clone(), model, constants })
     }
@@ -100,6 +100,8 @@ pub struct Session<'t> {
     /// Which of several runs this is.
     pub part: Option<Part>,
     pub train: &'t Train,
+    /// The tensors it started from, as far as they were given.
+    init: &'t [(String, Tensor)],
     feed: Feed<'t>,
     second: Option<Second<'t>>,
     /// The rows of the present batch that are read where they lie.
@@ -115,18 +117,26 @@ impl<'t> Session<'t> {
         program: &'t Program,
         tables: &'t BTreeMap<String, Table>,
         settings: &Settings,
-        init: &[(String, Tensor)],
+        init: &'t [(String, Tensor)],
     ) -> Result<Session<'t>, RunError> {
         Session::start(Source::new(program, tables, settings)?, 0, init)
     }
 
     /// A phase as if it were the first.
-    pub fn start(source: Source<'t>, phase: usize, init: &[(String, Tensor)]) -> Result<Session<'t>, RunError> {
+    pub fn start(source: Source<'t>, phase: usize, init: &'t [(String, Tensor)]) -> Result<Session<'t>, RunError> {
         let progress = Progress { phase, ..Progress::default() };
         let mut session = Session::open(source, progress, None)?;
         session.start_from(init)?;
+        session.init = init;
         session.begin();
+        session.trace.starts(&session.progress);
         Ok(session)
+    }
+
+    /// Gives all tensors the values with which [`Session::start`] left them.
+    pub(super) fn compute_start(&mut self) -> Result<(), RunError> {
+        self.engine.begin(&self.source.model, None, self.source.settings.seed)?;
+        self.start_from(self.init)
     }
 
     /// Replaces starting values of the first phase.
@@ -140,7 +150,7 @@ impl<'t> Session<'t> {
         }
         if !init.is_empty() {
             // What is kept for the parameters may begin from their values.
-            let mut start = Batched::new(&model.phases[self.progress.phase].start, 1, settings, memory)?;
+            let mut start = Batched::once(&model.phases[self.progress.phase].start, settings, memory)?;
             start.run(memory, 1)?;
         }
         Ok(())
@@ -264,6 +274,7 @@ impl<'t> Session<'t> {
             beginning: None,
             part: None,
             train,
+            init: &[],
             feed,
             second,
             lent: Vec::new(),
@@ -432,17 +443,17 @@ impl<'t> Session<'t> {
         let phase = &self.source.model.phases[self.progress.phase];
         let mut gathered: Vec<Gathered> = phase.gathered.iter().map(|name| Gathered::new(name)).collect();
         let beside = self.beside();
-        let engine = &mut self.engine;
+        let (evaluate, memory) = self.engine.evaluate()?;
         let names = self.train.players.iter().map(|p| &p.name).chain(self.train.measures.iter().map(|m| &m.name));
         let reported: Vec<(String, OutputId)> =
-            names.filter_map(|n| Some((n.clone(), engine.evaluate.machine.output(n)?))).collect();
+            names.filter_map(|n| Some((n.clone(), evaluate.machine.output(n)?))).collect();
         let mut means = Means::new(reported.iter().map(|(name, _)| name.clone()));
-        for (number, chunk) in rows.chunks(engine.evaluate.rows() as usize).enumerate() {
-            fill(&mut engine.evaluate, self.train, &self.dataset, &self.second, &beside, &chunk)?;
-            engine.evaluate.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
-            engine.evaluate.set("step", number as i64)?;
-            engine.evaluate.run(&mut engine.memory, sizes(chunk.len(), &beside))?;
-            let machine = &engine.evaluate.machine;
+        for (number, chunk) in rows.chunks(evaluate.rows() as usize).enumerate() {
+            fill(evaluate, self.train, &self.dataset, &self.second, &beside, &chunk)?;
+            evaluate.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
+            evaluate.set("step", number as i64)?;
+            evaluate.run(memory, sizes(chunk.len(), &beside))?;
+            let machine = &evaluate.machine;
             means.add(reported.iter().map(|(_, id)| machine.report(*id)), chunk.len());
             for tensor in &mut gathered {
                 tensor.take(machine);
@@ -460,19 +471,18 @@ impl<'t> Session<'t> {
         members: usize,
     ) -> Result<Metrics, RunError> {
         let beside = self.beside();
-        let engine = &mut self.engine;
-        let mut summary = engine.summary.as_mut().filter(|_| !rows.is_empty());
-        if let Some(summary) = &mut summary {
+        let mut summary = if rows.is_empty() { None } else { self.engine.summary()? };
+        if let Some((summary, memory)) = &mut summary {
             fill(summary, self.train, &self.dataset, &self.second, &beside, &rows.first(rows.len()))?;
             summary.count(self.progress.step, self.progress.epoch, &self.progress.watches)?;
             for tensor in gathered {
                 tensor.give(&mut summary.machine, members)?;
             }
-            summary.run(&mut engine.memory, sizes(rows.len(), &beside))?;
+            summary.run(memory, sizes(rows.len(), &beside))?;
         }
         let mut metrics = Metrics::default();
         for name in self.train.players.iter().map(|p| &p.name).chain(self.train.measures.iter().map(|m| &m.name)) {
-            let whole = summary.as_ref().and_then(|s| s.machine.read(name));
+            let whole = summary.as_ref().and_then(|(summary, _)| summary.machine.read(name));
             let value = match (means.get(name), whole) {
                 (Some(mean), _) => mean.clone(),
                 (None, Some(whole)) => Measured::from(whole),

@@ -32,36 +32,59 @@ fn epoch(session: &Session) -> Option<u64> {
     (!session.dataset.is_none()).then(|| session.batches.position().epoch)
 }
 
-/// The last copy, and where the run stood.
+/// What steps can be run again from.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Base {
+    #[default]
+    Nothing,
+    /// The starting values, which can be computed again.
+    Start,
+    Copy,
+}
+
+/// What the steps since the last copy began from, and where the run stood.
 #[derive(Default)]
 pub struct Trace {
     step: u64,
     global_step: u64,
     position: Position,
-    /// Whether there is a copy.
-    there: bool,
+    from: Base,
     kept: Memory,
 }
 
 impl Trace {
     /// What is kept explains nothing from here on: the next step is to start with a copy.
     pub fn forget(&mut self) {
-        self.there = false;
+        self.from = Base::Nothing;
+    }
+
+    /// The next step starts from what [`Session::compute_start`] computes, so that no copy is needed.
+    pub fn starts(&mut self, progress: &Progress) {
+        self.stand(progress);
+        self.from = Base::Start;
+    }
+
+    fn stand(&mut self, progress: &Progress) {
+        (self.step, self.global_step, self.position) = (progress.step, progress.global_step, progress.position);
     }
 
     /// Whether a copy is to be made before this step.
     pub fn due(&self, step: u64) -> bool {
-        !self.there || step.is_multiple_of(APART)
+        match self.from {
+            Base::Nothing => true,
+            Base::Start => step > self.step && step.is_multiple_of(APART),
+            Base::Copy => step.is_multiple_of(APART),
+        }
     }
 
     /// Copies what the next step starts from, unless it is spoiled already and there is an older copy.
     pub fn keep(&mut self, progress: &Progress, memory: &Memory) -> Result<(), RuntimeError> {
-        if self.there && !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
+        if self.from != Base::Nothing && !memory.ids().all(|id| divergence::all_finite(memory.view(id))) {
             return Ok(());
         }
         self.kept.copy_from(memory)?;
-        (self.step, self.global_step, self.position) = (progress.step, progress.global_step, progress.position);
-        self.there = true;
+        self.stand(progress);
+        self.from = Base::Copy;
         Ok(())
     }
 
@@ -69,12 +92,21 @@ impl Trace {
     /// anything that is not.
     pub(super) fn explain(&self, session: &mut Session) -> Result<Diverged, RunError> {
         let last = session.progress.step.saturating_sub(1);
-        if !self.there {
-            let phase = session.phase().name.clone();
-            return Ok(Diverged { phase, step: last, epoch: epoch(session), culprit: None });
-        }
-        let mut before = copy(&self.kept);
-        restore(&mut session.engine.memory, &before)?;
+        let mut before = match self.from {
+            Base::Nothing => {
+                let phase = session.phase().name.clone();
+                return Ok(Diverged { phase, step: last, epoch: epoch(session), culprit: None });
+            }
+            Base::Start => {
+                session.compute_start()?;
+                copy(&session.engine.memory)
+            }
+            Base::Copy => {
+                let kept = copy(&self.kept);
+                restore(&mut session.engine.memory, &kept)?;
+                kept
+            }
+        };
         session.batches.seek(self.position);
         for step in self.step..=last {
             let global_step = self.global_step + (step - self.step);

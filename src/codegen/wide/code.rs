@@ -4,6 +4,7 @@
 //! accumulator, which [`Inst::Assign`] and [`Inst::Merge`] change; constants lie behind the code and need no register.
 
 use super::Simd;
+use super::assemble::assemble;
 use super::encode::Encoder;
 use super::lanes::Lanes;
 use super::narrow;
@@ -510,6 +511,6 @@ impl Code {
         let mask = (0..16).map(|k| if k < 8 { u32::MAX } else { 0 });
         let words: Vec<u32> = words.into_iter().chain(mask).collect();
         writer.asm.dd(&words)?;
-        writer.asm.assemble(0)
+        assemble(&mut writer.asm)
     }
 }

@@ -5,11 +5,13 @@
 //! same; products are chains of fused multiply-adds in ascending `k`, in blocks whose size no CPU and no thread changes.
 
 mod access;
+mod assemble;
 mod code;
 mod dots;
 mod draws;
 pub(super) mod element;
 mod encode;
+mod encoding;
 mod expressions;
 pub(super) mod kernel;
 mod lanes;

@@ -4,6 +4,7 @@
 //! bits in every lane under both widths.
 
 use super::Simd;
+use super::assemble::assemble;
 use super::operation::{Binary, Unary};
 use crate::scalar::Width;
 use iced_x86::code_asm::CodeAssembler;
@@ -81,7 +82,7 @@ impl Writer {
     pub fn finish(mut self) -> Result<Vec<u8>, IcedError> {
         self.asm.vzeroupper()?;
         self.asm.ret()?;
-        self.asm.assemble(0)
+        assemble(&mut self.asm)
     }
 
     pub fn push(&mut self, instruction: Instruction) -> Result<(), IcedError> {
