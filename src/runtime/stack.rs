@@ -1,8 +1,8 @@
 //! A deep stack for the thread that asks, without a thread of its own: where others keep all processors busy, waiting for a
 //! thread to be started takes longer than all that is done on it.
 //!
-//! Input: a function. Output: its result, computed on a stack of [`DEEP_STACK`](crate::source::DEEP_STACK) bytes where that can be had. Invariant: no
-//! panic leaves the stack on which it began; it goes on from where the function was called.
+//! Input: a function. Output: its result, computed on a stack of [`DEEP_STACK`](crate::source::DEEP_STACK) bytes where that
+//! can be had. Invariant: no panic leaves the stack on which it began; it goes on from where the function was called.
 
 /// Runs on a deep stack, or where there is none on the present one.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

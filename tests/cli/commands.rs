@@ -102,8 +102,11 @@ fn the_schedule_says_what_it_chose() {
                    train {\n    minimize mse(f(x), y)\n    on d, batch 256\n    using momentum(lr: 1e-3)\n    \
                    steps 1\n}\n";
     std::fs::write(folder.path().join("wide.dl"), program).unwrap();
-    let dump =
-        |threads: &str| dlc(folder.path(), &["dump", "wide.dl", "--after", "schedule", "--threads", threads]).fine();
+    // Tiles are of wide code, and of the products that passes leave.
+    let dump = |threads: &str| {
+        let args = ["dump", "wide.dl", "--after", "schedule", "--threads", threads];
+        dlc_in(&[("DLC_CPU", ""), ("DLC_OFF", "")], folder.path(), &args).fine()
+    };
     let (one, two) = (dump("1"), dump("2"));
     assert!(one.contains("by columns: steps"), "{one}");
     assert!(one.contains("stage 0 on 1 thread:") && !one.contains("on 2 threads"), "{one}");
