@@ -57,6 +57,8 @@ pub(super) fn whole(kernel: &Kernel, layout: &TableLayout, wide: FuncId) -> Opti
         (offset_of!(Span, end), extent),
         (offset_of!(Span, first), &none),
         (offset_of!(Span, last), columns),
+        (offset_of!(Span, soon), &none),
+        (offset_of!(Span, soons), &none),
     ];
     for (at, size) in fields {
         calls.store_size(at, size, layout)?;

@@ -4,8 +4,9 @@
 //! is cut, and where, depends on sizes and on the number of threads, and changes no bit.
 
 use super::Options;
-use super::crew::{Count, Functions, Private, Stage, Task};
+use super::crew::{Count, Functions, Private, ReadSoon, Stage, Task};
 use super::table::TableLayout;
+use crate::ir::Size;
 use crate::schedule::cost::BYTES_A_NS;
 use crate::schedule::program::{BufferId, Program, Work, element_bytes};
 use crate::schedule::waves::{Chain, Wave, shared_loop};
@@ -256,6 +257,29 @@ impl Planner<'_> {
         }
         let parts = chain.steps().zip(&chain.scales).map(|(s, k)| Some((self.functions[s].part?, *k)));
         let parts = parts.collect::<Option<Vec<_>>>()?;
-        Some((Task::Tiles { first: chain.first, parts, rows, tile, private }, room))
+        let soon = self.read_soon(chain).unwrap_or_default();
+        Some((Task::Tiles { first: chain.first, parts, rows, tile, private, soon }, room))
+    }
+
+    /// What the steps after the first read row by row, if that is a product and they are none.
+    fn read_soon(&self, chain: &Chain) -> Option<Vec<ReadSoon>> {
+        let (first, after) = self.program.steps[chain.row_steps()].split_first()?;
+        if !matches!(first.work, Work::Product(_)) || after.iter().any(|step| matches!(step.work, Work::Product(_))) {
+            return None;
+        }
+        let mut rows: BTreeMap<BufferId, Size> = BTreeMap::new();
+        for (step, scale) in after.iter().zip(&chain.scales[1..]) {
+            for (buffer, row) in self.program.rows_read(step) {
+                rows.insert(buffer, &row * &Size::constant(*scale));
+            }
+        }
+        // What the product writes is near.
+        let near = self.program.touches(first);
+        rows.retain(|buffer, _| !near.contains(buffer));
+        let of = |(buffer, row): (&BufferId, &Size)| {
+            let bytes = element_bytes(self.program.buffer(*buffer).elem);
+            Some(ReadSoon { word: self.layout.buffer(*buffer), row: Count::new(row, self.layout)?, bytes })
+        };
+        rows.iter().map(of).collect()
     }
 }

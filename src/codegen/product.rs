@@ -4,6 +4,7 @@
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
 
 use super::crew::Span;
+use super::soon::Stretch;
 use crate::schedule::scattered::Scattered;
 use gemm::Parallelism;
 
@@ -112,7 +113,7 @@ impl Float for f64 {}
 ///
 /// # Safety
 /// As for `by_library`; the CPU must have the vectors of the emitter that the shape names.
-unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
+unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, soon: &[Stretch]) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::wide::{Simd, product};
@@ -124,7 +125,7 @@ unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *con
         // A shape whose result has gaps between columns stays with the library.
         if let Some(simd) = simd.filter(|_| shape.out[2] == 1) {
             // SAFETY: passed on from the caller.
-            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs) };
+            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs, soon) };
         }
     }
     // SAFETY: passed on from the caller.
@@ -134,7 +135,8 @@ unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *con
 /// Some rows and columns of a product, on this thread.
 ///
 /// # Safety
-/// As for `product`; the span must be within the rows and begin within the columns.
+/// As for `product`; the span must be within the rows and begin within the columns, and there must be as many stretches as
+/// it says.
 unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, span: &Span) {
     let (rows, columns) = (span.end - span.start, span.last.min(shape.n as u64) - span.first);
     let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*shape };
@@ -149,7 +151,11 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
             }
             None => lhs.offset(row * shape.lhs[1]),
         };
-        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]))
+        let soon = match span.soons {
+            0 => &[],
+            soons => std::slice::from_raw_parts(span.soon, soons),
+        };
+        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]), soon)
     }
 }
 
@@ -160,7 +166,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
 /// operands.
 pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
 }
 
 /// The product of `f64` matrices.
@@ -169,7 +175,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
 /// As for [`product_f32`].
 pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
 }
 
 /// Some rows and columns of the product of `f32` matrices, on this thread.

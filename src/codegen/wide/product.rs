@@ -13,6 +13,7 @@ use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
+use crate::codegen::soon::{Soon, Stretch};
 use crate::codegen::{target, team};
 use crate::scalar::Width;
 use crate::schedule::scattered::Scattered;
@@ -157,8 +158,16 @@ pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
 /// # Safety
 /// Every element that the shape reaches must be in memory that may be accessed, and those of `out` apart from each other
 /// and from the operands'; the columns of `out` must lie side by side, and the CPU must have the vectors.
-pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *mut T, lhs: *const T, rhs: *const T) {
-    let kernels = kernels(simd, T::WIDTH);
+pub unsafe fn product<T: Element>(
+    simd: Simd,
+    shape: &Shape,
+    dots: bool,
+    out: *mut T,
+    lhs: *const T,
+    rhs: *const T,
+    soon: &[Stretch],
+) {
+    let (kernels, mut soon) = (kernels(simd, T::WIDTH), Soon::new(soon));
     if dots {
         let threads =
             if shape.m.saturating_mul(shape.n).saturating_mul(shape.k) < SHARED_FROM { 1 } else { shape.threads };
@@ -197,7 +206,7 @@ pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *m
                 rhs: rhs.offset(batch * shape.rhs[0]),
             }
         };
-        job.share(threads);
+        job.share(threads, &mut soon);
     }
 }
 
@@ -215,12 +224,12 @@ fn piece(k: usize) -> usize {
 
 impl<T: Element> Job<'_, T> {
     /// Cuts the product into shares of whole panels or of whole blocks of rows.
-    fn share(&self, threads: usize) {
+    fn share(&self, threads: usize, soon: &mut Soon<'_>) {
         let (m, n) = (self.shape.m, self.shape.n);
         let (panels, blocks) = (n.div_ceil(self.kernels.columns()), m.div_ceil(self.kernels.rows));
         if threads <= 1 {
             // SAFETY: the whole product, on this thread.
-            return unsafe { self.part(0..m, 0..n) };
+            return unsafe { self.part(0..m, 0..n, soon) };
         }
         let by_columns = panels >= 2 * threads || panels >= blocks;
         let (units, unit, total) =
@@ -230,7 +239,10 @@ impl<T: Element> Job<'_, T> {
             let cut = |k: usize| (units * k / parts * unit).min(total);
             let share = cut(part)..cut(part + 1);
             // SAFETY: shares are disjoint and within the product.
-            unsafe { if by_columns { self.part(0..m, share) } else { self.part(share, 0..n) } }
+            unsafe {
+                let mut soon = Soon::new(&[]);
+                if by_columns { self.part(0..m, share, &mut soon) } else { self.part(share, 0..n, &mut soon) }
+            }
         });
     }
 
@@ -256,9 +268,11 @@ impl<T: Element> Job<'_, T> {
     ///
     /// # Safety
     /// Rows and columns are within the product, and no other thread writes these elements of `out`.
-    unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>) {
+    unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>, soon: &mut Soon<'_>) {
         let k = self.shape.k;
         let most = piece(k);
+        let panels = columns.len().div_ceil(self.columns(rows.len(), self.packs(rows.len())));
+        soon.cut(rows.len().div_ceil(self.kernels.rows) * panels * k.div_ceil(most));
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
         // Where the whole right operand stays in the nearest cache, rows of `out` are written from end to end.
         let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= NEAREST / T::BYTES;
@@ -294,7 +308,7 @@ impl<T: Element> Job<'_, T> {
                             // SAFETY: passed on; the workspace holds a piece of a panel.
                             unsafe {
                                 pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
-                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead);
+                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead, soon);
                             }
                             from = piece.end;
                             if from >= depth.end {
@@ -312,6 +326,7 @@ impl<T: Element> Job<'_, T> {
                                 (right.start, right.row),
                                 false,
                                 next.map(|next| (at, next)),
+                                soon,
                             );
                         }
                     }
@@ -348,6 +363,7 @@ impl<T: Element> Job<'_, T> {
         right: (*const T, isize),
         packed: bool,
         ahead: Option<(usize, usize)>,
+        soon: &mut Soon<'_>,
     ) {
         let lanes = self.kernels.lanes();
         // Elements of a cache line, and bytes of an element.
@@ -414,6 +430,7 @@ impl<T: Element> Job<'_, T> {
                     _ if lhs[1] == 1 => (lhs_start.wrapping_add(end - row), lhs[2]),
                     _ => (lhs_start, 0),
                 };
+                let (soon, soon_row) = soon.next(piece).unwrap_or((lhs_start.cast(), 0));
                 // SAFETY: the first element of the block and of its operands are within the matrices, and the
                 // micro-kernel reaches no others than those of the block, which a tile has room for; the mask words
                 // cover every count of columns.
@@ -438,6 +455,8 @@ impl<T: Element> Job<'_, T> {
                         // already, with the panel before.
                         ahead: ahead.wrapping_add(line).cast::<u8>().wrapping_sub(1),
                         ahead_row: ahead_row * bytes,
+                        soon,
+                        soon_row,
                     };
                     match kernels[usize::from(block < higher)] {
                         Some(kernel) => kernel(&call),
