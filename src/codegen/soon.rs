@@ -42,7 +42,8 @@ impl<'a> Soon<'a> {
         if self.at >= stretch.bytes {
             (self.rest, self.at) = (&self.rest[1..], 0);
         }
-        Some((start as *const u8, bytes.div_ceil(positions.max(1) as u64).min(LINE) as isize))
+        let steps = positions.saturating_sub(1).max(1) as u64;
+        Some((start as *const u8, bytes.div_ceil(steps).min(LINE) as isize))
     }
 }
 
