@@ -5,6 +5,7 @@
 
 use super::Options;
 use super::crew::{Count, Functions, Private, ReadSoon, Stage, Task};
+use super::product::rows_at_once;
 use super::table::TableLayout;
 use crate::ir::Size;
 use crate::schedule::cost::BYTES_A_NS;
@@ -77,7 +78,8 @@ pub(super) fn plan(
         let saves = threads > 1 && gain > 0.0;
         let threads = if saves { threads } else { 1 };
         let times = times.as_slice();
-        let mut planner = Planner { program, layout, functions, times, threads, fork, spent, apart: false };
+        let block = rows_at_once(options.cpu);
+        let mut planner = Planner { program, layout, functions, times, threads, block, fork, spent, apart: false };
         // A step without a function of spans cuts its chain: each piece has a stage.
         let mut chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
         if saves && chains.iter().flatten().any(|piece| planner.is_bound(piece)) {
@@ -113,6 +115,8 @@ struct Planner<'a> {
     /// Nanoseconds of each step, about, at capacity.
     times: &'a [f64],
     threads: usize,
+    /// Rows of a product that are computed at once.
+    block: u64,
     /// Nanoseconds of a fork and a join of the team.
     fork: f64,
     /// Nanoseconds of the wave; of the stage, once its pieces are known.
@@ -242,7 +246,12 @@ impl Planner<'_> {
             Work::Product(_) | Work::Order(_) => false,
         };
         let in_lanes = chain.steps().zip(&chain.scales).any(lanes);
-        let tile = if in_lanes && tile >= 4 * LANES { tile.next_multiple_of(LANES) } else { tile };
+        let unit = match in_lanes {
+            true => LANES,
+            false if product(chain.first) => self.block,
+            false => 1,
+        };
+        let tile = if tile >= 4 * unit { tile.next_multiple_of(unit) } else { tile };
         let (mut private, mut room) = (Vec::new(), 0usize);
         for (buffer, row) in &chain.private {
             let bytes = element_bytes(self.program.buffer(*buffer).elem);

@@ -76,6 +76,11 @@ unsafe impl Send for Made {}
 // SAFETY: as above.
 unsafe impl Sync for Made {}
 
+/// Rows of the largest block of a micro-kernel.
+pub fn rows_at_once(simd: Simd) -> u64 {
+    micro::largest(simd).0 as u64
+}
+
 /// The micro-kernels of these widths of vectors and of elements.
 pub fn kernels(simd: Simd, width: Width) -> &'static Kernels {
     static ALL: [OnceLock<Kernels>; 4] = [const { OnceLock::new() }; 4];
