@@ -135,7 +135,10 @@ impl Task {
         let tiles = |tile: &u64, what: &str| format!("{steps} in {} tiles of {tile} {what}", self.tiles(table));
         match self {
             Task::Whole(..) => steps,
-            Task::Tiles { tile, .. } => tiles(tile, "rows"),
+            Task::Tiles { tile, soon, .. } => match soon.len() {
+                0 => tiles(tile, "rows"),
+                buffers => format!("{}, {buffers} buffers asked for ahead", tiles(tile, "rows")),
+            },
             Task::Columns { tile, .. } => tiles(tile, "columns"),
         }
     }

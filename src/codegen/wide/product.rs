@@ -152,6 +152,18 @@ struct Job<'a, T> {
 // SAFETY: shares of a job write disjoint parts of `out` and only read the rest.
 unsafe impl<T: Element> Sync for Job<'_, T> {}
 
+/// A panel of columns of the right operand, for some positions of `k`.
+struct Panel<T> {
+    columns: Range<usize>,
+    depth: Range<usize>,
+    /// Its first element, and elements from one row to the next.
+    start: *const T,
+    row: isize,
+    packed: bool,
+    /// The row and the column from which the right operand is needed next.
+    ahead: Option<(usize, usize)>,
+}
+
 /// Whether a product is one of dot products.
 pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
     dots::are_less::<T>(shape)
@@ -298,42 +310,36 @@ impl<T: Element> Job<'_, T> {
             loop {
                 let depth = at..k.min(at + run);
                 for start in columns.clone().step_by(width) {
-                    let panel = start..columns.end.min(start + width);
                     let next = (start + width < columns.end).then_some(start + width);
+                    let columns = start..columns.end.min(start + width);
                     if packs {
                         let mut from = depth.start;
                         loop {
                             let piece = from..depth.end.min(from + most);
                             let ahead = match next {
-                                _ if piece.end < depth.end => Some((piece.end, panel.start)),
+                                _ if piece.end < depth.end => Some((piece.end, start)),
                                 Some(next) => Some((depth.start, next)),
                                 None => None,
                             };
                             let buffer = team::workspace().cast::<T>();
+                            let (end, columns) = (piece.end, columns.clone());
                             // SAFETY: passed on; the workspace holds a piece of a panel.
                             unsafe {
-                                pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
-                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead, soon);
+                                pack(self.right(from, start), piece.len(), columns.len(), width, buffer);
+                                let row = width as isize;
+                                let panel = Panel { columns, depth: piece, start: buffer, row, packed: true, ahead };
+                                self.panel(&rows, &panel, soon);
                             }
-                            from = piece.end;
+                            from = end;
                             if from >= depth.end {
                                 break;
                             }
                         }
                     } else {
+                        let Matrix { start, row, .. } = self.right(at, start);
+                        let (depth, ahead) = (depth.clone(), next.map(|next| (at, next)));
                         // SAFETY: passed on.
-                        unsafe {
-                            let right = self.right(at, start);
-                            self.panel(
-                                &rows,
-                                &panel,
-                                &depth,
-                                (right.start, right.row),
-                                false,
-                                next.map(|next| (at, next)),
-                                soon,
-                            );
-                        }
+                        unsafe { self.panel(&rows, &Panel { columns, depth, start, row, packed: false, ahead }, soon) };
                     }
                 }
                 at = depth.end;
@@ -355,21 +361,12 @@ impl<T: Element> Job<'_, T> {
         Matrix { start, row: strides[1], column: strides[2] }
     }
 
-    /// All blocks of rows of one panel of columns, for some positions of `k`. `ahead` is the row and the column from which the
-    /// right operand is needed next.
+    /// All blocks of rows of one panel.
     ///
     /// # Safety
-    /// As for `part`; `right` is the address and the row stride of the panel.
-    unsafe fn panel(
-        &self,
-        rows: &Range<usize>,
-        columns: &Range<usize>,
-        depth: &Range<usize>,
-        right: (*const T, isize),
-        packed: bool,
-        ahead: Option<(usize, usize)>,
-        soon: &mut Soon<'_>,
-    ) {
+    /// As for `part`; the panel is one of the right operand.
+    unsafe fn panel(&self, rows: &Range<usize>, panel: &Panel<T>, soon: &mut Soon<'_>) {
+        let Panel { columns, depth, .. } = panel;
         let lanes = self.kernels.lanes();
         // Elements of a cache line, and bytes of an element.
         let (line, bytes) = (LINE / T::BYTES, T::BYTES as isize);
@@ -391,7 +388,7 @@ impl<T: Element> Job<'_, T> {
             None if rows.len() <= most_rows => 2,
             None => 1,
         };
-        let (ends, looks_up) = (!packed && last < lanes, numbers.is_some());
+        let (ends, looks_up) = (!panel.packed && last < lanes, numbers.is_some());
         let form = Form { left, rows: 0, vectors, ends, looks_up, lines };
         // Blocks of rows as equal as can be: the first ones have a row more.
         let blocks = rows.len().div_ceil(most_rows).max(1);
@@ -424,7 +421,7 @@ impl<T: Element> Job<'_, T> {
                     }
                     None => lhs_start.wrapping_offset(row as isize * lhs[1]),
                 };
-                let (ahead, ahead_row) = match ahead {
+                let (ahead, ahead_row) = match panel.ahead {
                     // Its lines one after the other, a line of each row with a block.
                     Some((from, column))
                         if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * line < columns.len() =>
@@ -445,10 +442,10 @@ impl<T: Element> Job<'_, T> {
                         lhs_row: lhs[1] * bytes,
                         lhs_column: lhs[2] * bytes,
                         rhs: match numbers {
-                            Some(_) => right.0.cast(),
-                            None => right.0.offset((at - depth.start) as isize * right.1).cast(),
+                            Some(_) => panel.start.cast(),
+                            None => panel.start.offset((at - depth.start) as isize * panel.row).cast(),
                         },
-                        rhs_row: right.1 * bytes,
+                        rhs_row: panel.row * bytes,
                         numbers: numbers.map_or(std::ptr::null(), |numbers| numbers.add(at)),
                         out: to.cast(),
                         out_row: to_row * bytes,
