@@ -46,17 +46,19 @@ fn run_as_json_ends_with_the_metrics_of_every_part() {
 #[test]
 fn runs_repeat_whatever_the_threads_and_differ_by_seed() {
     let folder = digits();
-    let run = |more: &[&str]| {
+    let run_in = |environment: &[(&str, &str)], more: &[&str]| {
         let args = [&["run", "digits.dl", "--max-steps", "41", "--json"], more].concat();
-        losses(&dlc(folder.path(), &args).fine())
+        losses(&dlc_in(environment, folder.path(), &args).fine())
     };
+    let run = |more: &[&str]| run_in(&[], more);
     let first = run(&["--seed", "7", "--threads", "1"]);
     assert_eq!(first.len(), 4);
     assert_eq!(first, run(&["--seed", "7", "--threads", "1"]));
     assert_eq!(first, run(&["--seed", "7", "--threads", "2"]));
     assert_ne!(first, run(&["--seed", "8", "--threads", "1"]));
     // An exact pass keeps the bits.
-    assert_eq!(first, run(&["--seed", "7", "--off", "fold", "--off", "simplify"]));
+    let every = run_in(&[("DLC_OFF", "")], &["--seed", "7"]);
+    assert_eq!(every, run(&["--seed", "7", "--off", "fold", "--off", "simplify"]));
 }
 
 #[test]
