@@ -59,6 +59,7 @@ pub(super) fn whole(kernel: &Kernel, layout: &TableLayout, wide: FuncId) -> Opti
         (offset_of!(Span, last), columns),
         (offset_of!(Span, soon), &none),
         (offset_of!(Span, soons), &none),
+        (offset_of!(Span, stage), &none),
     ];
     for (at, size) in fields {
         calls.store_size(at, size, layout)?;

@@ -27,12 +27,15 @@ pub(super) struct Span {
     /// What the functions after this one read: so many stretches.
     pub soon: *const Stretch,
     pub soons: usize,
+    /// The number of the stage if there are other spans of rows of the function, which nothing that it reads as a whole changes
+    /// between them, else 0.
+    pub stage: u64,
 }
 
 impl Span {
     /// All columns of some rows, nothing known of what comes after.
     fn of_rows(start: u64, end: u64) -> Span {
-        Span { start, end, first: 0, last: i64::MAX as u64, soon: std::ptr::null(), soons: 0 }
+        Span { start, end, first: 0, last: i64::MAX as u64, soon: std::ptr::null(), soons: 0, stage: 0 }
     }
 }
 
@@ -268,11 +271,12 @@ impl Crew {
         }
         let slots = Slots(slots.as_mut_ptr());
         for stage in &self.stages {
+            let number = STAGES.fetch_add(1, Ordering::Relaxed);
             let run = |part: usize, worker: usize| {
                 // SAFETY: there are as many slots as threads, and a worker's number is its own during a run.
                 let slot = unsafe { &mut *slots.get(worker) };
                 // SAFETY: passed on from the caller.
-                unsafe { stage.run(part as u64, table, slot, watch) }
+                unsafe { stage.run(number, part as u64, table, slot, watch) }
             };
             let parts = stage.tasks.iter().map(|t| t.tiles(table)).sum::<u64>() as usize;
             if stage.threads > 1 {
@@ -283,6 +287,9 @@ impl Crew {
         }
     }
 }
+
+/// The number of the next stage that runs, of whichever crew.
+static STAGES: AtomicU64 = AtomicU64::new(1);
 
 struct Slots(*mut Slot);
 
@@ -296,11 +303,11 @@ impl Slots {
 unsafe impl Sync for Slots {}
 
 impl Stage {
-    /// Runs one part: a tile, or a task that is not cut.
+    /// Runs one part: a tile, or a task that is not cut, of the stage of this number.
     ///
     /// # Safety
     /// As for [`Crew::run`].
-    unsafe fn run<W: Watch>(&self, mut part: u64, table: &[u64], slot: &mut Slot, watch: &W) {
+    unsafe fn run<W: Watch>(&self, number: u64, mut part: u64, table: &[u64], slot: &mut Slot, watch: &W) {
         for task in &self.tasks {
             let tiles = task.tiles(table);
             if part >= tiles {
@@ -333,6 +340,7 @@ impl Stage {
                         let mut span = Span::of_rows(start * scale, end * scale);
                         if step == *first {
                             (span.soon, span.soons) = (slot.soon.as_ptr(), slot.soon.len());
+                            span.stage = if tiles > self.threads as u64 { number } else { 0 };
                         }
                         // SAFETY: the span is within the function's positions; tiles are apart, and what is private to
                         // a tile is in this thread's scratch, which has room for as many rows.

@@ -36,6 +36,15 @@ pub struct Shape {
     pub scattered: usize,
 }
 
+/// What is known of the work around some rows of a product; none of it changes what is computed.
+#[derive(Clone, Copy, Default)]
+pub struct Hints<'a> {
+    /// What is read right after it.
+    pub soon: &'a [Stretch],
+    /// The number of the stage, in which the right operand stays as it is for other rows; 0 if there are no others.
+    pub stage: u64,
+}
+
 impl Shape {
     /// The numbers of the rows of an operand, if they are looked up.
     pub fn looks_up(&self, operand: Scattered) -> Option<*const u32> {
@@ -124,7 +133,7 @@ impl Float for f64 {}
 ///
 /// # Safety
 /// As for `by_library`; the CPU must have the vectors of the emitter that the shape names.
-unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, soon: &[Stretch]) {
+unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, hints: Hints<'_>) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::wide::{Simd, product};
@@ -136,7 +145,7 @@ unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *con
         // A shape whose result has gaps between columns stays with the library.
         if let Some(simd) = simd.filter(|_| shape.out[2] == 1) {
             // SAFETY: passed on from the caller.
-            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs, soon) };
+            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs, hints) };
         }
     }
     // SAFETY: passed on from the caller.
@@ -166,7 +175,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
             0 => &[],
             soons => std::slice::from_raw_parts(span.soon, soons),
         };
-        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]), soon)
+        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]), Hints { soon, stage: span.stage })
     }
 }
 
@@ -177,7 +186,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
 /// operands.
 pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, Hints::default()) }
 }
 
 /// The product of `f64` matrices.
@@ -186,7 +195,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
 /// As for [`product_f32`].
 pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, Hints::default()) }
 }
 
 /// Some rows and columns of the product of `f32` matrices, on this thread.

@@ -62,6 +62,7 @@ pub(super) fn emit_wide(
     builder.ins().stack_store(types::I64, columns, slot, offset_of!(Span, last) as i32);
     builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, soon) as i32);
     builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, soons) as i32);
+    builder.ins().stack_store(types::I64, zero, slot, offset_of!(Span, stage) as i32);
     let span = builder.ins().stack_addr(types::I64, slot, 0);
     builder.ins().call(wide, &[table, span]);
     builder.ins().return_(&[]);

@@ -14,6 +14,7 @@ mod encode;
 mod encoding;
 mod expressions;
 pub(super) mod kernel;
+mod kept;
 mod lanes;
 mod micro;
 mod narrow;

@@ -7,13 +7,14 @@
 use super::Simd;
 use super::dots::{self, Dots};
 use super::element::{Element, LINE};
+use super::kept::Kept;
 use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
 use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
-use crate::codegen::product::Shape;
-use crate::codegen::soon::{Soon, Stretch};
+use crate::codegen::product::{Hints, Shape};
+use crate::codegen::soon::Soon;
 use crate::codegen::{target, team};
 use crate::scalar::Width;
 use crate::schedule::scattered::Scattered;
@@ -147,6 +148,8 @@ struct Job<'a, T> {
     out: *mut T,
     lhs: *const T,
     rhs: *const T,
+    /// The stage in which the right operand may be kept for other tiles of rows; 0 if it is of this one only.
+    stage: u64,
 }
 
 // SAFETY: shares of a job write disjoint parts of `out` and only read the rest.
@@ -160,8 +163,8 @@ struct Panel<T> {
     start: *const T,
     row: isize,
     packed: bool,
-    /// The row and the column from which the right operand is needed next.
-    ahead: Option<(usize, usize)>,
+    /// From where on the right operand is needed next, if its columns lie side by side.
+    ahead: Option<Matrix<T>>,
 }
 
 /// Whether a product is one of dot products.
@@ -182,9 +185,9 @@ pub unsafe fn product<T: Element>(
     out: *mut T,
     lhs: *const T,
     rhs: *const T,
-    soon: &[Stretch],
+    hints: Hints<'_>,
 ) {
-    let (kernels, mut soon) = (kernels(simd, T::WIDTH), Soon::new(soon));
+    let (kernels, mut soon) = (kernels(simd, T::WIDTH), Soon::new(hints.soon));
     if dots {
         let threads =
             if shape.m.saturating_mul(shape.n).saturating_mul(shape.k) < SHARED_FROM { 1 } else { shape.threads };
@@ -221,6 +224,7 @@ pub unsafe fn product<T: Element>(
                 out: out.offset(batch * shape.out[0]),
                 lhs: lhs.offset(batch * shape.lhs[0]),
                 rhs: rhs.offset(batch * shape.rhs[0]),
+                stage: if turned { 0 } else { hints.stage },
             }
         };
         job.share(threads, &mut soon);
@@ -306,28 +310,43 @@ impl<T: Element> Job<'_, T> {
                 false => (near / rows.len().max(1)).min(run / width),
             };
             let run = (run / most).max(1) * most;
+            let kept = if packs { self.kept(&columns, width) } else { None };
             let mut at = 0;
             loop {
                 let depth = at..k.min(at + run);
                 for start in columns.clone().step_by(width) {
                     let next = (start + width < columns.end).then_some(start + width);
-                    let columns = start..columns.end.min(start + width);
+                    let here = start..columns.end.min(start + width);
                     if packs {
                         let mut from = depth.start;
                         loop {
                             let piece = from..depth.end.min(from + most);
-                            let ahead = match next {
+                            let next = match next {
                                 _ if piece.end < depth.end => Some((piece.end, start)),
                                 Some(next) => Some((depth.start, next)),
                                 None => None,
                             };
-                            let buffer = team::workspace().cast::<T>();
-                            let (end, columns) = (piece.end, columns.clone());
-                            // SAFETY: passed on; the workspace holds a piece of a panel.
+                            // Panels that are kept follow each other, each with all of its rows.
+                            let within = |row: usize, column: usize| (column - columns.start) * k + row * width;
+                            let (place, is_there) = match kept {
+                                Some((_, place, is_there)) => (place.wrapping_add(within(from, start)), is_there),
+                                None => (team::workspace().cast::<T>(), false),
+                            };
+                            let ahead = next.and_then(|(row, column)| match kept {
+                                Some((_, place, true)) => {
+                                    let start = place.wrapping_add(within(row, column));
+                                    Some(Matrix { start: start.cast_const(), row: width as isize, column: 1 })
+                                }
+                                _ => self.ahead(row, column),
+                            });
+                            let (end, row) = (piece.end, width as isize);
+                            // SAFETY: passed on; a panel that is kept has its place, and the workspace holds a piece of one.
                             unsafe {
-                                pack(self.right(from, start), piece.len(), columns.len(), width, buffer);
-                                let row = width as isize;
-                                let panel = Panel { columns, depth: piece, start: buffer, row, packed: true, ahead };
+                                if !is_there {
+                                    pack(self.right(from, start), piece.len(), here.len(), width, place);
+                                }
+                                let columns = here.clone();
+                                let panel = Panel { columns, depth: piece, start: place, row, packed: true, ahead };
                                 self.panel(&rows, &panel, soon);
                             }
                             from = end;
@@ -337,9 +356,11 @@ impl<T: Element> Job<'_, T> {
                         }
                     } else {
                         let Matrix { start, row, .. } = self.right(at, start);
-                        let (depth, ahead) = (depth.clone(), next.map(|next| (at, next)));
+                        let (depth, ahead) = (depth.clone(), next.and_then(|next| self.ahead(at, next)));
                         // SAFETY: passed on.
-                        unsafe { self.panel(&rows, &Panel { columns, depth, start, row, packed: false, ahead }, soon) };
+                        unsafe {
+                            self.panel(&rows, &Panel { columns: here, depth, start, row, packed: false, ahead }, soon)
+                        };
                     }
                 }
                 at = depth.end;
@@ -347,7 +368,32 @@ impl<T: Element> Job<'_, T> {
                     break;
                 }
             }
+            if let Some((kept, _, false)) = kept {
+                kept.is_packed();
+            }
         }
+    }
+
+    /// These columns of the right operand as this thread may keep them, their place, and whether they are there.
+    fn kept(&self, columns: &Range<usize>, width: usize) -> Option<(Kept, *mut T, bool)> {
+        let right = self.right(0, columns.start);
+        let kept = Kept {
+            stage: self.stage,
+            start: right.start.addr(),
+            strides: [right.row, right.column],
+            rows: self.shape.k,
+            columns: columns.len(),
+            width,
+            bytes: T::BYTES,
+        };
+        let may = self.stage != 0 && self.shape.looks_up(Scattered::Right).is_none();
+        let (place, is_there) = may.then(|| kept.place())??;
+        Some((kept, place.cast(), is_there))
+    }
+
+    /// The right operand from a row and a column on, if it can be asked for line by line.
+    fn ahead(&self, row: usize, column: usize) -> Option<Matrix<T>> {
+        (self.shape.rhs[2] == 1 && self.shape.rows == 0).then(|| self.right(row, column))
     }
 
     /// The right operand from a row and a column on.
@@ -421,13 +467,11 @@ impl<T: Element> Job<'_, T> {
                     }
                     None => lhs_start.wrapping_offset(row as isize * lhs[1]),
                 };
-                let (ahead, ahead_row) = match panel.ahead {
+                let (ahead, ahead_row) = match &panel.ahead {
                     // Its lines one after the other, a line of each row with a block.
-                    Some((from, column))
-                        if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * line < columns.len() =>
-                    {
-                        let from = self.right(from + (at - depth.start), column + block * line);
-                        (from.start, from.row)
+                    Some(from) if block * line < columns.len() => {
+                        let row = (at - depth.start) as isize * from.row;
+                        (from.start.wrapping_offset(row).wrapping_add(block * line), from.row)
                     }
                     _ if lhs[1] == 1 => (lhs_start.wrapping_add(end - row), lhs[2]),
                     _ => (lhs_start, 0),

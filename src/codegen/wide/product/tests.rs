@@ -1,11 +1,15 @@
 //! Products against the definition, bit for bit, with every operand flush against memory that cannot be accessed.
 
 use super::*;
+use crate::codegen::soon::Stretch;
 use crate::codegen::tests::{self, Guarded};
 use std::fmt::Debug;
 
 /// Nothing is there: what is asked for is not accessed.
 const SOON: [Stretch; 2] = [Stretch { start: 1 << 12, bytes: 5000 }, Stretch { start: u64::MAX - 64, bytes: 300 }];
+
+/// What is known of a tile: nothing is kept.
+const HINTS: Hints = Hints { soon: &SOON, stage: 0 };
 
 fn simds() -> impl Iterator<Item = Simd> {
     [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available())
@@ -148,7 +152,7 @@ fn check_of<T: Number>(
         let (l, r, o) = (guarded(&lhs, front), guarded(&rhs, front), guarded(&before, front));
         // SAFETY: the memories hold what the shape reaches.
         let got = unsafe {
-            product::<T>(simd, &shape, is_of_dots::<T>(&shape), o.start.cast(), l.start.cast(), r.start.cast(), &SOON);
+            product::<T>(simd, &shape, is_of_dots::<T>(&shape), o.start.cast(), l.start.cast(), r.start.cast(), HINTS);
             std::slice::from_raw_parts(o.start.cast::<T>(), wanted.len())
         };
         for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
@@ -197,6 +201,41 @@ fn deep_and_wide_products_are_the_promised_chain_on_any_number_of_threads() {
                 };
                 check(simd, [1, m, n, k], layouts, turn % 2, threads);
             }
+        }
+    }
+}
+
+#[test]
+fn an_operand_is_kept_within_its_stage_only() {
+    let [m, n, k] = [200, 100, 300];
+    for (simd, layout) in simds().flat_map(|simd| [(simd, Layout::Rows), (simd, Layout::Columns)]) {
+        let lhs = numbers::<f32>(m * k, 1);
+        let mut rhs = vec![0f32; k * n];
+        for stage in 1..4 {
+            // Other numbers at the same place.
+            rhs.copy_from_slice(&numbers::<f32>(k * n, stage as u32 + 1));
+            let shape = Shape {
+                batch: 1,
+                m,
+                n,
+                k,
+                out: strides(Layout::Rows, m, n),
+                lhs: strides(Layout::Rows, m, k),
+                rhs: strides(layout, k, n),
+                threads: 1,
+                ..Shape::default()
+            };
+            let (mut wanted, mut got) = (vec![0f32; m * n], vec![0f32; m * n]);
+            expected(&shape, &lhs, &rhs, &mut wanted);
+            for tile in 0..4 {
+                let some = Shape { m: 50, ..shape };
+                let (out, lhs) = (&mut got[tile * 50 * n..], &lhs[tile * 50 * k..]);
+                let hints = Hints { soon: &[], stage: u64::MAX - stage };
+                // SAFETY: the vectors hold what the rows of the tile reach.
+                unsafe { product(simd, &some, false, out.as_mut_ptr(), lhs.as_ptr(), rhs.as_ptr(), hints) };
+            }
+            let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&got), bits(&wanted), "{layout:?} in stage {stage}");
         }
     }
 }
@@ -255,7 +294,7 @@ fn rows_apart<T: Number>() {
                     let shape = Shape { rows: places.as_ptr() as usize, scattered: operand as usize, ..plain };
                     let mut got = vec![T::default(); m * n];
                     // SAFETY: the memories hold what the shape reaches.
-                    unsafe { product::<T>(simd, &shape, is_of_dots::<T>(&shape), got.as_mut_ptr(), l, r, &SOON) };
+                    unsafe { product::<T>(simd, &shape, is_of_dots::<T>(&shape), got.as_mut_ptr(), l, r, HINTS) };
                     let same = got.iter().zip(&wanted).all(|(a, b)| a.bits() == b.bits());
                     assert!(same, "{m} {n} {k} {operand:?} on {threads} threads");
                 }
@@ -383,7 +422,7 @@ fn speed_of<T: Number>() {
             for simd in simds() {
                 // SAFETY: the vectors hold what the shape reaches.
                 let speed = time(&mut |out| unsafe {
-                    product(simd, &shape, is_of_dots::<T>(&shape), out, lhs.as_ptr(), rhs.as_ptr(), &[])
+                    product(simd, &shape, is_of_dots::<T>(&shape), out, lhs.as_ptr(), rhs.as_ptr(), Hints::default())
                 });
                 row += &format!(" {:>7.1}", speed);
             }
