@@ -11,6 +11,7 @@ mod crew;
 mod draws;
 mod executable;
 mod expressions;
+mod fields;
 mod kernel;
 mod lanes;
 mod loops;
