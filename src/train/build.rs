@@ -150,9 +150,14 @@ pub fn schedule_of(
     sizes: impl Into<Sizes>,
     settings: &Settings,
 ) -> Result<schedule::Program, BuildError> {
+    schedule_at(graph, bindings(sizes.into()), settings)
+}
+
+/// Likewise, for symbols of up to these values.
+pub(super) fn schedule_at(graph: &Graph, most: Bindings, settings: &Settings) -> Result<schedule::Program, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
-    let mut plan = schedule::Options::new(bindings(sizes.into()));
+    let mut plan = schedule::Options::new(most);
     if let Some(bytes) = available_bytes() {
         plan.memory_limit = bytes;
     }
