@@ -25,8 +25,11 @@ pub(super) struct Old<'a> {
     pub id: NodeId,
 }
 
+/// As [`Make`], with the node that the new one stands for.
+pub(super) type MakeOf<'a> = dyn FnMut(&mut Builder, Old, Op, &[NodeId]) -> NodeId + 'a;
+
 /// As [`rewrite`], where what is made depends on the old node too.
-pub(super) fn rewrite_nodes(graph: &Graph, make: &mut dyn FnMut(&mut Builder, Old, Op, &[NodeId]) -> NodeId) -> Graph {
+pub(super) fn rewrite_nodes(graph: &Graph, make: &mut MakeOf) -> Graph {
     // By address: a region is equal only to itself.
     let mut known: HashMap<*const Graph, Region> = HashMap::new();
     graph.rebuild(|b, id, operands| {

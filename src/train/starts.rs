@@ -18,7 +18,7 @@ pub(super) enum Starts {
         optimizer: Batched,
         /// The program's, of a phase that begins as if it were the first, and what they are computed in: it also has the state
         /// of the first phase's optimizer.
-        apart: Option<(Batched, Memory)>,
+        apart: Option<Box<(Batched, Memory)>>,
     },
 }
 
@@ -47,7 +47,7 @@ impl Starts {
                     constants::place(constants, &mut carried)?;
                     let program = Batched::once(&model.init, settings, &mut carried)?;
                     reserve(model, &carried, &mut memory)?;
-                    Some((program, carried))
+                    Some(Box::new((program, carried)))
                 }
             };
             let optimizer = Batched::once(&model.phases[phase].start, settings, &mut memory)?;
@@ -77,7 +77,8 @@ impl Starts {
             Starts::Optimizer { optimizer, apart } => {
                 let (before, steps) = match (before, apart) {
                     (Some(before), _) => before,
-                    (None, Some((program, carried))) => {
+                    (None, Some(apart)) => {
+                        let (program, carried) = &mut **apart;
                         begin(program, carried)?;
                         (&*carried, 0)
                     }
