@@ -4,6 +4,7 @@
 //! tile is computed by one thread, function after function, in scratch of its own for what only the chain touches; tiles
 //! depend on sizes and on the number of threads, results on neither.
 
+use super::soon::Stretch;
 use super::table::TableLayout;
 use super::{Options, planner, team};
 use crate::ir::{Atom, Size};
@@ -23,6 +24,16 @@ pub(super) struct Span {
     pub first: u64,
     /// At most as many as there are; may be beyond.
     pub last: u64,
+    /// What the functions after this one read: so many stretches.
+    pub soon: *const Stretch,
+    pub soons: usize,
+}
+
+impl Span {
+    /// All columns of some rows, nothing known of what comes after.
+    fn of_rows(start: u64, end: u64) -> Span {
+        Span { start, end, first: 0, last: i64::MAX as u64, soon: std::ptr::null(), soons: 0 }
+    }
 }
 
 /// A function of the table and a span.
@@ -75,6 +86,13 @@ pub(super) struct Private {
     pub bytes: u64,
 }
 
+/// A buffer of which a tile reads its rows after its product.
+pub(super) struct ReadSoon {
+    pub word: usize,
+    pub row: Count,
+    pub bytes: u64,
+}
+
 pub(super) enum Task {
     /// One after the other, over all rows, from the step of this number on.
     Whole(usize, Vec<Whole>),
@@ -84,6 +102,8 @@ pub(super) enum Task {
         rows: Count,
         tile: u64,
         private: Vec<Private>,
+        /// What the parts after the first read, if that is a product.
+        soon: Vec<ReadSoon>,
     },
     /// All rows of some columns.
     Columns {
@@ -115,7 +135,10 @@ impl Task {
         let tiles = |tile: &u64, what: &str| format!("{steps} in {} tiles of {tile} {what}", self.tiles(table));
         match self {
             Task::Whole(..) => steps,
-            Task::Tiles { tile, .. } => tiles(tile, "rows"),
+            Task::Tiles { tile, soon, .. } => match soon.len() {
+                0 => tiles(tile, "rows"),
+                buffers => format!("{}, {buffers} buffers asked for ahead", tiles(tile, "rows")),
+            },
             Task::Columns { tile, .. } => tiles(tile, "columns"),
         }
     }
@@ -176,6 +199,7 @@ pub(super) struct Stage {
 struct Slot {
     table: Vec<u64>,
     scratch: Vec<Line>,
+    soon: Vec<Stretch>,
 }
 
 #[derive(Clone, Copy)]
@@ -192,7 +216,7 @@ impl Crew {
     pub fn new(program: &Program, layout: &TableLayout, functions: &[Functions], options: &Options) -> Option<Crew> {
         let plan = planner::plan(program, layout, functions, options)?;
         let lines = plan.room.div_ceil(size_of::<Line>());
-        let slot = || Slot { table: vec![0; layout.words()], scratch: vec![Line([0; 64]); lines] };
+        let slot = || Slot { table: vec![0; layout.words()], scratch: vec![Line([0; 64]); lines], soon: Vec::new() };
         let slots = (0..options.threads.max(1)).map(|_| slot()).collect();
         Some(Crew { stages: plan.stages, slots: Mutex::new(slots) })
     }
@@ -292,16 +316,24 @@ impl Stage {
                         since = watch.count(step, since);
                     }
                 }
-                Task::Tiles { first, parts, rows, tile, private } => {
+                Task::Tiles { first, parts, rows, tile, private, soon } => {
                     let (start, end) = (part * tile, rows.eval(table).min((part + 1) * tile));
                     for p in private {
                         // Rows before the tile's lie, in number, before the scratch; no function touches them.
                         let base = slot.scratch.as_ptr() as u64 + p.at as u64;
                         slot.table[p.word] = base.wrapping_sub(start * p.row.eval(table) * p.bytes);
                     }
+                    slot.soon.clear();
+                    slot.soon.extend(soon.iter().map(|b| {
+                        let row = b.row.eval(table) * b.bytes;
+                        Stretch { start: table[b.word].wrapping_add(start * row), bytes: (end - start) * row }
+                    }));
                     let mut since = watch.now();
                     for (step, (function, scale)) in (*first..).zip(parts) {
-                        let span = Span { start: start * scale, end: end * scale, first: 0, last: i64::MAX as u64 };
+                        let mut span = Span::of_rows(start * scale, end * scale);
+                        if step == *first {
+                            (span.soon, span.soons) = (slot.soon.as_ptr(), slot.soon.len());
+                        }
                         // SAFETY: the span is within the function's positions; tiles are apart, and what is private to
                         // a tile is in this thread's scratch, which has room for as many rows.
                         unsafe { function(slot.table.as_ptr(), &span) }
@@ -310,8 +342,8 @@ impl Stage {
                 }
                 Task::Columns { first, parts, rows, columns, tile } => {
                     let last = columns.eval(table).min((part + 1) * tile);
-                    let across = Span { start: 0, end: rows.eval(table), first: part * tile, last };
-                    let down = Span { start: part * tile, end: last, first: 0, last: i64::MAX as u64 };
+                    let across = Span { first: part * tile, last, ..Span::of_rows(0, rows.eval(table)) };
+                    let down = Span::of_rows(part * tile, last);
                     let mut since = watch.now();
                     for (step, (function, is_down)) in (*first..).zip(parts) {
                         let span = if *is_down { down } else { across };

@@ -39,6 +39,8 @@ pub(super) fn whole_span(kernel: &Kernel) -> Vec<Field<'_>> {
         (offset_of!(Span, end), extent(shared_loop(kernel))),
         (offset_of!(Span, first), Held::Number(0)),
         (offset_of!(Span, last), extent(column_loop(kernel))),
+        (offset_of!(Span, soon), Held::Number(0)),
+        (offset_of!(Span, soons), Held::Number(0)),
     ];
     fields.map(|(at, held)| Field { at, held }).into()
 }

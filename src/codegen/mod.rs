@@ -21,6 +21,7 @@ mod planner;
 mod product;
 mod reduce;
 mod sizes;
+mod soon;
 mod step;
 mod table;
 mod target;

@@ -4,8 +4,10 @@
 //! is cut, and where, depends on sizes and on the number of threads, and changes no bit.
 
 use super::Options;
-use super::crew::{Count, Functions, Private, Stage, Task};
+use super::crew::{Count, Functions, Private, ReadSoon, Stage, Task};
+use super::product::rows_at_once;
 use super::table::TableLayout;
+use crate::ir::Size;
 use crate::schedule::hardware::{BYTES_A_NS, LANES, PASSED_A_NS};
 use crate::schedule::program::{BufferId, Program, Work, element_bytes};
 use crate::schedule::waves::{Chain, Wave, shared_loop};
@@ -72,7 +74,8 @@ pub(super) fn plan(
         let saves = threads > 1 && gain > 0.0;
         let threads = if saves { threads } else { 1 };
         let times = times.as_slice();
-        let mut planner = Planner { program, layout, functions, times, threads, fork, spent, apart: false };
+        let block = rows_at_once(options.cpu);
+        let mut planner = Planner { program, layout, functions, times, threads, block, fork, spent, apart: false };
         // A step without a function of spans cuts its chain: each piece has a stage.
         let mut chains: Vec<Vec<Chain>> = wave.chains.iter().map(|c| planner.pieces(c)).collect();
         if saves && chains.iter().flatten().any(|piece| planner.is_bound(piece)) {
@@ -108,6 +111,8 @@ struct Planner<'a> {
     /// Nanoseconds of each step, about, at capacity.
     times: &'a [f64],
     threads: usize,
+    /// Rows of a product that are computed at once.
+    block: u64,
     /// Nanoseconds of a fork and a join of the team.
     fork: f64,
     /// Nanoseconds of the wave; of the stage, once its pieces are known.
@@ -237,8 +242,13 @@ impl Planner<'_> {
             Work::Product(_) | Work::Order(_) => false,
         };
         let in_lanes = chain.steps().zip(&chain.scales).any(lanes);
-        // Tiles of rows that are lanes begin at full vectors.
-        let tile = if in_lanes && tile >= 4 * LANES { tile.next_multiple_of(LANES) } else { tile };
+        // Tiles begin at full vectors, or at whole blocks of rows of the product they begin with.
+        let unit = match in_lanes {
+            true => LANES,
+            false if product(chain.first) => self.block,
+            false => 1,
+        };
+        let tile = if tile >= 4 * unit { tile.next_multiple_of(unit) } else { tile };
         let (mut private, mut room) = (Vec::new(), 0usize);
         for (buffer, row) in &chain.private {
             let bytes = element_bytes(self.program.buffer(*buffer).elem);
@@ -253,6 +263,29 @@ impl Planner<'_> {
         }
         let parts = chain.steps().zip(&chain.scales).map(|(s, k)| Some((self.functions[s].part?, *k)));
         let parts = parts.collect::<Option<Vec<_>>>()?;
-        Some((Task::Tiles { first: chain.first, parts, rows, tile, private }, room))
+        let soon = self.read_soon(chain).unwrap_or_default();
+        Some((Task::Tiles { first: chain.first, parts, rows, tile, private, soon }, room))
+    }
+
+    /// What the steps after the first read row by row, if that is a product and they are none.
+    fn read_soon(&self, chain: &Chain) -> Option<Vec<ReadSoon>> {
+        let (first, after) = self.program.steps[chain.row_steps()].split_first()?;
+        if !matches!(first.work, Work::Product(_)) || after.iter().any(|step| matches!(step.work, Work::Product(_))) {
+            return None;
+        }
+        let mut rows: BTreeMap<BufferId, Size> = BTreeMap::new();
+        for (step, scale) in after.iter().zip(&chain.scales[1..]) {
+            for (buffer, row) in self.program.rows_read(step) {
+                rows.insert(buffer, &row * &Size::constant(*scale));
+            }
+        }
+        // What the product writes is near.
+        let near = self.program.touches(first);
+        rows.retain(|buffer, _| !near.contains(buffer));
+        let of = |(buffer, row): (&BufferId, &Size)| {
+            let bytes = element_bytes(self.program.buffer(*buffer).elem);
+            Some(ReadSoon { word: self.layout.buffer(*buffer), row: Count::new(row, self.layout)?, bytes })
+        };
+        rows.iter().map(of).collect()
     }
 }

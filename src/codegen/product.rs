@@ -4,6 +4,7 @@
 //! element's additions happen in an order given by sizes and strides alone, so the number of threads changes time only.
 
 use super::crew::Span;
+use super::soon::Stretch;
 use crate::schedule::scattered::Scattered;
 use gemm::Parallelism;
 
@@ -60,6 +61,17 @@ pub fn emitter(cpu: super::Cpu) -> usize {
     }
 }
 
+/// Rows that a micro-kernel computes at once: tiles of rows lose least where they are cut between those.
+pub fn rows_at_once(cpu: super::Cpu) -> u64 {
+    match cpu {
+        #[cfg(target_arch = "x86_64")]
+        super::Cpu::Avx2 => super::wide::product::rows_at_once(super::wide::Simd::Avx2),
+        #[cfg(target_arch = "x86_64")]
+        super::Cpu::Avx512 => super::wide::product::rows_at_once(super::wide::Simd::Avx512),
+        _ => 1,
+    }
+}
+
 /// A product by the library.
 ///
 /// # Safety
@@ -112,7 +124,7 @@ impl Float for f64 {}
 ///
 /// # Safety
 /// As for `by_library`; the CPU must have the vectors of the emitter that the shape names.
-unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T) {
+unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, soon: &[Stretch]) {
     #[cfg(target_arch = "x86_64")]
     {
         use super::wide::{Simd, product};
@@ -124,7 +136,7 @@ unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *con
         // A shape whose result has gaps between columns stays with the library.
         if let Some(simd) = simd.filter(|_| shape.out[2] == 1) {
             // SAFETY: passed on from the caller.
-            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs) };
+            return unsafe { product::product(simd, shape, product::is_of_dots::<T>(whole), out, lhs, rhs, soon) };
         }
     }
     // SAFETY: passed on from the caller.
@@ -134,7 +146,8 @@ unsafe fn product<T: Float>(whole: &Shape, shape: &Shape, out: *mut T, lhs: *con
 /// Some rows and columns of a product, on this thread.
 ///
 /// # Safety
-/// As for `product`; the span must be within the rows and begin within the columns.
+/// As for `product`; the span must be within the rows and begin within the columns, and there must be as many stretches as
+/// it says.
 unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const T, span: &Span) {
     let (rows, columns) = (span.end - span.start, span.last.min(shape.n as u64) - span.first);
     let mut some = Shape { m: rows as usize, n: columns as usize, threads: 1, ..*shape };
@@ -149,7 +162,11 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
             }
             None => lhs.offset(row * shape.lhs[1]),
         };
-        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]))
+        let soon = match span.soons {
+            0 => &[],
+            soons => std::slice::from_raw_parts(span.soon, soons),
+        };
+        product(shape, &some, out, lhs, rhs.offset(column * shape.rhs[2]), soon)
     }
 }
 
@@ -160,7 +177,7 @@ unsafe fn part<T: Float>(shape: &Shape, out: *mut T, lhs: *const T, rhs: *const 
 /// operands.
 pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, lhs: *const f32, rhs: *const f32) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
 }
 
 /// The product of `f64` matrices.
@@ -169,7 +186,7 @@ pub(super) unsafe extern "C" fn product_f32(shape: *const Shape, out: *mut f32, 
 /// As for [`product_f32`].
 pub(super) unsafe extern "C" fn product_f64(shape: *const Shape, out: *mut f64, lhs: *const f64, rhs: *const f64) {
     // SAFETY: passed on from the caller.
-    unsafe { product(&*shape, &*shape, out, lhs, rhs) }
+    unsafe { product(&*shape, &*shape, out, lhs, rhs, &[]) }
 }
 
 /// Some rows and columns of the product of `f32` matrices, on this thread.

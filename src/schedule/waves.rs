@@ -94,6 +94,11 @@ impl Program {
         found
     }
 
+    /// The buffers that a step reads of which every position has elements of its own, and how many.
+    pub fn rows_read(&self, step: &Step) -> Vec<(BufferId, Size)> {
+        accesses(step).0.into_iter().filter_map(|b| Some((b, pitch(step, b)?))).collect()
+    }
+
     /// The buffers that a step reads or writes.
     pub fn touches(&self, step: &Step) -> BTreeSet<BufferId> {
         let (reads, writes) = accesses(step);

@@ -35,6 +35,9 @@ pub struct Block {
     /// What will be needed soon: a cache line for each position of `k`, so many bytes apart. Never accessed, only asked for.
     pub ahead: *const u8,
     pub ahead_row: isize,
+    /// What will be needed after the product, likewise, where the left operand lies by columns.
+    pub soon: *const u8,
+    pub soon_row: isize,
 }
 
 /// A micro-kernel.
@@ -89,6 +92,9 @@ const LHS_ROW: AsmRegister64 = r9;
 /// Between its columns; its triple where it has one base only.
 const LHS_COLUMN: [AsmRegister64; 2] = [rbx, rcx];
 const K: AsmRegister64 = r12;
+/// What is asked for while a left operand that lies by columns, whose rows have one base, is multiplied; once and three times.
+const SOON: AsmRegister64 = rdx;
+const SOON_ROW: [AsmRegister64; 2] = [rsi, r8];
 
 /// What a micro-kernel is made for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -215,6 +221,10 @@ impl Micro {
             asm.mov(AHEAD_ROW[0], field(offset_of!(Block, ahead_row)))?;
             asm.mov(BASES[0], field(offset_of!(Block, lhs)))?;
         }
+        if self.form.left == Left::Columns {
+            asm.mov(SOON, field(offset_of!(Block, soon)))?;
+            asm.mov(SOON_ROW[0], field(offset_of!(Block, soon_row)))?;
+        }
         if self.w.simd == Simd::Avx512 {
             asm.mov(K, field(offset_of!(Block, mask)))?;
             asm.kmovw(k1, r12d)?;
@@ -237,6 +247,7 @@ impl Micro {
         }
         if self.form.left == Left::Columns {
             asm.lea(LHS_COLUMN[1], qword_ptr(LHS_COLUMN[0] + LHS_COLUMN[0] * 2))?;
+            asm.lea(SOON_ROW[1], qword_ptr(SOON_ROW[0] + SOON_ROW[0] * 2))?;
         }
         if looks_up {
             asm.mov(NUMBERS, qword_ptr(rsp))?;
@@ -302,6 +313,9 @@ impl Micro {
         for line in 0..self.form.lines {
             self.w.prefetch(Address { displacement: line as i64 * 64, ..moved(AHEAD, AHEAD_ROW, position) })?;
         }
+        if self.form.left == Left::Columns {
+            self.w.prefetch(moved(SOON, SOON_ROW, position))?;
+        }
         for row in 0..self.form.rows {
             let from = match self.form.left {
                 Left::Columns => Address { displacement: row as i64 * bytes, ..moved(BASES[0], LHS_COLUMN, position) },
@@ -338,6 +352,9 @@ impl Micro {
         };
         if !looks_up {
             by(RHS, RHS_ROW[0])?;
+        }
+        if left == Left::Columns {
+            by(SOON, SOON_ROW[0])?;
         }
         let bases = if left == Left::Apart {
             &APART[..bases]

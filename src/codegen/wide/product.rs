@@ -13,6 +13,7 @@ use super::turn::{Tile, is_less};
 use crate::codegen::CodegenError;
 use crate::codegen::executable::{Executable, module};
 use crate::codegen::product::Shape;
+use crate::codegen::soon::{Soon, Stretch};
 use crate::codegen::{target, team};
 use crate::scalar::Width;
 use crate::schedule::scattered::Scattered;
@@ -74,6 +75,11 @@ struct Made {
 unsafe impl Send for Made {}
 // SAFETY: as above.
 unsafe impl Sync for Made {}
+
+/// Rows of the largest block of a micro-kernel.
+pub fn rows_at_once(simd: Simd) -> u64 {
+    micro::largest(simd).0 as u64
+}
 
 /// The micro-kernels of these widths of vectors and of elements.
 pub fn kernels(simd: Simd, width: Width) -> &'static Kernels {
@@ -146,6 +152,18 @@ struct Job<'a, T> {
 // SAFETY: shares of a job write disjoint parts of `out` and only read the rest.
 unsafe impl<T: Element> Sync for Job<'_, T> {}
 
+/// A panel of columns of the right operand, for some positions of `k`.
+struct Panel<T> {
+    columns: Range<usize>,
+    depth: Range<usize>,
+    /// Its first element, and elements from one row to the next.
+    start: *const T,
+    row: isize,
+    packed: bool,
+    /// The row and the column from which the right operand is needed next.
+    ahead: Option<(usize, usize)>,
+}
+
 /// Whether a product is one of dot products.
 pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
     dots::are_less::<T>(shape)
@@ -157,8 +175,16 @@ pub fn is_of_dots<T: Element>(shape: &Shape) -> bool {
 /// # Safety
 /// Every element that the shape reaches must be in memory that may be accessed, and those of `out` apart from each other
 /// and from the operands'; the columns of `out` must lie side by side, and the CPU must have the vectors.
-pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *mut T, lhs: *const T, rhs: *const T) {
-    let kernels = kernels(simd, T::WIDTH);
+pub unsafe fn product<T: Element>(
+    simd: Simd,
+    shape: &Shape,
+    dots: bool,
+    out: *mut T,
+    lhs: *const T,
+    rhs: *const T,
+    soon: &[Stretch],
+) {
+    let (kernels, mut soon) = (kernels(simd, T::WIDTH), Soon::new(soon));
     if dots {
         let threads =
             if shape.m.saturating_mul(shape.n).saturating_mul(shape.k) < SHARED_FROM { 1 } else { shape.threads };
@@ -197,7 +223,7 @@ pub unsafe fn product<T: Element>(simd: Simd, shape: &Shape, dots: bool, out: *m
                 rhs: rhs.offset(batch * shape.rhs[0]),
             }
         };
-        job.share(threads);
+        job.share(threads, &mut soon);
     }
 }
 
@@ -215,12 +241,12 @@ fn piece(k: usize) -> usize {
 
 impl<T: Element> Job<'_, T> {
     /// Cuts the product into shares of whole panels or of whole blocks of rows.
-    fn share(&self, threads: usize) {
+    fn share(&self, threads: usize, soon: &mut Soon<'_>) {
         let (m, n) = (self.shape.m, self.shape.n);
         let (panels, blocks) = (n.div_ceil(self.kernels.columns()), m.div_ceil(self.kernels.rows));
         if threads <= 1 {
             // SAFETY: the whole product, on this thread.
-            return unsafe { self.part(0..m, 0..n) };
+            return unsafe { self.part(0..m, 0..n, soon) };
         }
         let by_columns = panels >= 2 * threads || panels >= blocks;
         let (units, unit, total) =
@@ -230,7 +256,10 @@ impl<T: Element> Job<'_, T> {
             let cut = |k: usize| (units * k / parts * unit).min(total);
             let share = cut(part)..cut(part + 1);
             // SAFETY: shares are disjoint and within the product.
-            unsafe { if by_columns { self.part(0..m, share) } else { self.part(share, 0..n) } }
+            unsafe {
+                let mut soon = Soon::new(&[]);
+                if by_columns { self.part(0..m, share, &mut soon) } else { self.part(share, 0..n, &mut soon) }
+            }
         });
     }
 
@@ -256,9 +285,11 @@ impl<T: Element> Job<'_, T> {
     ///
     /// # Safety
     /// Rows and columns are within the product, and no other thread writes these elements of `out`.
-    unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>) {
+    unsafe fn part(&self, rows: Range<usize>, columns: Range<usize>, soon: &mut Soon<'_>) {
         let k = self.shape.k;
         let most = piece(k);
+        let panels = columns.len().div_ceil(self.columns(rows.len(), self.packs(rows.len())));
+        soon.cut(rows.len().div_ceil(self.kernels.rows) * panels * k.div_ceil(most));
         let (near, run) = (NEAR / T::BYTES, RUN / T::BYTES);
         // Where the whole right operand stays in the nearest cache, rows of `out` are written from end to end.
         let stays = !self.packs(rows.len()) && k.saturating_mul(columns.len()) <= NEAREST / T::BYTES;
@@ -279,41 +310,36 @@ impl<T: Element> Job<'_, T> {
             loop {
                 let depth = at..k.min(at + run);
                 for start in columns.clone().step_by(width) {
-                    let panel = start..columns.end.min(start + width);
                     let next = (start + width < columns.end).then_some(start + width);
+                    let columns = start..columns.end.min(start + width);
                     if packs {
                         let mut from = depth.start;
                         loop {
                             let piece = from..depth.end.min(from + most);
                             let ahead = match next {
-                                _ if piece.end < depth.end => Some((piece.end, panel.start)),
+                                _ if piece.end < depth.end => Some((piece.end, start)),
                                 Some(next) => Some((depth.start, next)),
                                 None => None,
                             };
                             let buffer = team::workspace().cast::<T>();
+                            let (end, columns) = (piece.end, columns.clone());
                             // SAFETY: passed on; the workspace holds a piece of a panel.
                             unsafe {
-                                pack(self.right(from, panel.start), piece.len(), panel.len(), width, buffer);
-                                self.panel(&rows, &panel, &piece, (buffer, width as isize), true, ahead);
+                                pack(self.right(from, start), piece.len(), columns.len(), width, buffer);
+                                let row = width as isize;
+                                let panel = Panel { columns, depth: piece, start: buffer, row, packed: true, ahead };
+                                self.panel(&rows, &panel, soon);
                             }
-                            from = piece.end;
+                            from = end;
                             if from >= depth.end {
                                 break;
                             }
                         }
                     } else {
+                        let Matrix { start, row, .. } = self.right(at, start);
+                        let (depth, ahead) = (depth.clone(), next.map(|next| (at, next)));
                         // SAFETY: passed on.
-                        unsafe {
-                            let right = self.right(at, start);
-                            self.panel(
-                                &rows,
-                                &panel,
-                                &depth,
-                                (right.start, right.row),
-                                false,
-                                next.map(|next| (at, next)),
-                            );
-                        }
+                        unsafe { self.panel(&rows, &Panel { columns, depth, start, row, packed: false, ahead }, soon) };
                     }
                 }
                 at = depth.end;
@@ -335,20 +361,12 @@ impl<T: Element> Job<'_, T> {
         Matrix { start, row: strides[1], column: strides[2] }
     }
 
-    /// All blocks of rows of one panel of columns, for some positions of `k`. `ahead` is the row and the column from which the
-    /// right operand is needed next.
+    /// All blocks of rows of one panel.
     ///
     /// # Safety
-    /// As for `part`; `right` is the address and the row stride of the panel.
-    unsafe fn panel(
-        &self,
-        rows: &Range<usize>,
-        columns: &Range<usize>,
-        depth: &Range<usize>,
-        right: (*const T, isize),
-        packed: bool,
-        ahead: Option<(usize, usize)>,
-    ) {
+    /// As for `part`; the panel is one of the right operand.
+    unsafe fn panel(&self, rows: &Range<usize>, panel: &Panel<T>, soon: &mut Soon<'_>) {
+        let Panel { columns, depth, .. } = panel;
         let lanes = self.kernels.lanes();
         // Elements of a cache line, and bytes of an element.
         let (line, bytes) = (LINE / T::BYTES, T::BYTES as isize);
@@ -370,7 +388,7 @@ impl<T: Element> Job<'_, T> {
             None if rows.len() <= most_rows => 2,
             None => 1,
         };
-        let (ends, looks_up) = (!packed && last < lanes, numbers.is_some());
+        let (ends, looks_up) = (!panel.packed && last < lanes, numbers.is_some());
         let form = Form { left, rows: 0, vectors, ends, looks_up, lines };
         // Blocks of rows as equal as can be: the first ones have a row more.
         let blocks = rows.len().div_ceil(most_rows).max(1);
@@ -403,7 +421,7 @@ impl<T: Element> Job<'_, T> {
                     }
                     None => lhs_start.wrapping_offset(row as isize * lhs[1]),
                 };
-                let (ahead, ahead_row) = match ahead {
+                let (ahead, ahead_row) = match panel.ahead {
                     // Its lines one after the other, a line of each row with a block.
                     Some((from, column))
                         if self.shape.rhs[2] == 1 && self.shape.rows == 0 && block * line < columns.len() =>
@@ -414,6 +432,7 @@ impl<T: Element> Job<'_, T> {
                     _ if lhs[1] == 1 => (lhs_start.wrapping_add(end - row), lhs[2]),
                     _ => (lhs_start, 0),
                 };
+                let (soon, soon_row) = soon.next(piece).unwrap_or((lhs_start.cast(), 0));
                 // SAFETY: the first element of the block and of its operands are within the matrices, and the
                 // micro-kernel reaches no others than those of the block, which a tile has room for; the mask words
                 // cover every count of columns.
@@ -423,10 +442,10 @@ impl<T: Element> Job<'_, T> {
                         lhs_row: lhs[1] * bytes,
                         lhs_column: lhs[2] * bytes,
                         rhs: match numbers {
-                            Some(_) => right.0.cast(),
-                            None => right.0.offset((at - depth.start) as isize * right.1).cast(),
+                            Some(_) => panel.start.cast(),
+                            None => panel.start.offset((at - depth.start) as isize * panel.row).cast(),
                         },
-                        rhs_row: right.1 * bytes,
+                        rhs_row: panel.row * bytes,
                         numbers: numbers.map_or(std::ptr::null(), |numbers| numbers.add(at)),
                         out: to.cast(),
                         out_row: to_row * bytes,
@@ -438,6 +457,8 @@ impl<T: Element> Job<'_, T> {
                         // already, with the panel before.
                         ahead: ahead.wrapping_add(line).cast::<u8>().wrapping_sub(1),
                         ahead_row: ahead_row * bytes,
+                        soon,
+                        soon_row,
                     };
                     match kernels[usize::from(block < higher)] {
                         Some(kernel) => kernel(&call),

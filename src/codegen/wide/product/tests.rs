@@ -4,6 +4,9 @@ use super::*;
 use crate::codegen::tests::{self, Guarded};
 use std::fmt::Debug;
 
+/// Nothing is there: what is asked for is not accessed.
+const SOON: [Stretch; 2] = [Stretch { start: 1 << 12, bytes: 5000 }, Stretch { start: u64::MAX - 64, bytes: 300 }];
+
 fn simds() -> impl Iterator<Item = Simd> {
     [Simd::Avx2, Simd::Avx512].into_iter().filter(|s| s.is_available())
 }
@@ -145,7 +148,7 @@ fn check_of<T: Number>(
         let (l, r, o) = (guarded(&lhs, front), guarded(&rhs, front), guarded(&before, front));
         // SAFETY: the memories hold what the shape reaches.
         let got = unsafe {
-            product::<T>(simd, &shape, is_of_dots::<T>(&shape), o.start.cast(), l.start.cast(), r.start.cast());
+            product::<T>(simd, &shape, is_of_dots::<T>(&shape), o.start.cast(), l.start.cast(), r.start.cast(), &SOON);
             std::slice::from_raw_parts(o.start.cast::<T>(), wanted.len())
         };
         for (place, (got, wanted)) in got.iter().zip(&wanted).enumerate() {
@@ -252,7 +255,7 @@ fn rows_apart<T: Number>() {
                     let shape = Shape { rows: places.as_ptr() as usize, scattered: operand as usize, ..plain };
                     let mut got = vec![T::default(); m * n];
                     // SAFETY: the memories hold what the shape reaches.
-                    unsafe { product::<T>(simd, &shape, is_of_dots::<T>(&shape), got.as_mut_ptr(), l, r) };
+                    unsafe { product::<T>(simd, &shape, is_of_dots::<T>(&shape), got.as_mut_ptr(), l, r, &SOON) };
                     let same = got.iter().zip(&wanted).all(|(a, b)| a.bits() == b.bits());
                     assert!(same, "{m} {n} {k} {operand:?} on {threads} threads");
                 }
@@ -293,6 +296,8 @@ fn by_elements<T: Number>() {
                     mask_words: MASK_WORDS[8usize.saturating_sub(columns * T::BYTES / 4)..].as_ptr(),
                     ahead: lhs.as_ptr().cast(),
                     ahead_row: 0,
+                    soon: lhs.as_ptr().cast(),
+                    soon_row: 0,
                 };
                 // SAFETY: the vectors hold what the block reaches.
                 unsafe {
@@ -378,7 +383,7 @@ fn speed_of<T: Number>() {
             for simd in simds() {
                 // SAFETY: the vectors hold what the shape reaches.
                 let speed = time(&mut |out| unsafe {
-                    product(simd, &shape, is_of_dots::<T>(&shape), out, lhs.as_ptr(), rhs.as_ptr())
+                    product(simd, &shape, is_of_dots::<T>(&shape), out, lhs.as_ptr(), rhs.as_ptr(), &[])
                 });
                 row += &format!(" {:>7.1}", speed);
             }
