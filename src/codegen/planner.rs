@@ -9,7 +9,7 @@ use super::product::rows_at_once;
 use super::table::TableLayout;
 use crate::ir::Size;
 use crate::schedule::hardware::{BYTES_A_NS, LANES, PASSED_A_NS};
-use crate::schedule::program::{BufferId, Program, Work, element_bytes};
+use crate::schedule::program::{BufferId, Product, Program, Work, element_bytes};
 use crate::schedule::waves::{Chain, Wave, shared_loop};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -267,10 +267,15 @@ impl Planner<'_> {
         Some((Task::Tiles { first: chain.first, parts, rows, tile, private, soon }, room))
     }
 
-    /// What the steps after the first read row by row, if that is a product and they are none.
+    /// What the steps after the first read row by row, if that is a product over the rows of both its operands, as those of
+    /// gradients are, and they are none.
     fn read_soon(&self, chain: &Chain) -> Option<Vec<ReadSoon>> {
         let (first, after) = self.program.steps[chain.row_steps()].split_first()?;
-        if !matches!(first.work, Work::Product(_)) || after.iter().any(|step| matches!(step.work, Work::Product(_))) {
+        let one = Size::constant(1);
+        let asks = |p: &Product| p.lhs.row_stride == one && p.rhs.column_stride == one && p.m != one && p.n != one;
+        if !matches!(&first.work, Work::Product(p) if asks(p))
+            || after.iter().any(|step| matches!(step.work, Work::Product(_)))
+        {
             return None;
         }
         let mut rows: BTreeMap<BufferId, Size> = BTreeMap::new();

@@ -97,9 +97,9 @@ fn grad_prints_the_derivatives_of_the_parameters_asked_for() {
 #[test]
 fn the_schedule_says_what_it_chose() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "data d(x, y) = wide() seed 1\nfn wide() = (normal([256, 600]), normal([256, 1]))\n\
+    let program = "data d(x, y) = wide() seed 1\nfn wide() = (normal([128, 600]), normal([128, 1]))\n\
                    net f(x: [N, 600]) -> [N, 1] = x |> dense(512) |> relu |> dense(1)\n\
-                   train {\n    minimize mse(f(x), y)\n    on d, batch 256\n    using momentum(lr: 1e-3)\n    \
+                   train {\n    minimize mse(f(x), y)\n    on d, batch 128\n    using momentum(lr: 1e-3)\n    \
                    steps 1\n}\n";
     std::fs::write(folder.path().join("wide.dl"), program).unwrap();
     // Tiles are of wide code, and of the products that passes leave.
