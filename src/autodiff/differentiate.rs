@@ -11,7 +11,7 @@
 //! expanded on their own; equal regions stay equal.
 
 use super::{NotDifferentiable, gradient, tangent};
-use crate::ir::primitive::{Region, Scan, While};
+use crate::ir::primitive::Region;
 use crate::ir::{Builder, Graph, NodeId, Op};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,26 +50,13 @@ fn expand(graph: &Graph, regions: &mut Regions) -> Result<Graph, NotDifferentiab
             Op::Project(project) if matches!(graph.op(old[0]), Op::Gradient(_)) => {
                 vec![new[old[0].index()][project.index]]
             }
-            op => vec![b.push(expand_regions(op, regions)?, &operands)],
+            op => vec![b.push(op.map_regions(|region| expand_region(region, regions))?, &operands)],
         };
     }
     for output in graph.outputs() {
         b.output(output.name.clone(), output.role.clone(), new[output.node.index()][0]);
     }
     Ok(b.finish())
-}
-
-fn expand_regions(op: &Op, regions: &mut Regions) -> Result<Op, NotDifferentiable> {
-    Ok(match op {
-        Op::Scan(scan) => Op::Scan(Scan { body: expand_region(&scan.body, regions)?, ..scan.clone() }),
-        Op::While(repeat) => Op::While(While {
-            condition: expand_region(&repeat.condition, regions)?,
-            body: expand_region(&repeat.body, regions)?,
-            ..repeat.clone()
-        }),
-        Op::Call(call) => Op::Call(crate::ir::primitive::Call { body: expand_region(&call.body, regions)? }),
-        op => op.clone(),
-    })
 }
 
 fn expand_region(region: &Region, regions: &mut Regions) -> Result<Region, NotDifferentiable> {

@@ -163,10 +163,22 @@ impl Emitter<'_, '_> {
 
     /// Whether all guards hold in one lane of a copy.
     fn holds(&mut self, guards: &[Guard], copy: usize, lane: usize) -> Result<Value, CodegenError> {
+        let all = self.conjunction(guards, |e, guard| {
+            let index = e.index_number(&guard.index, copy, lane)?;
+            Ok([index, e.size(&guard.lower)?, e.size(&guard.upper)?])
+        })?;
+        Ok(all.unwrap_or_else(|| self.builder.ins().iconst(types::I8, 1)))
+    }
+
+    /// Whether all guards hold, each with an index and its bounds as `parts` gives them; `None` if there is no guard.
+    fn conjunction(
+        &mut self,
+        guards: &[Guard],
+        parts: impl Fn(&mut Self, &Guard) -> Result<[Value; 3], CodegenError>,
+    ) -> Result<Option<Value>, CodegenError> {
         let mut all = None;
         for guard in guards {
-            let index = self.index_number(&guard.index, copy, lane)?;
-            let (lower, upper) = (self.size(&guard.lower)?, self.size(&guard.upper)?);
+            let [index, lower, upper] = parts(self, guard)?;
             let above = self.builder.ins().icmp(IntCC::SignedGreaterThanOrEqual, index, lower);
             let below = self.builder.ins().icmp(IntCC::SignedLessThan, index, upper);
             let within = self.builder.ins().band(above, below);
@@ -175,7 +187,7 @@ impl Emitter<'_, '_> {
                 Some(all) => self.builder.ins().band(all, within),
             });
         }
-        Ok(all.unwrap_or_else(|| self.builder.ins().iconst(types::I8, 1)))
+        Ok(all)
     }
 
     /// The address, or that of the zeros where the guards fail.
@@ -335,22 +347,11 @@ impl Emitter<'_, '_> {
 
     /// Where all guards hold, as a mask.
     pub fn within(&mut self, guards: &[Guard], copy: usize) -> Result<Value, CodegenError> {
-        let mut all = None;
-        for guard in guards {
-            let index = self.index_vector(&guard.index, copy)?;
-            let (lower, upper) = (self.size(&guard.lower)?, self.size(&guard.upper)?);
-            let (lower, upper) = (self.splat_number(lower), self.splat_number(upper));
-            let above = self.builder.ins().icmp(IntCC::SignedGreaterThanOrEqual, index, lower);
-            let below = self.builder.ins().icmp(IntCC::SignedLessThan, index, upper);
-            let within = self.builder.ins().band(above, below);
-            all = Some(match all {
-                None => within,
-                Some(all) => self.builder.ins().band(all, within),
-            });
-        }
-        match all {
-            Some(all) => Ok(all),
-            None => Ok(self.truth(true)),
-        }
+        let all = self.conjunction(guards, |e, guard| {
+            let index = e.index_vector(&guard.index, copy)?;
+            let (lower, upper) = (e.size(&guard.lower)?, e.size(&guard.upper)?);
+            Ok([index, e.splat_number(lower), e.splat_number(upper)])
+        })?;
+        Ok(all.unwrap_or_else(|| self.truth(true)))
     }
 }

@@ -6,17 +6,16 @@
 //! of `step` do.
 
 use super::crew::Span;
-use super::product::{Shape, emitter};
+use super::fields::{self, Field, Held};
+use super::product::Shape;
 use super::table::TableLayout;
 use super::{Cpu, Options};
 use crate::ir::{Atom, Size};
 use crate::schedule::kernel::Kernel;
 use crate::schedule::program::{Operand, Product, Program, element_bytes};
-use crate::schedule::waves::{column_loop, shared_loop};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::isa::CallConv;
 use cranelift_module::{FuncId, Module, ModuleReloc};
-use std::mem::offset_of;
 
 /// The code of a function, and where it names others.
 pub(super) struct Calls {
@@ -48,22 +47,7 @@ pub(super) fn step(functions: &[FuncId]) -> Calls {
 /// Calls a kernel's wide code for all positions of its outermost loop, and all columns.
 pub(super) fn whole(kernel: &Kernel, layout: &TableLayout, wide: FuncId) -> Option<Calls> {
     let mut calls = Calls::framed(size_of::<Span>());
-    let one = Size::constant(1);
-    let extent = shared_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
-    let columns = column_loop(kernel).map_or(&one, |l| kernel.extent(l.axis));
-    let none = Size::constant(0);
-    let fields = [
-        (offset_of!(Span, start), &none),
-        (offset_of!(Span, end), extent),
-        (offset_of!(Span, first), &none),
-        (offset_of!(Span, last), columns),
-        (offset_of!(Span, soon), &none),
-        (offset_of!(Span, soons), &none),
-        (offset_of!(Span, stage), &none),
-    ];
-    for (at, size) in fields {
-        calls.store_size(at, size, layout)?;
-    }
+    calls.fill(&fields::whole_span(kernel), layout)?;
     // mov rsi, rsp
     calls.put(&[0x48, 0x89, 0xe6]);
     calls.call_near(wide);
@@ -80,57 +64,15 @@ pub(super) fn product(
     options: &Options,
     of_span: bool,
 ) -> Option<Calls> {
-    let (one, none) = (Size::constant(1), Size::constant(0));
-    let batch = match &product.batch[..] {
-        [] => None,
-        [batch] => Some(batch),
-        _ => return None,
-    };
+    if product.batch.len() > 1 {
+        return None;
+    }
     let mut calls = Calls::framed(size_of::<Shape>());
     if of_span {
         // mov r8, rsi
         calls.put(&[0x49, 0x89, 0xf0]);
     }
-    let sizes = [
-        (offset_of!(Shape, batch), batch.map_or(&one, |b| &b.extent)),
-        (offset_of!(Shape, m), &product.m),
-        (offset_of!(Shape, n), &product.n),
-        (offset_of!(Shape, k), &product.k),
-    ];
-    for (at, size) in sizes {
-        calls.store_size(at, size, layout)?;
-    }
-    let strides = [
-        (offset_of!(Shape, out), &product.out, batch.map_or(&none, |b| &b.out)),
-        (offset_of!(Shape, lhs), &product.lhs, batch.map_or(&none, |b| &b.lhs)),
-        (offset_of!(Shape, rhs), &product.rhs, batch.map_or(&none, |b| &b.rhs)),
-    ];
-    for (at, operand, batch) in strides {
-        for (k, stride) in [batch, &operand.row_stride, &operand.column_stride].into_iter().enumerate() {
-            calls.store_size(at + k * size_of::<isize>(), stride, layout)?;
-        }
-    }
-    let numbers = [
-        (offset_of!(Shape, accumulate), u64::from(product.accumulate)),
-        (offset_of!(Shape, emitter), emitter(options.cpu) as u64),
-        (offset_of!(Shape, threads), options.threads as u64),
-    ];
-    for (at, number) in numbers {
-        calls.store_size(at, &Size::constant(number), layout)?;
-    }
-    let operands = [product.lhs.buffer, product.rhs.buffer];
-    let found = operands.into_iter().find_map(|b| Some((layout.rows(b)?, program.scattered_in(product, b)?)));
-    match found {
-        Some((word, _)) => {
-            // mov rax, [rdi + word]
-            calls.put(&[0x48, 0x8b, 0x87]);
-            calls.word(word);
-            calls.store(offset_of!(Shape, rows));
-        }
-        None => calls.store_size(offset_of!(Shape, rows), &none, layout)?,
-    }
-    let which = found.map_or(0, |(_, which)| which as u64);
-    calls.store_size(offset_of!(Shape, scattered), &Size::constant(which), layout)?;
+    calls.fill(&fields::shape(program, product, layout, options), layout)?;
     // Into rsi, rdx and rcx: mov register, [rdi + word]; add register, rax
     let into = [(&product.out, 0xb7, 0xc6), (&product.lhs, 0x97, 0xc2), (&product.rhs, 0x8f, 0xc1)];
     for (operand, load, add) in into {
@@ -183,16 +125,32 @@ impl Calls {
         self.put(&(at as i32).to_le_bytes());
     }
 
-    fn store_size(&mut self, at: usize, size: &Size, layout: &TableLayout) -> Option<()> {
-        if let Some(number) = size.as_constant().and_then(|n| i32::try_from(n).ok()) {
-            // mov qword [rsp + at], number
-            self.put(&[0x48, 0xc7, 0x84, 0x24]);
-            self.put(&(at as i32).to_le_bytes());
-            self.put(&number.to_le_bytes());
-            return Some(());
+    /// Stores the fields of a structure into the frame.
+    fn fill(&mut self, fields: &[Field], layout: &TableLayout) -> Option<()> {
+        for Field { at, held } in fields {
+            let constant = match held {
+                Held::Number(number) => Some(*number),
+                Held::Size(size) => size.as_constant(),
+                Held::Word(_) => None,
+            };
+            if let Some(number) = constant.and_then(|n| i32::try_from(n).ok()) {
+                // mov qword [rsp + at], number
+                self.put(&[0x48, 0xc7, 0x84, 0x24]);
+                self.put(&(*at as i32).to_le_bytes());
+                self.put(&number.to_le_bytes());
+                continue;
+            }
+            match held {
+                Held::Number(_) => return None,
+                Held::Size(size) => self.size(size, layout)?,
+                Held::Word(word) => {
+                    // mov rax, [rdi + word]
+                    self.put(&[0x48, 0x8b, 0x87]);
+                    self.word(*word);
+                }
+            }
+            self.store(*at);
         }
-        self.size(size, layout)?;
-        self.store(at);
         Some(())
     }
 

@@ -15,6 +15,15 @@ use crate::schedule::program::BufferId;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::FunctionBuilder;
 
+/// Whether an element begins a block wherever the position along the axis is a multiple of one.
+pub(super) fn is_paired(element: &Index, axis: AxisId) -> bool {
+    let whole = |size: &Size| size.terms().all(|(c, _)| c % i128::from(random::BLOCK) == 0);
+    element.values.is_empty()
+        && whole(&element.offset)
+        && element.stride(axis).as_constant() == Some(1)
+        && element.terms.iter().all(|(a, s)| *a == axis || whole(s))
+}
+
 /// Scalar or vector 32-bit words.
 struct WordLanes<'a, 'f> {
     builder: &'a mut FunctionBuilder<'f>,
@@ -151,12 +160,7 @@ impl Emitter<'_, '_> {
 
     /// Whether the first of each pair of vectors starts at a multiple of eight elements.
     fn is_paired(&self, axis: AxisId, id: ValueId) -> bool {
-        let Expr::Random { element, .. } = &self.kernel.value(id).expr else { return false };
-        let whole = |size: &Size| size.terms().all(|(c, _)| c % i128::from(random::BLOCK) == 0);
-        element.values.is_empty()
-            && whole(&element.offset)
-            && element.stride(axis).as_constant() == Some(1)
-            && element.terms.iter().all(|(a, s)| *a == axis || whole(s))
+        matches!(&self.kernel.value(id).expr, Expr::Random { element, .. } if is_paired(element, axis))
     }
 
     pub fn random(&mut self, id: ValueId, copy: usize) -> Result<Value, CodegenError> {

@@ -11,6 +11,7 @@ mod crew;
 mod draws;
 mod executable;
 mod expressions;
+mod fields;
 mod kernel;
 mod lanes;
 mod loops;
@@ -34,6 +35,7 @@ pub use peaks::{Peaks, measure};
 pub use table::TableLayout;
 pub use team::{forks, run as on_team};
 
+use crate::schedule::hardware::FORK_NS;
 use std::fmt;
 
 /// Which vectors code may use.
@@ -96,7 +98,7 @@ impl Default for Options {
             cpu: Cpu::native(),
             threads: 1,
             wide_from: 256,
-            fork_ns: 2000,
+            fork_ns: FORK_NS,
             verify: cfg!(debug_assertions),
             text: false,
         }

@@ -8,23 +8,19 @@ use super::crew::{Count, Functions, Private, ReadSoon, Stage, Task};
 use super::product::rows_at_once;
 use super::table::TableLayout;
 use crate::ir::Size;
-use crate::schedule::cost::BYTES_A_NS;
+use crate::schedule::hardware::{BYTES_A_NS, LANES, PASSED_A_NS};
 use crate::schedule::program::{BufferId, Product, Program, Work, element_bytes};
 use crate::schedule::waves::{Chain, Wave, shared_loop};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Bytes of a tile that stay in a second-level cache beside what the tiles share.
 const TILE_BYTES: u64 = 512 << 10;
-/// Bytes a nanosecond that a thread reads of what another has just written, about.
-const PASSED_A_NS: f64 = 10.0;
 /// A step is shared if that saves the time of so many forks, at least: the first of them finds other caches cold.
 const FEWEST_FORKS: f64 = 7.0;
 /// How many times longer a tile takes than reading what all tiles read, at least.
 const MOST_REREAD: f64 = 4.0;
 /// Tiles that each thread has of what is most of a stage: enough to share evenly.
 const TILES_A_THREAD: u64 = 4;
-/// Tiles of rows that are lanes begin at multiples of this: the lanes of the widest vector.
-const LANES: u64 = 16;
 
 /// What a crew runs.
 pub(super) struct Plan {
@@ -246,6 +242,7 @@ impl Planner<'_> {
             Work::Product(_) | Work::Order(_) => false,
         };
         let in_lanes = chain.steps().zip(&chain.scales).any(lanes);
+        // Tiles begin at full vectors, or at whole blocks of rows of the product they begin with.
         let unit = match in_lanes {
             true => LANES,
             false if product(chain.first) => self.block,

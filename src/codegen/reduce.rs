@@ -327,11 +327,16 @@ impl Emitter<'_, '_> {
         self.enter(after);
     }
 
+    /// One position, all its copies.
     fn accumulate_sequentially(&mut self, state: &State) -> Result<(), CodegenError> {
+        self.accumulate(state, state.reduce.axes.last().copied(), usize::MAX)
+    }
+
+    /// Copy `k` of the body goes to accumulator `k`, as far as there are so many.
+    fn accumulate(&mut self, state: &State, axis: Option<AxisId>, copies: usize) -> Result<(), CodegenError> {
         self.body(&state.reduce.body)?;
-        let axis = state.reduce.axes.last().copied();
         for (reduction, row) in state.reduce.results.iter().zip(&state.accumulators) {
-            for (copy, accumulator) in row.iter().enumerate() {
+            for (copy, accumulator) in row.iter().enumerate().take(copies) {
                 let operand = match axis {
                     Some(axis) => self.operand(reduction, axis, copy)?,
                     None => Partial { value: self.value(reduction.operand, copy)?, place: None },
@@ -421,7 +426,7 @@ impl Emitter<'_, '_> {
         let lane = |copies: usize, single: bool| LaneAxis { axis, copies, single };
         if light && end.known.is_none_or(|n| n >= block) {
             position = self.range(position, end.value, block, &mut |e, position| {
-                e.in_lanes(lane(VECTORS, false), position, |e| e.accumulate_vectors(state, axis, VECTORS))
+                e.in_lanes(lane(VECTORS, false), position, |e| e.accumulate(state, Some(axis), VECTORS))
             })?;
         }
         let whole = end.known.map(|n| n / lanes * lanes);
@@ -431,7 +436,7 @@ impl Emitter<'_, '_> {
                 if rest > 0 {
                     let vectors = (rest / lanes) as usize;
                     let at = position;
-                    self.in_lanes(lane(vectors, false), at, |e| e.accumulate_vectors(state, axis, vectors))?;
+                    self.in_lanes(lane(vectors, false), at, |e| e.accumulate(state, Some(axis), vectors))?;
                     position = self.builder.ins().iadd_imm_s(position, rest as i64);
                 }
             }
@@ -446,20 +451,6 @@ impl Emitter<'_, '_> {
             self.range(position, end.value, 1, &mut |e, position| {
                 e.in_lanes(lane(1, true), position, |e| e.accumulate_masked(state, axis, start, position))
             })?;
-        }
-        Ok(())
-    }
-
-    /// Vector `k` of the body goes to accumulator `k`.
-    fn accumulate_vectors(&mut self, state: &State, axis: AxisId, vectors: usize) -> Result<(), CodegenError> {
-        self.body(&state.reduce.body)?;
-        for (reduction, row) in state.reduce.results.iter().zip(&state.accumulators) {
-            for (copy, accumulator) in row.iter().enumerate().take(vectors) {
-                let operand = self.operand(reduction, axis, copy)?;
-                let old = self.read(accumulator);
-                let new = self.combine(reduction.combine, old, operand, false)?;
-                self.write(accumulator, new);
-            }
         }
         Ok(())
     }

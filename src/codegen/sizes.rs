@@ -45,10 +45,21 @@ impl<'a> Sizes<'a> {
         known.ok_or_else(|| CodegenError::Internal(format!("the size {size} was not prepared")))
     }
 
+    /// The value of any size, in the entry block.
+    pub fn value(&mut self, builder: &mut FunctionBuilder, size: &Size) -> Result<Value, CodegenError> {
+        self.prepare(builder, size)?;
+        self.get(builder, size)
+    }
+
+    /// What a word of the table holds.
+    pub fn word(&self, builder: &mut FunctionBuilder, word: usize) -> Value {
+        builder.ins().load(types::I64, fixed(), self.table, (word * 8) as i32)
+    }
+
     fn symbol(&self, builder: &mut FunctionBuilder, symbol: &Symbol) -> Result<Value, CodegenError> {
         let word = self.layout.symbol(symbol);
         let word = word.ok_or_else(|| CodegenError::Internal(format!("the program has no symbol {}", symbol.0)))?;
-        Ok(builder.ins().load(types::I64, fixed(), self.table, (word * 8) as i32))
+        Ok(self.word(builder, word))
     }
 
     fn polynomial(&mut self, builder: &mut FunctionBuilder, size: &Size) -> Result<Value, CodegenError> {

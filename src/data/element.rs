@@ -4,6 +4,7 @@
 
 use std::io::{self, Read};
 
+use super::error::{DataError, Place, Problem};
 use super::table::{FloatType, Values};
 use crate::runtime::memory::use_large_pages;
 
@@ -67,66 +68,62 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Reads `count` elements; the caller has made sure that the source is said to have as many and that they fit into
-/// memory. Floats are converted to `float` if one is given.
-pub(super) fn decode(
-    reader: &mut impl Read,
-    element: Element,
-    order: ByteOrder,
-    count: usize,
-    float: Option<FloatType>,
-) -> Result<Values, Failure> {
-    elements(Source { reader, order, count, whole: false }, element, float)
-}
-
-/// As [`decode`], of a source that is known to hold as many: there is room for all of them at once.
-pub(super) fn decode_whole(
-    reader: &mut impl Read,
-    element: Element,
-    order: ByteOrder,
-    count: usize,
-    float: Option<FloatType>,
-) -> Result<Values, Failure> {
-    elements(Source { reader, order, count, whole: true }, element, float)
-}
-
-fn elements<R: Read>(mut source: Source<'_, R>, element: Element, float: Option<FloatType>) -> Result<Values, Failure> {
-    let integers = |values| Ok(Values::I64(values));
-    match (element, float) {
-        (Element::F64, None | Some(FloatType::F64)) => Ok(Values::F64(source.each(f64::from_le_bytes)?)),
-        (Element::F64, Some(FloatType::F32)) => Ok(Values::F32(source.each(|bytes| f64::from_le_bytes(bytes) as f32)?)),
-        (Element::F32, None | Some(FloatType::F32)) => Ok(Values::F32(source.each(f32::from_le_bytes)?)),
-        (Element::F32, Some(FloatType::F64)) => Ok(Values::F64(source.each(|bytes| f32::from_le_bytes(bytes).into())?)),
-        (Element::F16, None | Some(FloatType::F32)) => Ok(Values::F32(source.each(half)?)),
-        (Element::F16, Some(FloatType::F64)) => Ok(Values::F64(source.each(|bytes| half(bytes).into())?)),
-        (Element::BF16, None | Some(FloatType::F32)) => Ok(Values::F32(source.each(brain)?)),
-        (Element::BF16, Some(FloatType::F64)) => Ok(Values::F64(source.each(|bytes| brain(bytes).into())?)),
-        (Element::U8, _) => Ok(Values::U8(source.each(|[byte]| byte)?)),
-        (Element::Bool, _) => Ok(Values::U8(source.each(|[byte]| u8::from(byte != 0))?)),
-        (Element::I8, _) => integers(source.each(|bytes| i8::from_le_bytes(bytes).into())?),
-        (Element::I16, _) => integers(source.each(|bytes| i16::from_le_bytes(bytes).into())?),
-        (Element::I32, _) => integers(source.each(|bytes| i32::from_le_bytes(bytes).into())?),
-        (Element::I64, _) => integers(source.each(i64::from_le_bytes)?),
-        (Element::U16, _) => integers(source.each(|bytes| u16::from_le_bytes(bytes).into())?),
-        (Element::U32, _) => integers(source.each(|bytes| u32::from_le_bytes(bytes).into())?),
-        (Element::U64, _) => {
-            let values = source.each(i64::from_le_bytes)?;
-            match values.iter().find(|&&value| value < 0) {
-                Some(&value) => Err(Failure::TooLarge(value as u64)),
-                None => Ok(Values::I64(values)),
-            }
+impl Failure {
+    /// The error to tell of a file, where `ended` is that of a source that fails.
+    pub(super) fn told(self, place: Place, ended: impl FnOnce(io::Error) -> DataError) -> DataError {
+        match self {
+            Failure::Io(error) => ended(error),
+            Failure::TooLarge(value) => place.fail(Problem::IntegerTooLarge { text: value.to_string() }),
         }
     }
 }
 
-struct Source<'r, R> {
-    reader: &'r mut R,
-    order: ByteOrder,
-    count: usize,
-    whole: bool,
+/// Elements that stand one after the other.
+pub(super) struct Elements<'r, R> {
+    pub reader: &'r mut R,
+    pub element: Element,
+    pub order: ByteOrder,
+    /// As many as the source is said to have; the caller has made sure that they fit into memory.
+    pub count: usize,
+    /// Whether the source is known to hold as many: then there is room for all of them at once.
+    pub whole: bool,
 }
 
-impl<R: Read> Source<'_, R> {
+impl<R: Read> Elements<'_, R> {
+    /// Reads them; floats are converted to `float` if one is given.
+    pub(super) fn decode(mut self, float: Option<FloatType>) -> Result<Values, Failure> {
+        let integers = |values| Ok(Values::I64(values));
+        match (self.element, float) {
+            (Element::F64, None | Some(FloatType::F64)) => Ok(Values::F64(self.each(f64::from_le_bytes)?)),
+            (Element::F64, Some(FloatType::F32)) => {
+                Ok(Values::F32(self.each(|bytes| f64::from_le_bytes(bytes) as f32)?))
+            }
+            (Element::F32, None | Some(FloatType::F32)) => Ok(Values::F32(self.each(f32::from_le_bytes)?)),
+            (Element::F32, Some(FloatType::F64)) => {
+                Ok(Values::F64(self.each(|bytes| f32::from_le_bytes(bytes).into())?))
+            }
+            (Element::F16, None | Some(FloatType::F32)) => Ok(Values::F32(self.each(half)?)),
+            (Element::F16, Some(FloatType::F64)) => Ok(Values::F64(self.each(|bytes| half(bytes).into())?)),
+            (Element::BF16, None | Some(FloatType::F32)) => Ok(Values::F32(self.each(brain)?)),
+            (Element::BF16, Some(FloatType::F64)) => Ok(Values::F64(self.each(|bytes| brain(bytes).into())?)),
+            (Element::U8, _) => Ok(Values::U8(self.each(|[byte]| byte)?)),
+            (Element::Bool, _) => Ok(Values::U8(self.each(|[byte]| u8::from(byte != 0))?)),
+            (Element::I8, _) => integers(self.each(|bytes| i8::from_le_bytes(bytes).into())?),
+            (Element::I16, _) => integers(self.each(|bytes| i16::from_le_bytes(bytes).into())?),
+            (Element::I32, _) => integers(self.each(|bytes| i32::from_le_bytes(bytes).into())?),
+            (Element::I64, _) => integers(self.each(i64::from_le_bytes)?),
+            (Element::U16, _) => integers(self.each(|bytes| u16::from_le_bytes(bytes).into())?),
+            (Element::U32, _) => integers(self.each(|bytes| u32::from_le_bytes(bytes).into())?),
+            (Element::U64, _) => {
+                let values = self.each(i64::from_le_bytes)?;
+                match values.iter().find(|&&value| value < 0) {
+                    Some(&value) => Err(Failure::TooLarge(value as u64)),
+                    None => Ok(Values::I64(values)),
+                }
+            }
+        }
+    }
+
     /// Reads elements of `SIZE` bytes a block at a time; `convert` gets them in little-endian order.
     fn each<const SIZE: usize, T>(&mut self, convert: impl Fn([u8; SIZE]) -> T) -> io::Result<Vec<T>> {
         const BLOCK: usize = 1 << 16;
@@ -180,10 +177,11 @@ mod tests {
 
     fn decoded(element: Element, order: ByteOrder, mut bytes: &[u8]) -> Values {
         let count = bytes.len() / element.size();
-        match decode(&mut bytes, element, order, count, None) {
-            Ok(values) => values,
-            Err(_) => panic!("{element:?} is read"),
-        }
+        let mut again = bytes;
+        let decode = |whole, reader| Elements { reader, element, order, count, whole }.decode(None).ok();
+        let values = decode(false, &mut bytes);
+        assert_eq!(decode(true, &mut again), values, "{element:?} with room for all at once");
+        values.unwrap_or_else(|| panic!("{element:?} is read"))
     }
 
     #[test]

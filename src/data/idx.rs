@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
-use super::element::{ByteOrder, Element, Failure, decode};
+use super::element::{ByteOrder, Element, Elements, Failure};
 use super::error::{DataError, Place, Problem};
 use super::file;
 use super::table::Array;
@@ -82,10 +82,9 @@ fn elements(mut reader: impl Read, most: u64, path: &Path) -> Result<Array, Data
         return Err(malformed(path, format!("its shape {dims:?} claims more elements than the file can hold")));
     };
     file::room(path, count, element.stored_size(None))?;
-    let values = decode(&mut reader, element, ByteOrder::Big, count, None).map_err(|failure| match failure {
-        Failure::Io(error) => ended(path, &error),
-        Failure::TooLarge(value) => Place::file(path).fail(Problem::IntegerTooLarge { text: value.to_string() }),
-    })?;
+    let elements = Elements { reader: &mut reader, element, order: ByteOrder::Big, count, whole: false };
+    let told = |failure: Failure| failure.told(Place::file(path), |error| ended(path, &error));
+    let values = elements.decode(None).map_err(told)?;
     // Reading on to the end also checks the checksum of a gzipped file.
     match reader.read(&mut [0]) {
         Ok(0) => Ok(Array { shape, values }),

@@ -7,7 +7,7 @@
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
-use super::element::{ByteOrder, Element, Failure, decode};
+use super::element::{ByteOrder, Element, Elements, Failure};
 use super::error::{DataError, Place, Problem};
 use super::file;
 use super::header::{self, Header};
@@ -38,10 +38,9 @@ pub(super) struct Head {
 pub fn parse(mut reader: impl Read, length: u64, path: &Path, float: Option<FloatType>) -> Result<Array, DataError> {
     let Head { header, element, order, count, .. } = head(&mut reader, length, path)?;
     file::room(path, count, element.stored_size(float))?;
-    let values = decode(&mut reader, element, order, count, float).map_err(|error| match error {
-        Failure::Io(error) => ended(path, error),
-        Failure::TooLarge(value) => Place::file(path).fail(Problem::IntegerTooLarge { text: value.to_string() }),
-    })?;
+    let elements = Elements { reader: &mut reader, element, order, count, whole: false };
+    let told = |failure: Failure| failure.told(Place::file(path), |error| ended(path, error));
+    let values = elements.decode(float).map_err(told)?;
     Ok(if header.fortran_order { to_c_order(header, values) } else { Array { shape: header.shape, values } })
 }
 

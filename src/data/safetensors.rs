@@ -11,7 +11,7 @@ use std::path::Path;
 use ::safetensors::tensor::Metadata;
 use ::safetensors::{Dtype, View};
 
-use super::element::{ByteOrder, Element, Failure, decode_whole};
+use super::element::{ByteOrder, Element, Elements};
 use super::error::{DataError, Place, Problem, shorten};
 use super::file;
 use super::table::{Array, FloatType, Values};
@@ -96,11 +96,8 @@ fn tensors(
             continue;
         }
         file::room(path, count, element.stored_size(float))?;
-        let values =
-            decode_whole(&mut reader, element, ByteOrder::Little, count, float).map_err(|failure| match failure {
-                Failure::Io(error) => ended(error),
-                Failure::TooLarge(value) => place().fail(Problem::IntegerTooLarge { text: value.to_string() }),
-            })?;
+        let elements = Elements { reader: &mut reader, element, order: ByteOrder::Little, count, whole: true };
+        let values = elements.decode(float).map_err(|failure| failure.told(place(), ended))?;
         tensors.push((name, Array { shape: info.shape.clone(), values }));
     }
     if start != data {

@@ -79,14 +79,7 @@ impl<'p> Elaborator<'p> {
         place: Place,
         span: Span,
     ) -> Result<Value, Diagnostic> {
-        let mut frame = Frame {
-            definition: Some(definition),
-            locals: vec![None; definition.locals.len()],
-            sizes,
-            packs,
-            path: place.path,
-            chain: place.chain,
-        };
+        let mut frame = Frame::new(definition, sizes, packs, place.path, place.chain);
         self.open(span);
         self.at(&frame, span);
         for column in &definition.columns {

@@ -65,14 +65,9 @@ impl<'p> Elaborator<'p> {
         self.updated = self.instances.trained.clone();
         let mut outer = self.train_frame()?;
         let options = self.options(&mut outer, &call.options)?;
-        let mut frame = Frame {
-            definition: Some(definition),
-            locals: vec![None; definition.locals.len()],
-            sizes: BTreeMap::new(),
-            packs: vec![Vec::new(); definition.packs as usize],
-            path: self.phase_path(&definition.name),
-            chain: mix(site_of_path(&definition.name), 3),
-        };
+        let packs = vec![Vec::new(); definition.packs as usize];
+        let (path, chain) = (self.phase_path(&definition.name), mix(site_of_path(&definition.name), 3));
+        let mut frame = Frame::new(definition, BTreeMap::new(), packs, path, chain);
         let Some(InputKind::Value(input)) = definition.inputs.first().map(|i| i.kind.clone()) else {
             return Ok(None);
         };

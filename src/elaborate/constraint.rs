@@ -166,14 +166,7 @@ fn constraint_frame<'p>(
     packs: Vec<Vec<Size>>,
     path: &str,
 ) -> Frame<'p> {
-    Frame {
-        definition: Some(definition),
-        locals: vec![None; definition.locals.len()],
-        sizes,
-        packs,
-        path: path.into(),
-        chain: mix(site_of_path(path), 2),
-    }
+    Frame::new(definition, sizes, packs, path.into(), mix(site_of_path(path), 2))
 }
 
 /// The axes that roles name, ascending; `None` if the tensor lacks one. All without roles.

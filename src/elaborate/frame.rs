@@ -52,6 +52,19 @@ pub(super) struct Frame<'p> {
     pub chain: u64,
 }
 
+impl<'p> Frame<'p> {
+    /// For the body of a definition, of which nothing is bound yet.
+    pub fn new(
+        definition: &'p Definition,
+        sizes: BTreeMap<Symbol, Size>,
+        packs: Vec<Vec<Size>>,
+        path: Arc<str>,
+        chain: u64,
+    ) -> Frame<'p> {
+        Frame { definition: Some(definition), locals: vec![None; definition.locals.len()], sizes, packs, path, chain }
+    }
+}
+
 impl Frame<'_> {
     pub fn size(&self, size: &Size) -> Size {
         size.substitute(&|s| self.sizes.get(s).cloned())

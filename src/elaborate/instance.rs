@@ -339,14 +339,7 @@ impl<'p> Elaborator<'p> {
         let packs = (0..definition.packs)
             .map(|k| packs.get(&crate::check::typed::PackVar(k)).map_or(Vec::new(), dims))
             .collect();
-        let mut frame = Frame {
-            definition: Some(definition),
-            locals: vec![None; definition.locals.len()],
-            sizes,
-            packs,
-            path: path.into(),
-            chain: mix(site_of_path(path), 0),
-        };
+        let mut frame = Frame::new(definition, sizes, packs, path.into(), mix(site_of_path(path), 0));
         self.bind_options(&mut frame, definition, &closure.options, written.span)?;
         let value = self.block(&mut frame, &definition.body)?;
         Ok(value.expect("an init has a result").into_tensor())

@@ -121,14 +121,9 @@ impl<'p> Elaborator<'p> {
         self.updated = ruled.updated.clone();
         let mut outer = self.train_frame()?;
         let options = self.options(&mut outer, &ruled.call.options)?;
-        let mut frame = Frame {
-            definition: Some(definition),
-            locals: vec![None; definition.locals.len()],
-            sizes: BTreeMap::new(),
-            packs: vec![Vec::new(); definition.packs as usize],
-            path: self.phase_path(&ruled.name),
-            chain: mix(site_of_path(&ruled.name), 1),
-        };
+        let packs = vec![Vec::new(); definition.packs as usize];
+        let (path, chain) = (self.phase_path(&ruled.name), mix(site_of_path(&ruled.name), 1));
+        let mut frame = Frame::new(definition, BTreeMap::new(), packs, path, chain);
         let roles = definition.optimizer.expect("checked to be an optimizer");
         let theta: Vec<NodeId> = ruled.updated.iter().map(|k| self.point[*k]).collect();
         frame.bind(roles.objective, Value::Objective);

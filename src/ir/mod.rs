@@ -28,4 +28,4 @@ pub use scalar_op::ScalarOp;
 pub use size::{Atom, Bindings, Size, SizeError, Symbol};
 pub use tensor::{Data, Tensor, offset, positions};
 pub use ty::{DType, Type};
-pub use verify::{Stage, regions, verify};
+pub use verify::{Stage, verify};

@@ -2,7 +2,7 @@
 //!
 //! Input: a graph. Output: nothing, or the first violation in node order, named. It never changes the graph.
 
-use super::primitive::{Gradient, Region, Scan, Tag, Tangent, While};
+use super::primitive::{Gradient, Scan, Tag, Tangent, While};
 use super::{Graph, NodeId, Op, OutputRole, Type};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ pub fn verify(graph: &Graph, stage: Stage) -> Result<(), String> {
                 }
             }
             op => {
-                for region in regions(op) {
+                for region in op.regions() {
                     if let Err(why) = verify(&region.0, stage) {
                         return fail(format!("in a region: {why}"));
                     }
@@ -60,16 +60,6 @@ pub fn verify(graph: &Graph, stage: Stage) -> Result<(), String> {
         }
     }
     outputs(graph)
-}
-
-/// The sub-graphs of a primitive.
-pub fn regions(op: &Op) -> Vec<&Region> {
-    match op {
-        Op::Scan(scan) => vec![&scan.body],
-        Op::While(repeat) => vec![&repeat.condition, &repeat.body],
-        Op::Call(call) => vec![&call.body],
-        _ => Vec::new(),
-    }
 }
 
 /// The types of the results that [`super::primitive::Project`] takes from a node.

@@ -12,7 +12,7 @@
 //! sum of rows) becomes a contraction, since as a fused loop it reads its operands only once.
 //! Limits: reshapes between factors are not looked through; the order of contraction is greedy.
 
-use super::rewrite::{Regions, arranged, axis_map, operands2};
+use super::rewrite::{Old, arranged, axis_map, operands2, rewrite_nodes};
 use super::simplify::simplified;
 use crate::autodiff::NotDifferentiable;
 use crate::ir::primitive::*;
@@ -22,22 +22,12 @@ use crate::ir::{Builder, Graph, NodeId, Op, Size};
 const FACTORS: usize = 6;
 
 pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
-    Ok(planned(graph))
-}
-
-fn planned(graph: &Graph) -> Graph {
-    let mut regions = Regions::default();
-    let output = |id| graph.outputs().iter().any(|o| o.node == id);
-    graph.rebuild(|b, id, operands| {
-        let op = regions.map(graph.op(id), &mut planned);
+    Ok(rewrite_nodes(graph, &mut |b, old, op, operands| {
         let contracted = match (&op, operands) {
             (Op::ReduceSum(sum), [x]) => reduction(b, &sum.axes, *x),
             (Op::Contraction(c), [l, r]) => absorbed(b, c, *l, *r, None),
             (Op::Permute(p), [x]) => match b.graph().op(*x).clone() {
-                // A product that is wanted in both orders is computed once.
-                Op::Contraction(c)
-                    if graph.users(graph.operands(id)[0]).len() == 1 && !output(graph.operands(id)[0]) =>
-                {
+                Op::Contraction(c) if is_only_use(old) => {
                     let sides = b.graph().operands(*x);
                     absorbed(b, &c, sides[0], sides[1], Some(&p.order))
                 }
@@ -46,7 +36,13 @@ fn planned(graph: &Graph) -> Graph {
             _ => None,
         };
         contracted.unwrap_or_else(|| simplified(b, op, operands))
-    })
+    }))
+}
+
+/// Whether nothing else uses the operand: a product that is wanted in both orders is computed once.
+fn is_only_use(Old { graph, id }: Old) -> bool {
+    let operand = graph.operands(id)[0];
+    graph.users(operand).len() == 1 && !graph.outputs().iter().any(|o| o.node == operand)
 }
 
 /// A tensor seen from the axes of a product: axis `k` of the product is axis `map[k]` of the node, if it has it.

@@ -16,7 +16,7 @@
 //! Limits: a quotient that is compared or rounded stays, since there a unit in the last place decides; that of a sum stays,
 //! so that the mean of equal numbers is that number; and one that shares its divisor with few others is not worth it.
 
-use super::rewrite::{Regions, splat};
+use super::rewrite::{Old, rewrite_nodes, splat};
 use crate::autodiff::NotDifferentiable;
 use crate::ir::{Builder, DType, Graph, NodeId, Op, Size};
 
@@ -24,23 +24,17 @@ use crate::ir::{Builder, DType, Graph, NodeId, Op, Size};
 const LEAST: u64 = 4;
 
 pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
-    Ok(multiplied(graph))
-}
-
-fn multiplied(graph: &Graph) -> Graph {
-    let mut regions = Regions::default();
-    graph.rebuild(|b, id, operands| {
-        let op = regions.map(graph.op(id), &mut multiplied);
+    Ok(rewrite_nodes(graph, &mut |b, old, op, operands| {
         let product = match (&op, operands) {
-            (Op::Div(_), [x, c]) if !decides(graph, id) => product(b, *x, *c),
+            (Op::Div(_), [x, c]) if !decides(old) => product(b, *x, *c),
             _ => None,
         };
         product.unwrap_or_else(|| b.push(op, operands))
-    })
+    }))
 }
 
 /// Whether the last bit of a node decides something.
-fn decides(graph: &Graph, id: NodeId) -> bool {
+fn decides(Old { graph, id }: Old) -> bool {
     let by = |user: NodeId| match graph.op(user) {
         Op::Floor(_) | Op::Less(_) | Op::LessEqual(_) | Op::Equal(_) => true,
         Op::Convert(to) => !to.dtype.is_float(),

@@ -7,6 +7,7 @@
 use crate::ir::primitive::*;
 use crate::ir::{Builder, Graph, NodeId, Op, Size};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 /// Makes the node for a primitive applied to operands, perhaps another one of the same meaning.
@@ -14,31 +15,31 @@ pub(super) type Make<'a> = dyn FnMut(&mut Builder, Op, &[NodeId]) -> NodeId + 'a
 
 /// Rebuilds a graph, and the bodies of its regions, with `make`.
 pub(super) fn rewrite(graph: &Graph, make: &mut Make) -> Graph {
-    let mut regions = Regions::default();
+    rewrite_nodes(graph, &mut |b, _, op, operands| make(b, op, operands))
+}
+
+/// A node of the graph that is rebuilt.
+#[derive(Clone, Copy)]
+pub(super) struct Old<'a> {
+    pub graph: &'a Graph,
+    pub id: NodeId,
+}
+
+/// As [`Make`], with the node that the new one stands for.
+pub(super) type MakeOf<'a> = dyn FnMut(&mut Builder, Old, Op, &[NodeId]) -> NodeId + 'a;
+
+/// As [`rewrite`], where what is made depends on the old node too.
+pub(super) fn rewrite_nodes(graph: &Graph, make: &mut MakeOf) -> Graph {
+    // By address: a region is equal only to itself.
+    let mut known: HashMap<*const Graph, Region> = HashMap::new();
     graph.rebuild(|b, id, operands| {
-        let op = regions.map(graph.op(id), &mut |body| rewrite(body, make));
-        make(b, op, operands)
+        let rewritten = |region: &Region| {
+            let rewrite = || Region(Arc::new(rewrite_nodes(&region.0, make)));
+            Ok::<_, Infallible>(known.entry(Arc::as_ptr(&region.0)).or_insert_with(rewrite).clone())
+        };
+        let Ok(op) = graph.op(id).map_regions(rewritten);
+        make(b, Old { graph, id }, op, operands)
     })
-}
-
-/// Regions already rewritten, by address: a region is equal only to itself.
-#[derive(Default)]
-pub(super) struct Regions {
-    known: HashMap<*const Graph, Region>,
-}
-
-impl Regions {
-    /// The primitive with its regions rewritten by `f`; any other primitive as it is.
-    pub(super) fn map(&mut self, op: &Op, f: &mut dyn FnMut(&Graph) -> Graph) -> Op {
-        let mut region =
-            |r: &Region| self.known.entry(Arc::as_ptr(&r.0)).or_insert_with(|| Region(Arc::new(f(&r.0)))).clone();
-        match op {
-            Op::Scan(scan) => Scan { body: region(&scan.body), ..scan.clone() }.into(),
-            Op::While(w) => While { condition: region(&w.condition), body: region(&w.body), ..w.clone() }.into(),
-            Op::Call(call) => Call { body: region(&call.body) }.into(),
-            other => other.clone(),
-        }
-    }
 }
 
 /// The only operand of `x`, if `x` is of the asked kind.

@@ -10,9 +10,9 @@
 //! Invariant: a reordering of one sum; the same one for every size of a batch.
 //! Limits: arrays whose size is written down, with rows long enough to fill vectors.
 
-use super::rewrite::Regions;
+use super::rewrite::rewrite;
 use crate::autodiff::NotDifferentiable;
-use crate::ir::{Graph, NodeId, Op, Size};
+use crate::ir::{Graph, Op, Size};
 
 /// Elements from which an array is large: fewer stay in the nearest cache.
 const LARGE: u64 = 1 << 14;
@@ -20,27 +20,18 @@ const LARGE: u64 = 1 << 14;
 const LEAST_ROW: u64 = 64;
 
 pub(super) fn run(graph: &Graph) -> Result<Graph, NotDifferentiable> {
-    Ok(split(graph))
-}
-
-fn split(graph: &Graph) -> Graph {
-    let mut regions = Regions::default();
-    graph.rebuild(|b, id, operands| {
-        let op = regions.map(graph.op(id), &mut split);
-        match (&op, operands) {
-            (Op::ReduceSum(sum), [x]) if is_large(graph, graph.operands(id)[0], &sum.axes) => {
-                let (rows, last) = sum.axes.split_at(sum.axes.len() - 1);
-                let of_rows = b.sum(*x, last);
-                b.sum(of_rows, rows)
-            }
-            _ => b.push(op, operands),
+    Ok(rewrite(graph, &mut |b, op, operands| match (&op, operands) {
+        (Op::ReduceSum(sum), [x]) if is_large(&b.ty(*x).dims, &sum.axes) => {
+            let (rows, last) = sum.axes.split_at(sum.axes.len() - 1);
+            let of_rows = b.sum(*x, last);
+            b.sum(of_rows, rows)
         }
-    })
+        _ => b.push(op, operands),
+    }))
 }
 
 /// Whether these axes are several, the last one among them, of a large array.
-fn is_large(graph: &Graph, x: NodeId, axes: &[usize]) -> bool {
-    let dims = &graph.ty(x).dims;
+fn is_large(dims: &[Size], axes: &[usize]) -> bool {
     let known: Option<Vec<u64>> = dims.iter().map(Size::as_constant).collect();
     let Some(known) = known else { return false };
     let elements = known.iter().fold(1u64, |n, d| n.saturating_mul(*d));

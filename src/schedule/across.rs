@@ -11,9 +11,9 @@
 
 use super::collapse::collapse;
 use super::emit::Emitter;
-use super::groups::{Group, Level};
+use super::groups::Group;
 use super::kernel::{Expr, Index, Kernel, Loop, Stmt, ValueId};
-use super::lower::{Lowered, Memory, full_map, needed, phases, reductions_of};
+use super::lower::{Lowered, Memory, full_map, lower_rows, needed};
 use super::nodes::{Class, Nodes, expensive, reduced_axes};
 use crate::ir::{DType, NodeId, Op, ScalarOp, Size};
 
@@ -46,7 +46,7 @@ pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option
         return None;
     }
     let mut emitter = Emitter::new(nodes, group, memory);
-    lower_rows(&mut emitter, group);
+    lower_rows(&mut emitter, group, true, write_reductions, write_others);
     let (mut kernel, members) = emitter.finish()?;
     collapse(&mut kernel);
     pays(nodes, &kernel, longest).then_some(Lowered { kernel, nodes: members })
@@ -78,40 +78,16 @@ fn pays(nodes: &Nodes, kernel: &Kernel, longest: u64) -> bool {
     fits && longest <= if heavy { LONGEST } else { LONGEST_LIGHT }
 }
 
-fn lower_rows(emitter: &mut Emitter, group: &Group) {
-    let nodes = emitter.nodes;
-    let first = group.members.iter().find(|id| group.level(nodes, **id) == Level::Row);
-    let Some(first) = first else { return emitter.fail() };
-    let rows = emitter.open_loops(&nodes.graph.ty(*first).dims, true, false);
-    let phase = phases(nodes, group);
-    for p in 0..=phase.iter().copied().max().unwrap_or(0) {
-        for pattern in 0..group.patterns.len() {
-            let results = reductions_of(nodes, group, &phase, p, pattern);
-            if !results.is_empty() {
-                write_reductions(emitter, group, pattern, &rows, &results);
-            }
-        }
-        for (id, q) in group.members.iter().zip(&phase) {
-            if *q == p && group.level(nodes, *id) == Level::Row && nodes.class(*id) != Class::Reduction {
-                let value = emitter.value(*id, &rows);
-                emitter.store_at_home(*id, value, &rows);
-            }
+/// What no phase stored, position by position.
+fn write_others(emitter: &mut Emitter, group: &Group, pattern: usize, rows: &[Index], rest: &[NodeId]) {
+    let dims = emitter.nodes.graph.ty(rest[0]).dims.clone();
+    for map in maps(&dims, &group.patterns[pattern].kept, rows) {
+        for id in rest {
+            let value = emitter.value(*id, &map);
+            emitter.store_element(*id, value, &map);
         }
     }
-    for pattern in 0..group.patterns.len() {
-        let level = Level::Full(pattern);
-        let full = group.members.iter().copied().filter(|id| group.level(nodes, *id) == level);
-        let stored: Vec<NodeId> = full.filter(|id| !emitter.is_stored(*id)).collect();
-        let Some(dims) = stored.first().map(|id| nodes.graph.ty(*id).dims.clone()) else { continue };
-        for map in maps(&dims, &group.patterns[pattern].kept, &rows) {
-            for id in &stored {
-                let value = emitter.value(*id, &map);
-                emitter.store_element(*id, value, &map);
-            }
-        }
-        stored.iter().for_each(|id| emitter.mark_stored(*id));
-    }
-    emitter.close_to(0);
+    rest.iter().for_each(|id| emitter.mark_stored(*id));
 }
 
 /// Where each position of a row is, in row-major order.

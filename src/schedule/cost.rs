@@ -1,41 +1,18 @@
 //! What a step costs: operations and bytes at capacity, the time these take on one thread, and how often it runs over a buffer.
 //!
 //! The time is a call, the arithmetic and the memory traffic, one after the other. For most kernels it is right to a factor of
-//! 1.5, which is enough to decide about threads and tiles; it does not know the machine.
+//! 1.5, which is enough to decide about threads and tiles; it does not know the machine, but assumes one ([`super::hardware`]).
 
+use super::hardware::{
+    BYTES_A_NS, CACHED_BYTES, CALL_NS, CHUNK, DIVISION, DRAW, FAR_BYTES_A_NS, INSTRUCTIONS_A_NS, LANES,
+    PRODUCT_OPERATIONS_A_NS, TREE,
+};
 use super::kernel::{Expr, Kernel, Order, Reduce, ScalarOp, Stmt, Value};
 use super::memory::{accesses, buffer_bytes};
 use super::program::{BufferId, Place, Program, Step, Work, element_bytes};
 use crate::ir::{Bindings, DType, Role};
 use crate::scalar::{self, Function, Width};
 use std::collections::BTreeMap;
-
-// Measured by `dlc profile --threads 1` on the workloads of `benches/`, with vectors of 512 bits on a core whose peak is 175
-// operations a nanosecond: what leaves the error of all kernels, as a factor, least.
-
-/// Nanoseconds of calling a step's function, and of what is before and after its loops.
-const CALL_NS: f64 = 20.0;
-/// Operations of a product in a nanosecond, in f32; half as many in f64.
-const PRODUCT_OPERATIONS_A_NS: f64 = 160.0;
-/// Vector instructions of a kernel in a nanosecond.
-const INSTRUCTIONS_A_NS: f64 = 2.5;
-/// Bytes that are read or written in a nanosecond where a cache holds them, as it does most.
-pub const BYTES_A_NS: f64 = 60.0;
-/// Likewise, of a step that goes through more than the caches hold.
-const FAR_BYTES_A_NS: f64 = 25.0;
-/// About what the caches hold.
-const CACHED_BYTES: u64 = 16 << 20;
-
-// In the time of so many instructions:
-
-/// A division or a square root.
-const DIVISION: u64 = 4;
-/// A draw: two elements share a block of 20 rounds.
-const DRAW: u64 = 46;
-/// Adding up a chunk of lanes exactly, each addition waiting for the one before.
-const CHUNK: u64 = 12;
-/// Combining the lanes of a reduction.
-const TREE: u64 = 20;
 
 /// Positions of a chunk, in vectors.
 const CHUNK_VECTORS: u64 = 256;
@@ -255,7 +232,7 @@ impl Count<'_> {
 
     /// Vectors of so many positions.
     fn vectors(&self, extent: u64) -> u64 {
-        extent.div_ceil(if self.program.dtype == DType::F64 { 8 } else { 16 })
+        extent.div_ceil(if self.program.dtype == DType::F64 { LANES / 2 } else { LANES })
     }
 
     fn extent(&self, axis: super::kernel::AxisId) -> u64 {

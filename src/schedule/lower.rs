@@ -43,7 +43,7 @@ pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option
     let mut emitter = Emitter::new(nodes, group, memory);
     match nodes.graph.op(group.members[0]) {
         Op::ScatterAdd(scatter) => lower_scatter(&mut emitter, group.members[0], scatter),
-        _ => lower_rows(&mut emitter, group),
+        _ => lower_rows(&mut emitter, group, !group.over_lanes(), lower_reductions, lower_others),
     }
     let (mut kernel, nodes) = emitter.finish()?;
     collapse(&mut kernel);
@@ -51,7 +51,7 @@ pub(super) fn lower(nodes: &Nodes, group: &Group, memory: &mut Memory) -> Option
 }
 
 /// The phase after which each member is known: a reduction ends the phase after those of its operands.
-pub(super) fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
+fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
     let mut phase = vec![0; group.members.len()];
     for (k, id) in group.members.iter().enumerate() {
         for edge in group.reads_of(*id) {
@@ -65,7 +65,7 @@ pub(super) fn phases(nodes: &Nodes, group: &Group) -> Vec<usize> {
 }
 
 /// The reductions of a pattern that end a phase.
-pub(super) fn reductions_of(nodes: &Nodes, group: &Group, phase: &[usize], p: usize, pattern: usize) -> Vec<NodeId> {
+fn reductions_of(nodes: &Nodes, group: &Group, phase: &[usize], p: usize, pattern: usize) -> Vec<NodeId> {
     (group.members.iter().zip(phase))
         .filter(|(id, q)| **q == p && nodes.class(**id) == Class::Reduction)
         .filter(|(id, _)| group.reading_level(nodes, **id) == Level::Full(pattern))
@@ -73,56 +73,55 @@ pub(super) fn reductions_of(nodes: &Nodes, group: &Group, phase: &[usize], p: us
         .collect()
 }
 
-fn lower_rows(emitter: &mut Emitter, group: &Group) {
+/// Computes members inside a pattern's loops for one row: reductions that end a phase together, or what else is to be stored.
+pub(super) type Write = fn(&mut Emitter, &Group, usize, &[Index], &[NodeId]);
+
+/// Loops over a group's rows, each computed phase by phase; `vector` where the rows are lanes.
+pub(super) fn lower_rows(emitter: &mut Emitter, group: &Group, vector: bool, reductions: Write, others: Write) {
     let nodes = emitter.nodes;
     let first = group.members.iter().find(|id| group.level(nodes, **id) == Level::Row);
     let Some(first) = first else { return emitter.fail() };
-    let dims = &nodes.graph.ty(*first).dims;
-    let vector = !group.over_lanes();
-    let rows = emitter.open_loops(dims, vector, false);
+    let rows = emitter.open_loops(&nodes.graph.ty(*first).dims, vector, false);
     let phase = phases(nodes, group);
-    let last = phase.iter().copied().max().unwrap_or(0);
-    let full = |id: NodeId| match group.level(nodes, id) {
-        Level::Full(p) => Some(p),
-        Level::Row => None,
-    };
-    for p in 0..=last {
-        if p > 0 {
-            for pattern in 0..group.patterns.len() {
-                let results = reductions_of(nodes, group, &phase, p, pattern);
-                if !results.is_empty() {
-                    lower_reductions(emitter, group, pattern, &rows, &results);
-                }
+    for p in 0..=phase.iter().copied().max().unwrap_or(0) {
+        for pattern in 0..group.patterns.len() {
+            let results = reductions_of(nodes, group, &phase, p, pattern);
+            if !results.is_empty() {
+                reductions(emitter, group, pattern, &rows, &results);
             }
         }
         for (id, q) in group.members.iter().zip(&phase) {
-            if *q == p && full(*id).is_none() && nodes.class(*id) != Class::Reduction {
+            if *q == p && group.level(nodes, *id) == Level::Row && nodes.class(*id) != Class::Reduction {
                 let value = emitter.value(*id, &rows);
                 emitter.store_at_home(*id, value, &rows);
             }
         }
     }
     for pattern in 0..group.patterns.len() {
-        let rest: Vec<NodeId> =
-            group.members.iter().copied().filter(|id| full(*id) == Some(pattern) && !emitter.is_stored(*id)).collect();
-        if rest.is_empty() {
-            continue;
+        let full = group.members.iter().copied().filter(|id| group.level(nodes, *id) == Level::Full(pattern));
+        let rest: Vec<NodeId> = full.filter(|id| !emitter.is_stored(*id)).collect();
+        if !rest.is_empty() {
+            others(emitter, group, pattern, &rows, &rest);
         }
-        let dims = nodes.graph.ty(rest[0]).dims.clone();
-        let kept = &group.patterns[pattern].kept;
-        let depth = emitter.depth();
-        let inner: Vec<Size> = (0..dims.len()).filter(|k| !kept.contains(k)).map(|k| dims[k].clone()).collect();
-        let axes = emitter.open_loops(&inner, group.patterns[pattern].lanes, false);
-        let map = full_map(&rows, &axes, kept, dims.len());
-        emitter.enter_full(&map);
-        for id in rest {
-            let value = emitter.value(id, &map);
-            emitter.store_at_home(id, value, &map);
-        }
-        emitter.leave_full();
-        emitter.close_to(depth);
     }
     emitter.close_to(0);
+}
+
+/// A loop over a pattern that stores what no phase did.
+fn lower_others(emitter: &mut Emitter, group: &Group, pattern: usize, rows: &[Index], rest: &[NodeId]) {
+    let dims = emitter.nodes.graph.ty(rest[0]).dims.clone();
+    let kept = &group.patterns[pattern].kept;
+    let depth = emitter.depth();
+    let inner: Vec<Size> = (0..dims.len()).filter(|k| !kept.contains(k)).map(|k| dims[k].clone()).collect();
+    let axes = emitter.open_loops(&inner, group.patterns[pattern].lanes, false);
+    let map = full_map(rows, &axes, kept, dims.len());
+    emitter.enter_full(&map);
+    for id in rest {
+        let value = emitter.value(*id, &map);
+        emitter.store_at_home(*id, value, &map);
+    }
+    emitter.leave_full();
+    emitter.close_to(depth);
 }
 
 pub(super) fn full_map(rows: &[Index], reduced: &[Index], kept: &[usize], rank: usize) -> Vec<Index> {

@@ -6,8 +6,8 @@
 //! `nodes` decides what is computed once and what wherever it is used, `reads` what follows from that, `groups` which nodes share
 //! a loop nest, `plan` where values live and in which order steps run, `lower` (with `emit`, and `across` where rows are
 //! short) the loops, `product` the library products, `waves` what runs at the same time and in tiles, `columns` which tiles are
-//! of columns, `scattered` which inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out;
-//! `execute` runs it slowly, as the oracle.
+//! of columns, `scattered` which inputs may lie in pieces, `memory` the arena. `display` and `cost` say what came out, the
+//! time it takes on the machine that `hardware` describes; `execute` runs it slowly, as the oracle.
 
 mod across;
 mod collapse;
@@ -19,6 +19,7 @@ mod emit;
 pub mod execute;
 
 mod groups;
+pub mod hardware;
 mod index_map;
 pub mod kernel;
 mod lower;
@@ -32,7 +33,7 @@ pub mod scattered;
 pub mod waves;
 
 pub use crate::ir::ScalarOp;
-pub use cost::{BYTES_A_NS, Cost, Time};
+pub use cost::{Cost, Time};
 pub use kernel::Kernel;
 pub use memory::ALIGNMENT;
 pub use program::{Buffer, BufferId, Options, Place, Product, Program, Step, Work};

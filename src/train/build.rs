@@ -150,9 +150,14 @@ pub fn schedule_of(
     sizes: impl Into<Sizes>,
     settings: &Settings,
 ) -> Result<schedule::Program, BuildError> {
+    schedule_at(graph, bindings(sizes.into()), settings)
+}
+
+/// Likewise, for symbols of up to these values.
+pub(super) fn schedule_at(graph: &Graph, most: Bindings, settings: &Settings) -> Result<schedule::Program, BuildError> {
     let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
     let graph = optimize::optimize(graph, &passes, &mut |_, _| {})?;
-    let mut plan = schedule::Options::new(bindings(sizes.into()));
+    let mut plan = schedule::Options::new(most);
     if let Some(bytes) = available_bytes() {
         plan.memory_limit = bytes;
     }
@@ -319,10 +324,11 @@ impl Engine {
         settings: &Settings,
     ) -> Result<Engine, BuildError> {
         let start = Instant::now();
-        let started = {
+        // What another phase leaves cannot be handed to a helper.
+        let started = before.is_none().then(|| {
             let (model, constants, settings) = (Arc::clone(model), Arc::clone(constants), settings.clone());
             Task::new(move || Starts::new(&model, &constants, phase, None, &settings))
-        };
+        });
         let evaluation = {
             let (model, settings) = (Arc::clone(model), settings.clone());
             Task::new(move || {
@@ -332,15 +338,17 @@ impl Engine {
                 Ok::<_, BuildError>((Later::plan(&graphs.evaluate, chunk, &settings)?, summary))
             })
         };
-        let (first, second) = (before.is_none().then(|| Arc::clone(&started)), Arc::clone(&evaluation));
+        let (first, second) = (started.as_ref().map(Task::help), evaluation.help());
         beside(move || {
-            first.iter().for_each(|started| started.run());
-            second.run();
+            if let Some(first) = first {
+                first();
+            }
+            second();
         });
         let step = compile(&model.phases[phase].step, batch, settings);
-        let (starts, mut memory) = match before {
-            None => started.take()?,
-            before => Starts::new(model, constants, phase, before, settings)?,
+        let (starts, mut memory) = match started {
+            Some(started) => started.take()?,
+            None => Starts::new(model, constants, phase, before, settings)?,
         };
         let step = Batched::of(step?, batch, settings, &mut memory)?;
         let (evaluate, summary) = evaluation.take()?;

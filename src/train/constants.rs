@@ -3,19 +3,16 @@
 //! Input: a model and the data. Output: a tensor for each constant; it is put into the memory of every machine, where nothing
 //! changes it, and so into checkpoints. A trained model takes its constants from there, and needs no data for them.
 
-use super::build::{BuildError, Settings};
+use super::build::{Settings, compile_program, schedule_at};
 use super::dataset::training_set;
 use super::divergence::finite;
 use super::run::RunError;
 use super::state::Snapshot;
 use crate::check::typed::Program;
-use crate::codegen;
 use crate::data::Table;
 use crate::elaborate::{Constants, Model};
 use crate::ir::{Bindings, DType, Tensor};
-use crate::optimize;
 use crate::runtime::{Machine, Memory, RuntimeError, Subnormals};
-use crate::schedule;
 use crate::source::{Diagnostic, codes};
 use std::collections::BTreeMap;
 
@@ -39,15 +36,7 @@ pub fn computed(
     let symbols = rows.iter().filter_map(|(input, rows)| Some((Constants::rows_of(input)?, rows.len() as u64)));
     let bindings: Bindings = symbols.collect();
 
-    let passes = optimize::Options { off: settings.off.clone(), ..optimize::Options::default() };
-    let graph = optimize::optimize(&constants.graph, &passes, &mut |_, _| {}).map_err(BuildError::from)?;
-    let mut plan = schedule::Options::new(bindings.clone());
-    if let Some(bytes) = crate::runtime::memory::available_bytes() {
-        plan.memory_limit = bytes;
-    }
-    let scheduled = schedule::schedule(&graph, &plan).map_err(BuildError::from)?;
-    let options = codegen::Options { cpu: settings.cpu, threads: settings.threads, ..codegen::Options::default() };
-    let compiled = codegen::compile(&scheduled, &options).map_err(BuildError::from)?;
+    let compiled = compile_program(&schedule_at(&constants.graph, bindings.clone(), settings)?, settings)?;
     let mut memory = Memory::new();
     let mut machine = Machine::new(compiled, &mut memory)?.with_subnormals(Subnormals::Flush);
     let given: Vec<u64> = machine.compiled().interface().symbols.iter().map(|s| bindings[s]).collect();

@@ -1,7 +1,9 @@
 //! Machines for what comes after the first steps: evaluation is planned when a phase begins, so that its errors are told
 //! then, and compiled when it is first asked for.
 //!
-//! Invariant: what a machine keeps in the phase's memory has its place there before the machine is made.
+//! Input: a graph. Output: its machine, the same one whenever it is asked for. Invariant: a phase has all its tensors before
+//! its first step, since a checkpoint is the whole memory: what a machine keeps there has its place ([`Later::reserve`])
+//! before the machine is made.
 
 use super::build::{Batched, BuildError, Settings, Sizes, compile_program, schedule_of};
 use crate::codegen;

@@ -1,6 +1,8 @@
 //! How a phase begins: the machines that compute what its tensors start from, and the memory they fill.
 //!
-//! Invariant: run again with the same seed and the same tensors before, they give the same values.
+//! Input: a model, its constants and, for a phase after another, the memory of that one. Output: the phase's memory, with a
+//! place and a starting value for all that outlives a step. Invariant: run again with the same seed and the same tensors
+//! before, they give the same values.
 
 use super::build::{Batched, BuildError, Settings};
 use super::constants;
@@ -8,15 +10,16 @@ use crate::elaborate::Model;
 use crate::ir::Tensor;
 use crate::runtime::{Memory, RuntimeError};
 
-pub(super) struct Starts {
-    /// Of the whole program, and of the first phase's optimizer.
-    init: Option<Batched>,
-    /// Of this phase's optimizer.
-    own: Option<Batched>,
-    /// What `init` works on if the phase has a memory of its own.
-    carried: Memory,
-    /// The phase is the first, and `init` works on its memory.
-    first: bool,
+pub(super) enum Starts {
+    /// Of the first phase: the starting values of the whole program include those of its optimizer.
+    Program(Batched),
+    /// Of a later phase.
+    Optimizer {
+        optimizer: Batched,
+        /// The program's, of a phase that begins as if it were the first, and what they are computed in: it also has the state
+        /// of the first phase's optimizer.
+        apart: Option<Box<(Batched, Memory)>>,
+    },
 }
 
 impl Starts {
@@ -29,27 +32,35 @@ impl Starts {
         before: Option<(&Memory, u64)>,
         settings: &Settings,
     ) -> Result<(Starts, Memory), BuildError> {
-        // The starting values of the first phase include those of its optimizer.
-        let first = phase == 0 && before.is_none();
-        let (mut memory, mut carried) = (Memory::new(), Memory::new());
+        let mut memory = Memory::new();
         constants::place(constants, &mut memory)?;
-        constants::place(constants, &mut carried)?;
-        let mut init = None;
-        if before.is_none() {
-            let memory = if first { &mut memory } else { &mut carried };
-            init = Some(Batched::once(&model.init, settings, memory)?);
-        }
-        let mut own = None;
-        if !first {
-            reserve(model, before.map_or(&carried, |(memory, _)| memory), &mut memory)?;
-            own = Some(Batched::once(&model.phases[phase].start, settings, &mut memory)?);
-        }
-        let mut starts = Starts { init, own, carried, first };
+        let mut starts = if phase == 0 && before.is_none() {
+            Starts::Program(Batched::once(&model.init, settings, &mut memory)?)
+        } else {
+            let apart = match before {
+                Some((before, _)) => {
+                    reserve(model, before, &mut memory)?;
+                    None
+                }
+                None => {
+                    let mut carried = Memory::new();
+                    constants::place(constants, &mut carried)?;
+                    let program = Batched::once(&model.init, settings, &mut carried)?;
+                    reserve(model, &carried, &mut memory)?;
+                    Some(Box::new((program, carried)))
+                }
+            };
+            let optimizer = Batched::once(&model.phases[phase].start, settings, &mut memory)?;
+            Starts::Optimizer { optimizer, apart }
+        };
         starts.run(model, before, settings.seed, &mut memory)?;
         Ok((starts, memory))
     }
 
     /// Gives all tensors of the phase their starting values.
+    ///
+    /// # Errors
+    /// Besides those of running machines, [`RuntimeError::OtherMemory`] if the phase goes on from another and there is none.
     pub fn run(
         &mut self,
         model: &Model,
@@ -57,20 +68,27 @@ impl Starts {
         seed: u64,
         memory: &mut Memory,
     ) -> Result<(), RuntimeError> {
-        let Starts { init, own, carried, first } = self;
-        for machine in init.iter_mut().chain(&mut *own) {
-            machine.set("seed", seed as i64)?;
+        let begin = |program: &mut Batched, memory: &mut Memory| {
+            program.set("seed", seed as i64)?;
+            program.run(memory, 1)
+        };
+        match self {
+            Starts::Program(program) => begin(program, memory),
+            Starts::Optimizer { optimizer, apart } => {
+                let (before, steps) = match (before, apart) {
+                    (Some(before), _) => before,
+                    (None, Some(apart)) => {
+                        let (program, carried) = &mut **apart;
+                        begin(program, carried)?;
+                        (&*carried, 0)
+                    }
+                    (None, None) => return Err(RuntimeError::OtherMemory),
+                };
+                carry(model, before, memory)?;
+                optimizer.set("step", steps as i64)?;
+                begin(optimizer, memory)
+            }
         }
-        if let Some(init) = init.as_mut().filter(|_| before.is_none()) {
-            init.run(if *first { &mut *memory } else { carried }, 1)?;
-        }
-        if let Some(own) = own {
-            let (before, steps) = before.unwrap_or((carried, 0));
-            carry(model, before, memory)?;
-            own.set("step", steps as i64)?;
-            own.run(memory, 1)?;
-        }
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use super::code::{Condition, Inst, Number, V};
 use super::kernel::{Emitter, LaneAxis, Refusal, Whole};
 use super::operation::{Binary, Unary};
 use super::writer::Address;
-use crate::ir::Size;
+use crate::codegen::draws::is_paired;
 use crate::scalar::random::{self, Words};
 use crate::scalar::{Lane, Width};
 use crate::schedule::kernel::{AxisId, Expr, Index, Loop, Stmt, ValueId};
@@ -224,15 +224,6 @@ impl Emitter<'_> {
         let unit = self.ops().float(1.0 / f64::from(1 << 24));
         self.code.binary(Binary::Mul, number, unit)
     }
-}
-
-/// Whether an element begins a block wherever the position along the axis is a multiple of one.
-fn is_paired(element: &Index, axis: AxisId) -> bool {
-    let whole = |size: &Size| size.terms().all(|(c, _)| c % i128::from(random::BLOCK) == 0);
-    element.values.is_empty()
-        && whole(&element.offset)
-        && element.stride(axis).as_constant() == Some(1)
-        && element.terms.iter().all(|(a, s)| *a == axis || whole(s))
 }
 
 /// Elements from one position along the axis to the next, where that is known.

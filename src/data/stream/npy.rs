@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::super::element::{Failure, decode};
+use super::super::element::Elements;
 use super::super::encoding::{ArrayForm, Encoding, Form};
 use super::super::error::{DataError, Place, Problem};
 use super::super::npy::{Head, head};
@@ -63,14 +63,10 @@ impl Stored {
         let at = self.head.start + (rows.start as u64) * self.row_bytes() as u64;
         let bytes = read_at(&self.file, &self.path, at, rows.len() * self.row_bytes())?;
         let (element, order) = (self.head.element, self.head.order);
-        let decoded = decode(&mut bytes.as_slice(), element, order, rows.len() * self.width, None);
-        let values = decoded.map_err(|failure| match failure {
-            Failure::Io(_) => changed(&self.path),
-            Failure::TooLarge(value) => {
-                let text = value.to_string();
-                Place::file(&self.path).name(&self.name).fail(Problem::IntegerTooLarge { text })
-            }
-        })?;
+        let count = rows.len() * self.width;
+        let elements = Elements { reader: &mut bytes.as_slice(), element, order, count, whole: false };
+        let place = || Place::file(&self.path).name(&self.name);
+        let values = elements.decode(None).map_err(|failure| failure.told(place(), |_| changed(&self.path)))?;
         let mut shape = self.head.header.shape.clone();
         shape[0] = rows.len();
         Column::of_rows(&self.name, Array { shape, values }, float, &self.path, rows.start)

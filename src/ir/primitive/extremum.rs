@@ -18,6 +18,12 @@ fn draws() -> Vec<Vec<Draw>> {
     vec![vec![Draw::Distinct(0.25), Draw::Distinct(0.75)]]
 }
 
+/// All goes to the first operand where it is chosen, else to the second.
+fn of_chosen(b: &mut Builder, first: NodeId, k: usize, seed: NodeId) -> NodeId {
+    let zero = b.full_like(seed, 0.0);
+    if k == 0 { b.select(first, seed, zero) } else { b.select(first, zero, seed) }
+}
+
 impl Elementwise for Maximum {
     const NAME: &'static str = "maximum";
     const RULE: Rule = Rule::Numbers(2);
@@ -32,8 +38,7 @@ impl Elementwise for Maximum {
 
     fn chain(&self, b: &mut Builder, at: Applied<'_>, k: usize, seed: NodeId) -> Option<NodeId> {
         let first = b.less(at.operands[1], at.operands[0]);
-        let zero = b.full_like(seed, 0.0);
-        Some(if k == 0 { b.select(first, seed, zero) } else { b.select(first, zero, seed) })
+        Some(of_chosen(b, first, k, seed))
     }
 
     /// max(x, x) = x.
@@ -60,8 +65,7 @@ impl Elementwise for Minimum {
 
     fn chain(&self, b: &mut Builder, at: Applied<'_>, k: usize, seed: NodeId) -> Option<NodeId> {
         let first = b.less(at.operands[0], at.operands[1]);
-        let zero = b.full_like(seed, 0.0);
-        Some(if k == 0 { b.select(first, seed, zero) } else { b.select(first, zero, seed) })
+        Some(of_chosen(b, first, k, seed))
     }
 
     /// min(x, x) = x.

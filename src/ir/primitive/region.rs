@@ -1,6 +1,6 @@
 //! Sub-graphs. A region is a closed graph: whatever it reads from outside is an operand of the primitive that has it.
 
-use super::require;
+use super::{Call, Scan, While, require};
 use crate::ir::interpret::{EvalError, interpret};
 use crate::ir::{Bindings, DType, Graph, Op, Role, Tensor, Type};
 use std::hash::{Hash, Hasher};
@@ -54,6 +54,33 @@ impl Region {
     pub(super) fn takes(&self, operands: &[Type]) -> Result<(), String> {
         self.closed()?;
         require(self.parameters() == operands, || "operands do not fit the region's inputs".into())
+    }
+}
+
+impl Op {
+    /// Its regions.
+    pub fn regions(&self) -> Vec<&Region> {
+        match self {
+            Op::Scan(scan) => vec![&scan.body],
+            Op::While(repeat) => vec![&repeat.condition, &repeat.body],
+            Op::Call(call) => vec![&call.body],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The primitive with other regions.
+    ///
+    /// # Errors
+    /// The first of `f`.
+    pub fn map_regions<E>(&self, mut f: impl FnMut(&Region) -> Result<Region, E>) -> Result<Op, E> {
+        Ok(match self {
+            Op::Scan(scan) => Scan { body: f(&scan.body)?, ..scan.clone() }.into(),
+            Op::While(repeat) => {
+                While { condition: f(&repeat.condition)?, body: f(&repeat.body)?, ..repeat.clone() }.into()
+            }
+            Op::Call(call) => Call { body: f(&call.body)? }.into(),
+            other => other.clone(),
+        })
     }
 }
 
