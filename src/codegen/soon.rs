@@ -9,7 +9,8 @@ pub(super) struct Stretch {
     pub bytes: u64,
 }
 
-/// Bytes asked for in all, at most: more would drive out of a second-level cache what the product itself reads.
+/// Bytes asked for in all, at most, of every stretch as many from its beginning on: more would drive out of a second-level cache
+/// what the product itself reads.
 const MOST: u64 = 640 << 10;
 /// Bytes asked for at each position of `k`, at most: a cache line.
 const LINE: u64 = 64;
@@ -17,6 +18,8 @@ const LINE: u64 = 64;
 /// Stretches that are handed out in as many pieces as a product calls micro-kernels.
 pub(super) struct Soon<'a> {
     rest: &'a [Stretch],
+    /// Bytes of a stretch that are asked for, at most.
+    most: u64,
     /// Bytes of the first stretch that were handed out.
     at: u64,
     each: u64,
@@ -24,22 +27,22 @@ pub(super) struct Soon<'a> {
 
 impl<'a> Soon<'a> {
     pub fn new(stretches: &'a [Stretch]) -> Soon<'a> {
-        Soon { rest: stretches, at: 0, each: 0 }
+        Soon { rest: stretches, most: MOST / stretches.len().max(1) as u64, at: 0, each: 0 }
     }
 
     /// Into how many pieces it is cut from here on.
     pub fn cut(&mut self, pieces: usize) {
-        let bytes = self.rest.iter().map(|stretch| stretch.bytes).sum::<u64>().min(MOST);
+        let bytes: u64 = self.rest.iter().map(|stretch| stretch.bytes.min(self.most)).sum();
         self.each = bytes.div_ceil(pieces.max(1) as u64).next_multiple_of(LINE);
     }
 
     /// The next piece, for so many positions of `k`: where it begins, and how many bytes further it goes with each position.
     pub fn next(&mut self, positions: usize) -> Option<(*const u8, isize)> {
         let stretch = self.rest.first()?;
-        let start = stretch.start.wrapping_add(self.at);
-        let bytes = self.each.min(stretch.bytes - self.at);
+        let (start, end) = (stretch.start.wrapping_add(self.at), stretch.bytes.min(self.most));
+        let bytes = self.each.min(end - self.at);
         self.at += bytes;
-        if self.at >= stretch.bytes {
+        if self.at >= end {
             (self.rest, self.at) = (&self.rest[1..], 0);
         }
         let steps = positions.saturating_sub(1).max(1) as u64;
@@ -67,9 +70,14 @@ mod tests {
 
     #[test]
     fn no_more_is_asked_for_than_stays_near() {
-        let mut soon = Soon::new(&[Stretch { start: 0, bytes: 1 << 30 }]);
+        let far = 1 << 40;
+        let stretches = [0, far].map(|start| Stretch { start, bytes: 1 << 30 });
+        let mut soon = Soon::new(&stretches);
         soon.cut(10);
-        let pieces = std::iter::repeat_with(|| soon.next(1 << 20)).take(10).flatten();
-        assert!(pieces.map(|(start, _)| start as u64).max().is_some_and(|start| start < MOST));
+        let starts: Vec<u64> = std::iter::from_fn(|| soon.next(1 << 20)).map(|(start, _)| start as u64).collect();
+        let last = |from: u64| starts.iter().filter(|s| (from..from + far).contains(*s)).map(|s| s - from).max();
+        for from in [0, far] {
+            assert!(last(from).is_some_and(|last| (MOST / 4..MOST / 2).contains(&last)), "{starts:?}");
+        }
     }
 }
