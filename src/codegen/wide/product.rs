@@ -7,7 +7,7 @@
 use super::Simd;
 use super::dots::{self, Dots};
 use super::element::{Element, LINE};
-use super::kept::Kept;
+use super::kept::Panels;
 use super::micro::{self, Block, Form, Left, MOST_APART, MicroKernel};
 use super::pack::{Matrix, pack};
 use super::turn::{Tile, is_less};
@@ -310,85 +310,79 @@ impl<T: Element> Job<'_, T> {
                 false => (near / rows.len().max(1)).min(run / width),
             };
             let run = (run / most).max(1) * most;
-            let kept = if packs { self.kept(&columns, width) } else { None };
+            let packed = packs.then(|| {
+                let right = self.right(0, columns.start);
+                Panels::new(right, k, &columns, width, Some(self.stage).filter(|stage| *stage != 0))
+            });
             let mut at = 0;
             loop {
                 let depth = at..k.min(at + run);
+                at = depth.end;
                 for start in columns.clone().step_by(width) {
                     let next = (start + width < columns.end).then_some(start + width);
                     let here = start..columns.end.min(start + width);
-                    if packs {
-                        let mut from = depth.start;
-                        loop {
-                            let piece = from..depth.end.min(from + most);
-                            let next = match next {
-                                _ if piece.end < depth.end => Some((piece.end, start)),
-                                Some(next) => Some((depth.start, next)),
-                                None => None,
-                            };
-                            // Panels that are kept follow each other, each with all of its rows.
-                            let within = |row: usize, column: usize| (column - columns.start) * k + row * width;
-                            let (place, is_there) = match kept {
-                                Some((_, place, is_there)) => (place.wrapping_add(within(from, start)), is_there),
-                                None => (team::workspace().cast::<T>(), false),
-                            };
-                            let ahead = next.and_then(|(row, column)| match kept {
-                                Some((_, place, true)) => {
-                                    let start = place.wrapping_add(within(row, column));
-                                    Some(Matrix { start: start.cast_const(), row: width as isize, column: 1 })
-                                }
-                                _ => self.ahead(row, column),
-                            });
-                            let (end, row) = (piece.end, width as isize);
-                            // SAFETY: passed on; a panel that is kept has its place, and the workspace holds a piece of one.
-                            unsafe {
-                                if !is_there {
-                                    pack(self.right(from, start), piece.len(), here.len(), width, place);
-                                }
-                                let columns = here.clone();
-                                let panel = Panel { columns, depth: piece, start: place, row, packed: true, ahead };
-                                self.panel(&rows, &panel, soon);
-                            }
-                            from = end;
-                            if from >= depth.end {
-                                break;
+                    // SAFETY: passed on.
+                    unsafe {
+                        match &packed {
+                            Some(panels) => self.pieces(&rows, here, &depth, next, panels, soon),
+                            None => {
+                                let ahead = next.and_then(|next| self.ahead(depth.start, next));
+                                let Matrix { start, row, .. } = self.right(depth.start, start);
+                                let depth = depth.clone();
+                                self.panel(
+                                    &rows,
+                                    &Panel { columns: here, depth, start, row, packed: false, ahead },
+                                    soon,
+                                )
                             }
                         }
-                    } else {
-                        let Matrix { start, row, .. } = self.right(at, start);
-                        let (depth, ahead) = (depth.clone(), next.and_then(|next| self.ahead(at, next)));
-                        // SAFETY: passed on.
-                        unsafe {
-                            self.panel(&rows, &Panel { columns: here, depth, start, row, packed: false, ahead }, soon)
-                        };
                     }
                 }
-                at = depth.end;
                 if at >= k {
                     break;
                 }
             }
-            if let Some((kept, _, false)) = kept {
-                kept.is_packed();
+            if let Some(panels) = packed {
+                panels.are_packed();
             }
         }
     }
 
-    /// These columns of the right operand as this thread may keep them, their place, and whether they are there.
-    fn kept(&self, columns: &Range<usize>, width: usize) -> Option<(Kept, *mut T, bool)> {
-        let right = self.right(0, columns.start);
-        let kept = Kept {
-            stage: self.stage,
-            start: right.start.addr(),
-            strides: [right.row, right.column],
-            rows: self.shape.k,
-            columns: columns.len(),
-            width,
-            bytes: T::BYTES,
-        };
-        let may = self.stage != 0 && self.shape.looks_up(Scattered::Right).is_none();
-        let (place, is_there) = may.then(|| kept.place())??;
-        Some((kept, place.cast(), is_there))
+    /// One panel of columns, piece by piece of `k`, each packed unless it is already. `next` is the first column of the next panel.
+    ///
+    /// # Safety
+    /// As for `part`.
+    unsafe fn pieces(
+        &self,
+        rows: &Range<usize>,
+        columns: Range<usize>,
+        depth: &Range<usize>,
+        next: Option<usize>,
+        panels: &Panels<T>,
+        soon: &mut Soon<'_>,
+    ) {
+        let (most, width) = (piece(self.shape.k), self.columns(rows.len(), true));
+        let mut panel =
+            Panel { columns, depth: depth.clone(), start: self.rhs, row: width as isize, packed: true, ahead: None };
+        loop {
+            let (from, end) = (panel.depth.start, depth.end.min(panel.depth.start + most));
+            panel.depth.end = end;
+            let next = if end < depth.end { Some((end, panel.columns.start)) } else { next.map(|c| (depth.start, c)) };
+            panel.ahead = next.and_then(|(row, column)| panels.there(row, column).or_else(|| self.ahead(row, column)));
+            let (place, is_there) = panels.place(from, panel.columns.start);
+            panel.start = place;
+            // SAFETY: passed on; the place has room for a piece of a panel.
+            unsafe {
+                if !is_there {
+                    pack(self.right(from, panel.columns.start), end - from, panel.columns.len(), width, place);
+                }
+                self.panel(rows, &panel, soon);
+            }
+            panel.depth = end..depth.end;
+            if end >= depth.end {
+                break;
+            }
+        }
     }
 
     /// The right operand from a row and a column on, if it can be asked for line by line.
