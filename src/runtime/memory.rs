@@ -117,8 +117,9 @@ pub struct ProcessClock {
 impl ProcessClock {
     /// To be called first thing in `main`.
     pub fn start() -> Self {
-        let main = Instant::now();
-        ProcessClock { before_main: before_now().unwrap_or_default(), main }
+        let before_main = before_now().unwrap_or_default();
+        // Read last: what passes between the two, where another process has the processor, must not count twice.
+        ProcessClock { before_main, main: Instant::now() }
     }
 
     pub fn elapsed(&self) -> Duration {
@@ -132,7 +133,6 @@ impl ProcessClock {
 
 #[cfg(target_os = "linux")]
 fn before_now() -> Option<Duration> {
-    let used = clock(libc::CLOCK_PROCESS_CPUTIME_ID)?;
     // SAFETY: `sysconf` takes a number and touches no memory of ours.
     let ticks_per_second =
         u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok().filter(|&ticks| ticks > 0)?;
@@ -141,6 +141,7 @@ fn before_now() -> Option<Duration> {
     // field 22, the twentieth after it.
     let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
     let next_tick = Duration::from_nanos((ticks + 1).checked_mul(1_000_000_000 / ticks_per_second)?);
+    let used = clock(libc::CLOCK_PROCESS_CPUTIME_ID)?;
     let at_least = clock(libc::CLOCK_BOOTTIME)?.saturating_sub(next_tick);
     Some(used.max(at_least))
 }
@@ -179,9 +180,11 @@ mod tests {
         let (first, wait) = (ProcessClock::start(), Duration::from_millis(30));
         std::thread::sleep(wait);
         let second = ProcessClock::start();
-        assert!(first.elapsed() >= wait);
+        // Read before and after, since other work may come between the readings.
+        let (before, between, after) = (first.elapsed(), second.elapsed(), first.elapsed());
+        assert!(before >= wait);
         // A clock started later tells the same time, to within the granularity.
-        assert!(second.elapsed() + tick >= first.elapsed().saturating_sub(tick));
-        assert!(second.elapsed() >= wait.saturating_sub(tick));
+        assert!(between + 2 * tick >= before, "{before:?}, then {between:?}");
+        assert!(between <= after + 2 * tick, "{between:?}, then {after:?}");
     }
 }
