@@ -98,7 +98,7 @@ fn doubling_and_long_chains_cost_linear_time() {
         });
         times.min().unwrap()
     };
-    for (short, long) in [(doubling(400), doubling(1600)), (chain(1000), chain(4000))] {
+    for (short, long) in [(doubling(500), doubling(2000)), (chain(1250), chain(5000))] {
         let (short, long) = (time(&short), time(&long));
         assert!(long < 8 * short + Duration::from_millis(50), "{short:?}, four times as long {long:?}");
     }
