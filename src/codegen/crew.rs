@@ -80,20 +80,28 @@ impl Count {
     }
 }
 
-/// A buffer of which a tile has rows of its own.
-pub(super) struct Private {
+/// A buffer of which a tile has its rows.
+pub(super) struct Rows {
+    /// The word of the table that has its address.
     pub word: usize,
-    /// Where its rows begin in a thread's scratch.
-    pub at: usize,
+    /// Elements of a row.
     pub row: Count,
+    /// Bytes of an element.
     pub bytes: u64,
 }
 
-/// A buffer of which a tile reads its rows after its product.
-pub(super) struct ReadSoon {
-    pub word: usize,
-    pub row: Count,
-    pub bytes: u64,
+impl Rows {
+    /// Bytes of a row.
+    fn pitch(&self, table: &[u64]) -> u64 {
+        self.row.eval(table) * self.bytes
+    }
+}
+
+/// A buffer that a tile has to itself.
+pub(super) struct Private {
+    pub rows: Rows,
+    /// Where its rows begin in a thread's scratch.
+    pub at: usize,
 }
 
 pub(super) enum Task {
@@ -106,7 +114,7 @@ pub(super) enum Task {
         tile: u64,
         private: Vec<Private>,
         /// What the parts after the first read, if that is a product.
-        soon: Vec<ReadSoon>,
+        soon: Vec<Rows>,
     },
     /// All rows of some columns.
     Columns {
@@ -328,12 +336,12 @@ impl Stage {
                     for p in private {
                         // Rows before the tile's lie, in number, before the scratch; no function touches them.
                         let base = slot.scratch.as_ptr() as u64 + p.at as u64;
-                        slot.table[p.word] = base.wrapping_sub(start * p.row.eval(table) * p.bytes);
+                        slot.table[p.rows.word] = base.wrapping_sub(start * p.rows.pitch(table));
                     }
                     slot.soon.clear();
                     slot.soon.extend(soon.iter().map(|b| {
-                        let row = b.row.eval(table) * b.bytes;
-                        Stretch { start: table[b.word].wrapping_add(start * row), bytes: (end - start) * row }
+                        let pitch = b.pitch(table);
+                        Stretch { start: table[b.word].wrapping_add(start * pitch), bytes: (end - start) * pitch }
                     }));
                     let mut since = watch.now();
                     for (step, (function, scale)) in (*first..).zip(parts) {

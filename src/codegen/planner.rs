@@ -4,7 +4,7 @@
 //! is cut, and where, depends on sizes and on the number of threads, and changes no bit.
 
 use super::Options;
-use super::crew::{Count, Functions, Private, ReadSoon, Stage, Task};
+use super::crew::{Count, Functions, Private, Rows, Stage, Task};
 use super::product::rows_at_once;
 use super::table::TableLayout;
 use crate::ir::Size;
@@ -258,7 +258,7 @@ impl Planner<'_> {
             };
             let needed = usize::try_from(needed.checked_mul(bytes)?).ok()?.next_multiple_of(64);
             let word = self.layout.buffer(*buffer);
-            private.push(Private { word, at: room, row: Count::new(row, self.layout)?, bytes });
+            private.push(Private { rows: Rows { word, row: Count::new(row, self.layout)?, bytes }, at: room });
             room += needed;
         }
         let parts = chain.steps().zip(&chain.scales).map(|(s, k)| Some((self.functions[s].part?, *k)));
@@ -269,7 +269,7 @@ impl Planner<'_> {
 
     /// What the steps after the first read row by row, if that is a product over the rows of both its operands, as those of
     /// gradients are, and they are none.
-    fn read_soon(&self, chain: &Chain) -> Option<Vec<ReadSoon>> {
+    fn read_soon(&self, chain: &Chain) -> Option<Vec<Rows>> {
         let (first, after) = self.program.steps[chain.row_steps()].split_first()?;
         let one = Size::constant(1);
         let asks = |p: &Product| p.lhs.row_stride == one && p.rhs.column_stride == one && p.m != one && p.n != one;
@@ -289,7 +289,7 @@ impl Planner<'_> {
         rows.retain(|buffer, _| !near.contains(buffer));
         let of = |(buffer, row): (&BufferId, &Size)| {
             let bytes = element_bytes(self.program.buffer(*buffer).elem);
-            Some(ReadSoon { word: self.layout.buffer(*buffer), row: Count::new(row, self.layout)?, bytes })
+            Some(Rows { word: self.layout.buffer(*buffer), row: Count::new(row, self.layout)?, bytes })
         };
         rows.iter().map(of).collect()
     }

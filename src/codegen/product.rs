@@ -71,14 +71,13 @@ pub fn emitter(cpu: super::Cpu) -> usize {
 }
 
 /// Rows that a micro-kernel computes at once: tiles of rows lose least where they are cut between those.
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 pub fn rows_at_once(cpu: super::Cpu) -> u64 {
-    match cpu {
-        #[cfg(target_arch = "x86_64")]
-        super::Cpu::Avx2 => super::wide::product::rows_at_once(super::wide::Simd::Avx2),
-        #[cfg(target_arch = "x86_64")]
-        super::Cpu::Avx512 => super::wide::product::rows_at_once(super::wide::Simd::Avx512),
-        _ => 1,
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = cpu.simd() {
+        return super::wide::product::rows_at_once(simd);
     }
+    1
 }
 
 /// A product by the library.

@@ -2,7 +2,8 @@
 //!
 //! Input: a [`Shape`] with addresses. Output: `out = lhs · rhs`, or added to it. Invariant: every element is summed over
 //! `k` in equal pieces of at most [`DEPTH`] whose partial sums are added in order, each a chain of fused multiply-adds: its
-//! bits depend on `k` alone, but for dot products (`dots`), not on blocks, threads or the width of vectors, nor on whether `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
+//! bits depend on `k` alone, but for dot products (`dots`), not on blocks, threads or the width of vectors, nor on whether
+//! `outᵀ = rhsᵀ · lhsᵀ` is computed instead.
 
 use super::Simd;
 use super::dots::{self, Dots};
